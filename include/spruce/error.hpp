@@ -1,0 +1,117 @@
+// Errors are values: what an error is, whose number it carries, and what is known about it.
+#pragma once
+#include <compare>
+#include <cstdint>
+#include <exception>
+#include <type_traits>
+
+#include "config.hpp"
+
+namespace spruce::inline v0 {
+
+// The library's own errors. Those of the system keep their errno, in a domain of their own.
+enum class errc : std::int32_t {
+    canceled = 1,        // this task, or a deadline scope around the call, was cancelled
+    timed_out,           // the call's own deadline passed first
+    task_canceled,       // the task asked about was cancelled, and gave no value
+    task_failed,         // an exception escaped from the task asked about
+    end_of_stream,       // nothing more will come, and all that came was delivered
+    closed,              // our side was closed, or what was waited for has gone
+    full,                // a bound of ours is reached
+    no_memory,           // the allocation hook or the kernel refused memory
+    wrong_state,         // not possible now: empty, ended, running, or done before
+    wrong_thread,        // belongs to another thread's loop
+    not_in_task,         // would have to wait, and only a task can
+    no_loop,             // this thread has no loop
+    deadlock,            // nothing is left that could wake those who wait
+    tasks_left,          // tasks had not ended at the deadline
+    already_registered,  // somebody waits there already, or the fd is taken
+    invalid_argument,    // an argument is out of range
+    not_supported,       // this system, kernel or build cannot
+    status_lost,         // somebody else took the child's exit status
+    broken,              // a barrier was broken, or a protocol
+    would_wait,          // a try_ call found nothing to do now
+    too_long             // a delimiter did not come within the limit, or a name does not fit
+};
+
+// Whose numbers an error's code counts. A user's own domain is a constexpr object of this type.
+struct error_domain {
+    char const* name;                                // the domain's name, and the name() of its errors
+    char const* (*message)(int code) noexcept;       // a sentence for the code; never null
+};
+
+// Names a task or a deadline scope. One counter for the whole process, never reused; 0 is nobody.
+struct task_id {
+    std::uint64_t value = 0;
+    auto operator<=>(task_id const&) const = default;
+};
+
+// What went wrong: a domain, a code in it, and who caused it. 16 bytes, trivially copied. Errors are equal
+// when domain and code are. Thread: values; but detail() answers only on the thread where it happened.
+class error {
+public:
+    error(errc c) noexcept : error(spruce_domain(), static_cast<int>(c)) {}
+    error(error_domain const& d, int code) noexcept : domain_(&d), code_(code) {}
+    // The error for a value of errno.
+    static error from_errno(int value) noexcept { return {errno_domain(), value}; }
+
+    int code() const noexcept { return code_; }
+    error_domain const& domain() const noexcept { return *domain_; }
+    // The errno, or 0 if the error did not come from the system.
+    int errno_value() const noexcept { return domain_ == &errno_domain() ? code_ : 0; }
+    // A short name: "timed_out", "ECONNREFUSED"; the domain's name for errors of a user's domain. Never null.
+    SPRUCE_API char const* name() const noexcept;
+    // A sentence that says what happened. Never null.
+    char const* message() const noexcept { return domain_->message(code_); }
+    // What it concerns (an address, a path, an argument's name), as long as the thread remembers; else "".
+    // Lifetime: the text is good until sixteen more errors with details have come up on this thread.
+    SPRUCE_API char const* detail() const noexcept;
+    // The low half of the id of the task or scope that caused it, for logs; 0 when nobody did.
+    std::uint32_t origin() const noexcept { return origin_; }
+    // Whether that task or scope caused it.
+    bool is_from(task_id id) const noexcept { return id.value != 0 && origin_ == static_cast<std::uint32_t>(id.value); }
+
+    friend bool operator==(error const& a, error const& b) noexcept { return a.domain_ == b.domain_ && a.code_ == b.code_; }
+
+    // The same error, caused by that task or scope.
+    error caused_by(task_id id) const noexcept {
+        error e = *this;
+        e.origin_ = static_cast<std::uint32_t>(id.value);
+        return e;
+    }
+
+    SPRUCE_API static error_domain const& spruce_domain() noexcept;
+    SPRUCE_API static error_domain const& errno_domain() noexcept;
+
+private:
+    error_domain const* domain_;
+    std::int32_t code_;
+    std::uint32_t origin_ = 0;
+};
+static_assert(sizeof(error) <= 16 && std::is_trivially_copyable_v<error>);
+
+namespace detail {
+// Remembers `text` (cut to 119 bytes) as the detail of `e` for the current task, and gives `e` back.
+SPRUCE_API error with_detail(error e, char const* text) noexcept;
+// Who is running on this thread, for the memory of details; null: nobody. Set by the floor that knows.
+using whose = std::uint64_t (*)() noexcept;
+extern SPRUCE_API constinit thread_local whose thread_task_id;
+}  // namespace detail
+
+#if SPRUCE_EXCEPTIONS
+// What result::value() throws when it holds an error.
+class failure : public std::exception {
+public:
+    explicit failure(error e) noexcept : reason_(e) {}
+    error reason() const noexcept { return reason_; }
+    char const* what() const noexcept override { return reason_.message(); }
+
+private:
+    error reason_;
+};
+#endif
+
+}  // namespace spruce::inline v0
+
+// An error seldom comes alone: result<T>, SPRUCE_TRY and SPRUCE_CHECK.
+#include "result.hpp"
