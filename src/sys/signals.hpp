@@ -1,0 +1,27 @@
+// Signals of the process, told to loops. One dispatcher owns the dispositions; a loop has one port, where the
+// dispatcher leaves what arrived and wakes the loop. See docs/signals.md.
+#pragma once
+#include <atomic>
+#include <cstdint>
+
+#include "kernel.hpp"
+
+namespace spruce::inline v0::detail {
+
+inline constexpr int signal_limit = 128;   // signals are 1 to at most 127 on all systems we know
+
+// Where one loop hears of its signals. Written by the signal handler on any thread; read by the loop.
+// Lifetime: from signal_subscribe() to the last signal_unsubscribe(), which returns only when no handler on any
+// thread still looks at the port.
+struct signal_port {
+    std::atomic<std::uint32_t> pending[signal_limit / 32] = {};   // bit set: arrived since it was last taken
+    kernel const* on = nullptr;                                   // whose wake() is called …
+    int write_fd = -1;                                            // … on this fd, after a bit was set
+    bool use_signalfd = false;                                    // signalfd instead of sigaction, where every thread blocks the signal
+    int signal_fd = -1;                                           // then: the fd to poll; read by signal_take()
+};
+
+// Takes one arrived signal's number from the port, or 0. Loop's thread. With signalfd it reads the fd.
+int signal_take(signal_port& port) noexcept;
+
+}  // namespace spruce::inline v0::detail
