@@ -119,6 +119,9 @@ struct poll_event {
 
 struct poller_calls {
     char const* name;          // "epoll", "poll", "kqueue", "simulated"
+    // Whether edge-triggered registrations must be armed again, once they have reported, by a change whose `before`
+    // and `wanted` are the same. Where the kernel reports edges by itself such a change is nothing.
+    bool needs_rearm;
     // Applies all changes, in order; each says how it went. Never waits.
     void (*change)(void* context, poll_change* changes, std::size_t count) noexcept;
     // Up to `room` events; -errno on failure. timeout_ns: 0 polls, negative waits for ever; may come back late by
@@ -149,6 +152,8 @@ struct kernel {
     // Virtual time: moves the clock by hand. -ENOSYS on the real kernel.
     int (*advance)(void* context, std::int64_t ns) noexcept;
     bool simulated;
+    // Which waker its loops ask for; a kernel that cannot make it gives the other.
+    detail::waker_kind preferred_waker = detail::waker_kind::eventfd;
 };
 
 namespace detail {
