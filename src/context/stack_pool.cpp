@@ -1,0 +1,106 @@
+#include "stack_pool.hpp"
+
+#include <cerrno>
+
+#include "../sys/mapping.hpp"
+
+namespace spruce::inline v0::detail {
+
+stack_pool::~stack_pool() {
+    mapping_table const& m = process_mappings();
+    for (std::size_t i = 0; i != slab_count_; ++i)
+        m.calls->unmap(m.context, slabs_[i].base, slabs_[i].count * stride(slabs_[i].size_class));
+    release(memory_, slabs_, slab_room_ * sizeof(slab), alignof(slab));
+}
+
+// From below: guard, stack, guard, stack, …; a stack ends with its slot.
+stack_ref stack_pool::place(slab const& s, std::size_t i) const noexcept {
+    std::byte* const bottom = s.base + i * stride(s.size_class) + guard_bytes;
+    // One line for the word of the free list at the very least, then a line a colour.
+    return {bottom, bottom + bytes_of(s.size_class) - (i % colours) * 64};
+}
+
+result<stack_pool::slab*> stack_pool::add_slab(stack_class c) noexcept {
+    if (slab_count_ == slab_room_) {
+        std::size_t const room = slab_room_ ? slab_room_ * 2 : 8;
+        auto* const bigger = static_cast<slab*>(allocate(memory_, room * sizeof(slab), alignof(slab)));
+        if (!bigger) return errc::no_memory;
+        for (std::size_t i = 0; i != slab_count_; ++i) bigger[i] = slabs_[i];
+        release(memory_, slabs_, slab_room_ * sizeof(slab), alignof(slab));
+        slabs_ = bigger;
+        slab_room_ = room;
+    }
+    // A small first one, for small programs; then twice as many stacks each time, within half a gigabyte.
+    std::size_t const before = open_[static_cast<std::size_t>(c)];
+    std::size_t count = before ? std::size_t{slabs_[before - 1].count} * 2 : 4;
+    constexpr std::size_t most_bytes = sizeof(void*) >= 8 ? std::size_t{512} << 20 : std::size_t{4} << 20;
+    while (count > 1 && count * stride(c) > most_bytes) count /= 2;
+    mapping_table const& m = process_mappings();
+    void* at = nullptr;
+    for (;; count /= 2) {
+        int const failed = m.calls->map(m.context, count * stride(c), &at);
+        if (failed == 0) break;
+        // A tight address space may still have room for a few.
+        if (count == 1) return with_detail(failed == -ENOMEM ? error(errc::no_memory) : error::from_errno(-failed), "mapping a stack; see vm.max_map_count and ulimit -v");
+    }
+    mapped_ += count * stride(c);
+    slabs_[slab_count_] = {static_cast<std::byte*>(at), static_cast<std::uint32_t>(count), 0, c, true};
+    open_[static_cast<std::size_t>(c)] = ++slab_count_;
+    return &slabs_[slab_count_ - 1];
+}
+
+result<stack_ref> stack_pool::carve(stack_class c) noexcept {
+    std::size_t const open = open_[static_cast<std::size_t>(c)];
+    slab* s = open ? &slabs_[open - 1] : nullptr;
+    if (!s || s->carved == s->count) {
+        SPRUCE_TRY(s, add_slab(c));
+    }
+    mapping_table const& m = process_mappings();
+    stack_ref const made = place(*s, s->carved);
+    std::byte* const guard = guard_of(made);
+    int failed = s->light_guards ? m.calls->guard(m.context, guard, guard_bytes, true) : -ENOTSUP;
+    if (failed != 0) {
+        // An old kernel, locked memory, an emulator: the costly guard, which splits the mapping.
+        s->light_guards = false;
+        failed = m.calls->guard(m.context, guard, guard_bytes, false);
+    }
+    if (failed == -ENOMEM) return with_detail(errc::no_memory, "guarding a stack: vm.max_map_count is reached");
+    if (failed != 0) return with_detail(error::from_errno(-failed), "guarding a stack");
+    ++s->carved;
+    return made;
+}
+
+bool stack_pool::next(cursor& at, stack_class* c, stack_ref* out) const noexcept {
+    for (; at.slab != slab_count_; ++at.slab, at.place = 0) {
+        slab const& s = slabs_[at.slab];
+        if (at.place == s.carved) continue;
+        *c = s.size_class;
+        *out = place(s, at.place++);
+        return true;
+    }
+    return false;
+}
+
+std::size_t stack_pool::high_water(stack_class c, stack_ref s) const noexcept {
+    mapping_table const& m = process_mappings();
+    std::size_t const page = page_size();
+    unsigned char resident[64];
+    // From the bottom up: pages that were never touched are not resident, and must not be touched now.
+    std::byte* const end = s.bottom + bytes_of(c);
+    for (std::byte* at = s.bottom; at < end; at += sizeof resident * page) {
+        std::size_t bytes = static_cast<std::size_t>(end - at);
+        if (bytes > sizeof resident * page) bytes = sizeof resident * page;
+        if (m.calls->resident(m.context, at, bytes, resident) != 0) return 0;
+        for (std::size_t i = 0; i * page < bytes; ++i) {
+            if ((resident[i] & 1) == 0) continue;
+            auto const* word = reinterpret_cast<std::uintptr_t const*>(at + i * page);
+            auto const* const stop = reinterpret_cast<std::uintptr_t const*>(s.top);
+            for (; word < stop; ++word)
+                if (*word != 0) return static_cast<std::size_t>(s.top - reinterpret_cast<std::byte const*>(word));
+            return 0;
+        }
+    }
+    return 0;
+}
+
+}  // namespace spruce::inline v0::detail

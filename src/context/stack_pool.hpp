@@ -1,0 +1,112 @@
+// The stacks of one loop: mapped in slabs, guarded, committed as they are touched, and used again last in, first out.
+// docs/stacks.md tells more.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include <spruce/memory.hpp>
+
+namespace spruce::inline v0::detail {
+
+enum class stack_class : std::uint8_t { k16, k64, k256, m1, m8 };
+inline constexpr std::size_t stack_classes = 5;
+constexpr std::size_t bytes_of(stack_class c) noexcept {
+    constexpr std::size_t sizes[stack_classes] = {std::size_t{16} << 10, std::size_t{64} << 10, std::size_t{256} << 10,
+                                                  std::size_t{1} << 20, std::size_t{8} << 20};
+    return sizes[static_cast<std::size_t>(c)];
+}
+// The smallest class of at least so many bytes; the largest there is beyond that.
+constexpr stack_class class_for(std::size_t bytes) noexcept {
+    for (std::size_t c = 0; c != stack_classes; ++c)
+        if (bytes <= bytes_of(static_cast<stack_class>(c))) return static_cast<stack_class>(c);
+    return stack_class::m8;
+}
+inline constexpr std::size_t default_stack_bytes = sizeof(void*) >= 8 ? std::size_t{256} << 10 : std::size_t{64} << 10;
+
+// A frame may skip a page without touching it, so that one page would not always be met.
+inline constexpr std::size_t guard_bytes = std::size_t{16} << 10;
+
+// What may be used of a stack: [bottom, top). The top is a multiple of 64, and shifted by a colour: stacks that all
+// ended alike would fight for the same lines of the cache.
+struct stack_ref {
+    std::byte* bottom;
+    std::byte* top;
+};
+
+class stack_pool {
+public:
+    explicit stack_pool(memory_hook memory) noexcept : memory_(memory) {}
+    ~stack_pool();
+    stack_pool(stack_pool const&) = delete;
+    stack_pool& operator=(stack_pool const&) = delete;
+
+    // A stack: the one given back last, or a fresh one, all zero. no_memory, or an errno; detail() names
+    // vm.max_map_count when it is that.
+    result<stack_ref> take(stack_class c) noexcept {
+        free_stack*& head = free_[static_cast<std::size_t>(c)];
+        if (__builtin_expect(head != nullptr, 1)) {
+            auto* const top = reinterpret_cast<std::byte*>(head + 1);
+            head = head->next;
+            return stack_ref{bottom_of(c, top), top};
+        }
+        return carve(c);
+    }
+    // Nothing of it is written but its last word, below the top.
+    void give(stack_class c, std::byte* top) noexcept {
+        auto* const s = reinterpret_cast<free_stack*>(top) - 1;
+        free_stack*& head = free_[static_cast<std::size_t>(c)];
+        s->next = head;
+        head = s;
+    }
+
+    // Every stack ever handed out, free or not; what the owner keeps at the top tells which. A walk begins with a
+    // fresh cursor.
+    struct cursor {
+        std::size_t slab = 0, place = 0;
+    };
+    bool next(cursor& at, stack_class* c, stack_ref* out) const noexcept;
+    template <class F> void for_each(F&& f) const {
+        cursor at;
+        stack_class c{};
+        stack_ref s{};
+        while (next(at, &c, &s)) f(c, s);
+    }
+
+    // How much of it was ever used, by this owner or an earlier one: down to the deepest word that isn't zero.
+    std::size_t high_water(stack_class c, stack_ref s) const noexcept;
+    // The guard below it.
+    static std::byte* guard_of(stack_ref s) noexcept { return s.bottom - guard_bytes; }
+    std::size_t mapped_bytes() const noexcept { return mapped_; }
+    // Leaves everything mapped, for ever: live frames are in it, and pointers into them.
+    void abandon() noexcept { slab_count_ = 0; }
+
+private:
+    struct free_stack {
+        free_stack* next;
+    };
+    struct slab {
+        std::byte* base;
+        std::uint32_t count, carved;
+        stack_class size_class;
+        bool light_guards;
+    };
+    static constexpr std::size_t colours = 16;
+    static std::size_t stride(stack_class c) noexcept { return bytes_of(c) + guard_bytes; }
+    // Tops lie within one kilobyte below the end of their stack.
+    static std::byte* bottom_of(stack_class c, std::byte* top) noexcept {
+        auto const end = (reinterpret_cast<std::uintptr_t>(top) + 4095) & ~std::uintptr_t{4095};
+        return reinterpret_cast<std::byte*>(end - bytes_of(c));
+    }
+    stack_ref place(slab const& s, std::size_t i) const noexcept;
+    result<stack_ref> carve(stack_class c) noexcept;
+    result<slab*> add_slab(stack_class c) noexcept;
+
+    memory_hook memory_;
+    free_stack* free_[stack_classes] = {};
+    slab* slabs_ = nullptr;
+    std::size_t slab_count_ = 0, slab_room_ = 0;
+    std::size_t open_[stack_classes] = {};   // the class's newest slab, plus 1
+    std::size_t mapped_ = 0;
+};
+
+}  // namespace spruce::inline v0::detail
