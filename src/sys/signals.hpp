@@ -18,8 +18,17 @@ struct signal_port {
     kernel const* on = nullptr;                                   // whose wake() is called …
     int write_fd = -1;                                            // … on this fd, after a bit was set
     bool use_signalfd = false;                                    // signalfd instead of sigaction, where every thread blocks the signal
-    int signal_fd = -1;                                           // then: the fd to poll; read by signal_take()
+    int signal_fd = -1;                                           // then: the fd to poll; read by signal_take() …
+    bool signal_fd_ready = false;                                 // … once the poller has reported it
+    std::uint32_t by_fd[signal_limit / 32] = {};                  // the signals it stands for
 };
+
+// The same, of the real kernel. 0; -EINVAL: no such signal, or one that must not be handled so (a fault); -EPERM:
+// signalfd while a thread does not block the signal: the process would die of it. Thread: any.
+int dispatcher_subscribe(void* context, signal_port* port, int signal) noexcept;
+int dispatcher_unsubscribe(void* context, signal_port* port, int signal) noexcept;
+// In a forked child: the parent's loops are none of ours, their ports are forgotten, and their fds not written to.
+void dispatcher_after_fork(signal_port* ours) noexcept;
 
 // Takes one arrived signal's number from the port, or 0. Loop's thread. With signalfd it reads the fd.
 int signal_take(signal_port& port) noexcept;

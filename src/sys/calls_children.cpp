@@ -1,0 +1,47 @@
+// Children of the real kernel. Only the pid asked for is ever waited for.
+#include <csignal>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#endif
+
+#include "native_calls.hpp"
+
+namespace spruce::inline v0::detail::native {
+
+int open_child([[maybe_unused]] void* context, [[maybe_unused]] int pid) noexcept {
+#if defined(__linux__) && defined(SYS_pidfd_open)
+    long const fd = ::syscall(SYS_pidfd_open, pid, 0);   // close-on-exec by birth
+    if (fd >= 0) return static_cast<int>(fd);
+    return errno == EPERM ? -ENOSYS : -errno;            // a strict sandbox
+#else
+    return -ENOSYS;
+#endif
+}
+
+int reap_child(void*, int pid, int child_fd, child_status* out) noexcept {
+#if defined(__linux__)
+    if (child_fd >= 0) {
+        constexpr auto by_pidfd = static_cast<idtype_t>(3);   // P_PIDFD
+        siginfo_t info{};
+        int const got = uninterrupted([&]() noexcept { return ::waitid(by_pidfd, static_cast<id_t>(child_fd), &info, WEXITED | WNOHANG); });
+        if (got == 0) {
+            if (info.si_pid == 0) return 0;
+            *out = {info.si_code == CLD_EXITED, info.si_status};
+            return 1;
+        }
+        if (got != -EINVAL) return got;   // a kernel that has the fd but cannot wait by it: by pid then
+    }
+#else
+    static_cast<void>(child_fd);
+#endif
+    int status = 0;
+    int const got = uninterrupted([&]() noexcept { return ::waitpid(pid, &status, WNOHANG); });
+    if (got <= 0) return got;
+    *out = WIFEXITED(status) ? child_status{true, WEXITSTATUS(status)} : child_status{false, WTERMSIG(status)};
+    return 1;
+}
+
+}  // namespace spruce::inline v0::detail::native

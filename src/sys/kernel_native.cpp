@@ -1,0 +1,45 @@
+// The real kernel, as a table.
+#include "native_calls.hpp"
+#include "signals.hpp"
+
+namespace spruce::inline v0::detail {
+
+namespace {
+constexpr kernel_calls calls{
+    native::monotonic_ns, native::realtime_ns,
+    native::read, native::write, native::writev, native::send, native::sendv, native::recv, native::close,
+    native::socket, native::bind, native::listen, native::accept, native::connect, native::shutdown,
+    native::getsockname, native::getpeername, native::getsockopt, native::setsockopt,
+    native::make_pipe, native::make_socketpair, native::set_nonblocking, native::kind_of,
+    native::make_waker, native::wake, native::drain_waker,
+    dispatcher_subscribe, dispatcher_unsubscribe,
+    native::open_child, native::reap_child,
+};
+
+// kqueue's poller comes with its model.
+int make_kqueue(memory_hook, kernel::made_poller*) noexcept { return -ENOSYS; }
+
+int make_poller(void*, int which, memory_hook memory, kernel::made_poller* out) noexcept {
+    enum { best, epoll, kqueue, poll };
+    switch (which) {
+    case best: {
+        int got = make_epoll_poller(memory, out);
+        if (got == -ENOSYS) got = make_kqueue(memory, out);
+        if (got == -ENOSYS) got = make_poll_poller(memory, out);
+        return got;
+    }
+    case epoll: return make_epoll_poller(memory, out);
+    case kqueue: return make_kqueue(memory, out);
+    case poll: return make_poll_poller(memory, out);
+    default: return -EINVAL;
+    }
+}
+
+int advance(void*, std::int64_t) noexcept { return -ENOSYS; }
+
+constinit kernel the_real_one{&calls, nullptr, make_poller, advance, false, waker_kind::eventfd};
+}  // namespace
+
+kernel& native_kernel() noexcept { return the_real_one; }
+
+}  // namespace spruce::inline v0::detail

@@ -1,0 +1,99 @@
+#include "thread_signals.hpp"
+
+#include <cerrno>
+#include <cstddef>
+#include <ctime>
+#include <pthread.h>
+#include <unistd.h>
+
+#include <spruce/memory.hpp>
+
+#include "threads.hpp"
+
+#if defined(__linux__)
+#include <sys/syscall.h>
+#elif defined(__FreeBSD__) || defined(__OpenBSD__) || defined(__NetBSD__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
+
+namespace spruce::inline v0::detail {
+
+bool on_main_thread() noexcept {
+#if defined(__linux__)
+    return ::syscall(SYS_gettid) == ::getpid();
+#elif defined(__FreeBSD__) || defined(__APPLE__)
+    return ::pthread_main_np() != 0;
+#else
+    return false;   // no way to know: main() makes its loop itself
+#endif
+}
+
+namespace {
+bool pipe_pending() noexcept {
+    sigset_t pending;
+    return ::sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
+}
+
+unsigned long wanted_stack() noexcept {
+    long least = -1;
+#if defined(_SC_MINSIGSTKSZ)
+    least = ::sysconf(_SC_MINSIGSTKSZ);
+#endif
+    unsigned long const machine = least > 0 ? static_cast<unsigned long>(least) : static_cast<unsigned long>(MINSIGSTKSZ);
+    return (machine + 16 * 1024 + 4095) & ~4095UL;
+}
+}  // namespace
+
+void hub_thread_signals::begin() noexcept {
+    if (depth_++ != 0) return;
+    pending_pipe_ = pipe_pending();
+    sigset_t pipe, before;
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    blocked_pipe_ = ::pthread_sigmask(SIG_BLOCK, &pipe, &before) == 0 && sigismember(&before, SIGPIPE) == 0;
+
+    stack_t now{};
+    gave_stack_ = false;
+    if (::sigaltstack(nullptr, &now) != 0 || (now.ss_flags & SS_DISABLE) == 0) return;
+    // Kept between runs: a loop that runs again asks for it each time.
+    if (!stack_) {
+        stack_bytes_ = wanted_stack();
+        stack_ = allocate({}, stack_bytes_, 16);
+        if (!stack_) return;   // handlers run where they can, as without us
+    }
+    stack_t ours{};
+    ours.ss_sp = stack_;
+    ours.ss_size = stack_bytes_;
+    gave_stack_ = ::sigaltstack(&ours, nullptr) == 0;
+}
+
+void hub_thread_signals::end() noexcept {
+    if (--depth_ != 0) return;
+    if (blocked_pipe_) {
+        sigset_t pipe;
+        sigemptyset(&pipe);
+        sigaddset(&pipe, SIGPIPE);
+        if (!pending_pipe_ && pipe_pending()) {
+#if defined(__OpenBSD__) || defined(__APPLE__)
+            int taken = 0;
+            ::sigwait(&pipe, &taken);
+#else
+            timespec const at_once{};
+            while (::sigtimedwait(&pipe, nullptr, &at_once) < 0 && errno == EINTR) {}
+#endif
+        }
+        ::pthread_sigmask(SIG_UNBLOCK, &pipe, nullptr);
+    }
+    if (stack_) {
+        if (gave_stack_) {
+            stack_t none{};
+            none.ss_flags = SS_DISABLE;
+            none.ss_size = stack_bytes_;
+            ::sigaltstack(&none, nullptr);
+        }
+        release({}, stack_, stack_bytes_, 16);
+        stack_ = nullptr;
+    }
+}
+
+}  // namespace spruce::inline v0::detail
