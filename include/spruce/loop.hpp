@@ -87,7 +87,7 @@ struct post_node;
 
 struct census_cursor {
     hub* of = nullptr;
-    std::size_t position = 0;
+    std::size_t slab = 0, place = 0;
     task_info now{};
 };
 SPRUCE_API bool census_next(census_cursor& cursor) noexcept;

@@ -65,6 +65,7 @@ result<handler> arm_signal(hub* on, handler_slot* s, callable_ops const* ops, in
 void drop_signal(hub& h, int signal) noexcept {
     if (anybody_listens(h, signal) || (signal == SIGCHLD && h.children_by_signal != 0)) return;
     h.calls->signal_unsubscribe(h.on.context, &h.port, signal);
+    if (h.port.signal_fd < 0) h.watched_signal_fd = -1;   // closed with its last signal
 }
 
 void signal_phase(hub& h) noexcept {

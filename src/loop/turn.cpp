@@ -30,7 +30,10 @@ void take_events(hub& h, int count) noexcept {
             h.calls->drain_waker(h.on.context, h.wake.read_fd);
             continue;
         }
-        if (e.fd == h.watched_signal_fd) continue;   // read by signal_phase()
+        if (e.fd == h.watched_signal_fd) {
+            h.port.signal_fd_ready = true;   // read by signal_phase()
+            continue;
+        }
         if (!h.fds.dispatch(e)) h.ghosts_seen = true;
     }
     if (h.ghosts_seen) lay_ghosts(h);

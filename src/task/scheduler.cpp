@@ -197,9 +197,10 @@ bool in_task(hub& h) noexcept { return static_cast<scheduler*>(h.ext_state)->cur
 bool census(hub& h, census_cursor& c) noexcept {
     auto& s = *static_cast<scheduler*>(h.ext_state);
     stack_pool const& pool = s.arena->pool;
-    while (c.position < pool.count()) {
-        stack_class size_class{};
-        stack_ref const stack = pool.at(c.position++, &size_class);
+    stack_pool::cursor at{c.slab, c.place};
+    stack_class size_class{};
+    stack_ref stack{};
+    while (pool.next(at, &size_class, &stack)) {
         task_block& t = *reinterpret_cast<task_block*>(stack.top - sizeof(task_block));
         if (t.state <= task_state::claimed || t.state == task_state::ended) continue;
         char const* const state = t.state == task_state::fresh     ? "fresh"
@@ -208,6 +209,8 @@ bool census(hub& h, census_cursor& c) noexcept {
                                                                    : "ready";
         c.now = {t.id, task_name(&t), state, t.state == task_state::waiting && t.wait ? t.wait->noun : "",
                  pool.high_water(size_class, stack)};
+        c.slab = at.slab;
+        c.place = at.place;
         return true;
     }
     return false;
@@ -264,8 +267,7 @@ result<scheduler*> need_scheduler() noexcept {
     s->arena = ::new (arena) task_arena(memory_hook{});
     s->arena->door = h.door;
     retain(h.door);
-    machine_begin(s->machine);
-    adopt_thread_stack(s->hub_machine);
+    machine_begin(s->machine, s->hub_machine);
     h.ext = &task_extension;
     h.ext_state = s;
     current_scheduler = s;

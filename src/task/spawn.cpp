@@ -96,7 +96,7 @@ void start_task(task_block* block, task_ops const* ops) noexcept {
     if (t.background) ++s.live_background;
     else ++s.h.holds;
     if (t.group) group_add(*t.group, t);
-    void* const start = prepare_stack(t.machine, t.stack.bottom, t.payload, task_main, &t);
+    void* const start = prepare_stack(s.machine, t.machine, t.stack.bottom, t.payload, task_main, &t);
     s.h.ready.push_back(ring_node(t), start);
 }
 
