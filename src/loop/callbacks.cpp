@@ -51,7 +51,7 @@ handler arm_timer(hub* on, handler_slot* s, callable_ops const* ops, deadline dl
     s->time = on->timers.take(s);
     s->state = slot_state::armed;
     add_hold(*on, *s);
-    std::int64_t const due = on->due_of(dl);
+    std::int64_t const due = s->due_ns = on->due_of(dl);
     // What is due already runs in the next pass: one hop, in the order of its making.
     if (dl.how() == deadline::kind::relative ? dl.ns() <= 0 : due <= on->now_ns && on->phase == hub_phase::running) make_ready(*on, *s);
     else on->timers.arm(*s->time, due);
@@ -161,7 +161,8 @@ std::int64_t next_beat(std::int64_t due, std::int64_t period, std::int64_t now) 
 void expire_slot(hub& h, handler_slot& s) noexcept {
     if (s.kind == slot_kind::periodic) {
         // Armed again from where it was due, not from where it ran: no drift. One still queued counts this beat.
-        h.timers.arm(*s.time, next_beat(h.timers.due(*s.time), s.period_ns, h.now_ns));
+        s.due_ns = next_beat(s.due_ns, s.period_ns, h.now_ns);
+        h.timers.arm(*s.time, s.due_ns);
     }
     if (s.state == slot_state::armed) make_ready(h, s);
     else if (s.state == slot_state::queued) s.again = false;   // rearmed while queued, and due again: that entry counts
@@ -196,7 +197,7 @@ void detach_slot(hub& h, handler_slot& s) noexcept {
     switch (s.kind) {
     case slot_kind::timer:
     case slot_kind::periodic:
-        h.timers.give_back(*s.time);
+        h.timers.give_back(s.time);
         h.timers.unreserve(1);
         break;
     case slot_kind::reader:
@@ -294,7 +295,7 @@ bool handler::rearm(deadline dl) noexcept {
     detail::handler_slot* const s = slot_of(*this);
     if (!s || !is_timer(*s) || s->state == detail::slot_state::cancelled) return false;
     detail::hub& h = *detail::current_hub;
-    std::int64_t const due = h.due_of(dl);
+    std::int64_t const due = s->due_ns = h.due_of(dl);
     if (s->state == detail::slot_state::running) s->again = true;
     if (due == detail::no_time) {
         h.timers.disarm(*s->time);

@@ -48,6 +48,7 @@ struct handler_slot : list_link, listener {
         timer* time;                    // timer, periodic
         int number;                     // fd, signal, pid or phase
     };
+    std::int64_t due_ns = 0;            // timer, periodic: when it was armed for
     union {
         std::int64_t period_ns;         // periodic
         child_part child;

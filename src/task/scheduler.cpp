@@ -58,7 +58,7 @@ namespace {
             next.state = task_state::running;
             if (&next == &self) return;   // it was alone, and goes on
             s.current = &next;
-            prefetch(h.ready.front().word);
+            prefetch_for_write(h.ready.front().word);
             switch_to(s.machine, self.machine, next.machine, save, e.word);
             return;
         }
@@ -114,7 +114,7 @@ void end_task(scheduler& s, task_block& t) noexcept {
     if (t.background) --s.live_background;
     else --h.holds;
     if (t.time) {
-        h.timers.give_back(*t.time);
+        h.timers.give_back(t.time);
         t.time = nullptr;
     }
     h.timers.unreserve(1);
