@@ -18,12 +18,11 @@
 // The archive is compiled with hidden visibility; its public functions are marked with this.
 #define SPRUCE_API __attribute__((visibility("default")))
 
-#if SPRUCE_EXCEPTIONS
-#define SPRUCE_TRY_BLOCK try
-#define SPRUCE_CATCH_ALL catch (...)
+// Whether this very file can throw and catch. The library's own sources cannot, in either profile.
+#if SPRUCE_EXCEPTIONS && defined(__cpp_exceptions)
+#define SPRUCE_THROWS 1
 #else
-#define SPRUCE_TRY_BLOCK if constexpr (true)
-#define SPRUCE_CATCH_ALL else
+#define SPRUCE_THROWS 0
 #endif
 
 // A file built with exceptions must not be linked with a library for programs without them, or the other way

@@ -98,7 +98,7 @@ using whose = std::uint64_t (*)() noexcept;
 extern SPRUCE_API constinit thread_local whose thread_task_id;
 }  // namespace detail
 
-#if SPRUCE_EXCEPTIONS
+#if SPRUCE_THROWS
 // What result::value() throws when it holds an error.
 class failure : public std::exception {
 public:

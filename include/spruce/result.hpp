@@ -25,8 +25,9 @@ template <class F, class... A> using outcome_t = flat_t<std::invoke_result_t<F, 
 template <class F, class... A> concept startable = std::invocable<std::decay_t<F>, std::decay_t<A>...>;
 template <class F, class... A> using started_t = outcome_t<std::decay_t<F>, std::decay_t<A>...>;
 
-[[noreturn]] inline void bad_value(error e) {
-#if SPRUCE_EXCEPTIONS
+// A file that throws and one that does not must not share this function: the parameter keeps them apart.
+template <bool throws> [[noreturn]] void bad_value(error e) {
+#if SPRUCE_THROWS
     throw failure(e);
 #else
     panic(e.message(), "result::value()", 0);
@@ -123,7 +124,7 @@ public:
 private:
     void need() const noexcept { SPRUCE_VERIFY(ok_, "the value asked of a result that holds an error"); }
     void ask() const {
-        if (!ok_) detail::bad_value(error_);
+        if (!ok_) detail::bad_value<SPRUCE_THROWS>(error_);
     }
     union {
         std::remove_const_t<T> value_;
@@ -145,7 +146,7 @@ public:
     void operator*() const noexcept { SPRUCE_VERIFY(ok_, "the value asked of a result that holds an error"); }
     // Nothing; or throws failure, or panics without exceptions.
     void value() const {
-        if (!ok_) detail::bad_value(error_);
+        if (!ok_) detail::bad_value<SPRUCE_THROWS>(error_);
     }
     spruce::error error() const noexcept {
         SPRUCE_VERIFY(!ok_, "result::error() asked of a result that holds a value");
@@ -170,7 +171,7 @@ public:
     T& operator*() const noexcept { return need(), *value_; }
     T* operator->() const noexcept { return need(), value_; }
     T& value() const {
-        if (!ok()) detail::bad_value(error_);
+        if (!ok()) detail::bad_value<SPRUCE_THROWS>(error_);
         return *value_;
     }
     spruce::error error() const noexcept {

@@ -1,0 +1,115 @@
+# Spruce. No configure step: make, make PROFILE=embedded, make test, make demo, make bench, make install.
+# Honours CC CXX AR CPPFLAGS CXXFLAGS LDFLAGS CROSS_COMPILE PREFIX DESTDIR; VARIANT=asan|tsan|ucontext builds beside.
+
+PROFILE ?= hosted
+VARIANT ?=
+PREFIX  ?= /usr/local
+ifeq ($(origin CXX),default)
+CXX := $(CROSS_COMPILE)g++
+endif
+ifeq ($(origin AR),default)
+AR := $(CROSS_COMPILE)ar
+endif
+CXXFLAGS ?= -g
+
+# Each profile, variant and foreign compiler has a folder of its own.
+compiler := $(notdir $(firstword $(CXX)))
+B := build/$(PROFILE)$(if $(VARIANT),-$(VARIANT))$(if $(filter-out g++ c++,$(compiler)),-$(compiler))
+
+warnings := -Wall -Wextra -Wpedantic -Wconversion -Wshadow
+common   := -std=c++20 -Iinclude -MMD -MP $(warnings)
+ifeq ($(PROFILE),hosted)
+common   += -DSPRUCE_EXCEPTIONS=1
+optimise ?= -O2
+user     :=
+else ifeq ($(PROFILE),embedded)
+common   += -DSPRUCE_EXCEPTIONS=0 -ffunction-sections -fdata-sections
+optimise ?= -Os
+user     := -fno-exceptions -fno-rtti
+link     := -Wl,--gc-sections
+else
+$(error PROFILE is hosted or embedded)
+endif
+ifeq ($(VARIANT),asan)
+instrument := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+optimise   := -O1
+else ifeq ($(VARIANT),tsan)
+instrument := -fsanitize=thread
+optimise   := -O1
+else ifeq ($(VARIANT),ucontext)
+instrument := -DSPRUCE_USE_UCONTEXT=1
+else ifneq ($(VARIANT),)
+$(error VARIANT is asan, tsan, ucontext or nothing)
+endif
+flags   := $(common) $(optimise) $(instrument) $(CPPFLAGS) $(CXXFLAGS)
+# The library itself knows neither exceptions nor RTTI, in either profile, but is unwound through.
+library := -fno-exceptions -fno-rtti -fasynchronous-unwind-tables -fvisibility=hidden -ffunction-sections -fdata-sections
+
+sources  := $(wildcard src/*/*.cpp)
+assembly := $(wildcard src/*/*.S)
+objects  := $(patsubst src/%,$B/lib/%.o,$(sources) $(assembly))
+tests    := $(wildcard test/*/*.cpp)
+serve    := $(wildcard tools/spruce-serve/*.cpp)
+demo     := $(wildcard tools/demo/*.cpp)
+examples := $(wildcard docs/examples/*.cpp)
+ifeq ($(PROFILE),embedded)
+examples := $(shell grep -L '^// needs: exceptions' $(examples) /dev/null | grep -v /dev/null)
+endif
+benches  := $(wildcard bench/bench_*.cpp)
+test_objects  := $(patsubst %.cpp,$B/%.o,$(tests) $(filter-out %/main.cpp,$(serve)))
+serve_objects := $(patsubst %.cpp,$B/%.o,$(serve))
+demo_objects  := $(patsubst %.cpp,$B/%.o,$(demo))
+example_programs := $(patsubst docs/examples/%.cpp,$B/examples/%,$(examples))
+bench_programs   := $(patsubst bench/%.cpp,$B/bench/%,$(benches))
+
+.PHONY: all test check demo bench programs install amalgamation clean
+all: $B/libspruce.a
+
+$B/libspruce.a: $(objects)
+	@rm -f $@
+	$(AR) rcs $@ $(objects)
+
+$B/lib/%.cpp.o: src/%.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(flags) $(library) -c $< -o $@
+$B/lib/%.S.o: src/%.S
+	@mkdir -p $(@D)
+	$(CXX) $(instrument) $(CPPFLAGS) -g -c $< -o $@
+$B/%.o: %.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(flags) $(user) -c $< -o $@
+
+$B/spruce-test: $(test_objects) $B/libspruce.a
+	$(CXX) $(instrument) $(link) $(LDFLAGS) $^ -o $@ -pthread
+$B/spruce-serve: $(serve_objects) $B/libspruce.a
+	$(CXX) $(instrument) $(link) $(LDFLAGS) $^ -o $@ -pthread
+$B/demo: $(demo_objects) $B/libspruce.a
+	$(CXX) $(instrument) $(link) $(LDFLAGS) $^ -o $@ -pthread
+$B/examples/%: $B/docs/examples/%.o $B/libspruce.a
+	@mkdir -p $(@D)
+	$(CXX) $(instrument) $(link) $(LDFLAGS) $^ -o $@ -pthread
+# A benchmark names the libraries it compares with in a line "// links: …"; those that are not found are left out.
+$B/bench/%: bench/%.cpp $B/libspruce.a
+	@mkdir -p $(@D)
+	$(CXX) $(flags) $(user) $< $B/libspruce.a $(LDFLAGS) -o $@ -pthread $$(tools/bench-libraries $(CXX) $<)
+
+programs: $B/spruce-test $(example_programs) $(if $(serve),$B/spruce-serve) $(if $(demo),$B/demo)
+
+test: all programs
+	tools/run-tests $B $(TESTFLAGS)
+check:
+	tools/check --self-test
+	tools/check
+demo: $B/spruce-serve $B/demo
+	$B/demo $B/spruce-serve
+bench: $(bench_programs)
+	tools/run-bench $B
+
+install: all
+	tools/install $B "$(DESTDIR)$(PREFIX)" "$(PREFIX)"
+amalgamation:
+	tools/amalgamate build/amalgamation
+clean:
+	rm -rf build
+
+-include $(shell find $B -name '*.d' 2>/dev/null)

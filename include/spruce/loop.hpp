@@ -1,0 +1,505 @@
+// The loop, also called the hub: one a thread; it waits for the kernel and runs callbacks and tasks in turn.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <limits>
+#include <memory>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "callback.hpp"
+#include "error.hpp"
+#include "handler.hpp"
+#include "memory.hpp"
+#include "time.hpp"
+
+namespace spruce::inline v0 {
+
+struct kernel;
+class loop;
+
+// Which of the kernel's mechanisms for readiness a loop uses. best: the first that works.
+enum class poller : std::uint8_t { best, epoll, kqueue, poll };
+
+// When a shutdown hook runs: before (the loop still works as ever), during, after.
+enum class shutdown_phase : std::uint8_t { before, during, after };
+
+// What a loop is made with. All bounds are counts; at a bound the call that would pass it gives `full`.
+struct loop_options {
+    std::size_t max_tasks = 1'048'576;      // tasks that have not ended
+    std::size_t max_fds = 1'048'576;        // the highest fd number, plus one
+    std::size_t max_timers = 1'048'576;     // callbacks of all kinds, and timers
+    std::size_t inbox = 65'536;             // calls from other threads that have not run
+    std::size_t turn_budget = 256;          // entries of the ready ring before the next poll; at least 1
+    std::size_t ignored_cancels = 1'000;    // failing waits before "task N ignores cancel" is told; 0: never
+    duration tick{65'536};                  // the timers' resolution; rounded to a power of two nanoseconds
+    duration destroy_grace = std::chrono::seconds(5);   // what ~loop() gives the tasks
+    bool stop_on_signals = false;           // SIGINT and SIGTERM stop it
+    bool use_signalfd = false;              // signals by signalfd; every thread must block them
+    spruce::poller poller = spruce::poller::best;
+    memory_hook memory{};                   // for all that belongs to this loop
+    kernel* on = nullptr;                   // null: the real one
+};
+
+// One line of the census.
+struct task_info {
+    task_id id;
+    char const* name;               // valid until the next wait
+    char const* state;              // "ready", "waiting", "fresh", "running"
+    char const* waiting_for;        // the noun it waits on: "event", "sleep", …; "" when it doesn't
+    std::size_t stack_high_water_bytes;
+};
+
+// What reaches the unhandled hook.
+struct unhandled {
+    task_id task;                   // 0 for a callback
+    char const* name;               // the task's name; "" for a callback
+    char const* what;               // the exception's text, or a sentence
+    spruce::error reason;           // task_failed for an exception, else the error itself
+};
+
+// How a child process ended.
+class exit_status {
+public:
+    exit_status(int code, int signal) noexcept : code_(code), signal_(signal) {}
+    bool ok() const noexcept { return signal_ == 0 && code_ == 0; }
+    // Its exit code, 0 to 255, or -1 if a signal killed it.
+    int code() const noexcept { return signal_ == 0 ? code_ : -1; }
+    // The number of the signal that killed it, or 0.
+    int signal() const noexcept { return signal_; }
+
+private:
+    int code_, signal_;
+};
+
+// What run_until() can wait for besides a predicate: anything with done().
+template <class P>
+concept finishes = requires(P const& p) {
+    { p.done() } -> std::convertible_to<bool>;
+};
+
+namespace detail {
+struct hub;
+struct remote;          // what other threads know of a loop; outlives it
+struct post_node;
+
+struct census_cursor {
+    hub* of = nullptr;
+    std::size_t position = 0;
+    task_info now{};
+};
+SPRUCE_API bool census_next(census_cursor& cursor) noexcept;
+
+// -- making callbacks; each pair is claim (room for the callable) and arm
+SPRUCE_API slot_claim claim_handler(hub* on, error const& status, std::size_t size, std::size_t alignment) noexcept;
+SPRUCE_API void unclaim_handler(hub* on, handler_slot* slot) noexcept;
+SPRUCE_API handler arm_soon(hub* on, handler_slot* slot, callable_ops const* ops) noexcept;
+SPRUCE_API handler arm_timer(hub* on, handler_slot* slot, callable_ops const* ops, deadline due, duration period) noexcept;
+SPRUCE_API handler arm_idle(hub* on, handler_slot* slot, callable_ops const* ops) noexcept;
+SPRUCE_API handler arm_hook(hub* on, handler_slot* slot, callable_ops const* ops, int phase) noexcept;
+SPRUCE_API result<handler> arm_fd(hub* on, handler_slot* slot, callable_ops const* ops, int fd, bool write) noexcept;
+SPRUCE_API result<handler> arm_signal(hub* on, handler_slot* slot, callable_ops const* ops, int signal) noexcept;
+SPRUCE_API result<handler> arm_child(hub* on, handler_slot* slot, callable_ops const* ops, int pid) noexcept;
+SPRUCE_API handler refused_handler(error why) noexcept;
+SPRUCE_API void set_unhandled(hub* on, handler_slot* slot, callable_ops const* ops) noexcept;
+
+// -- posting from other threads
+SPRUCE_API result<post_node*> claim_post(remote* to, std::size_t size, std::size_t alignment, void** room) noexcept;
+SPRUCE_API void unclaim_post(post_node* node) noexcept;
+SPRUCE_API result<void> send_post(remote* to, post_node* node, callable_ops const* ops) noexcept;
+SPRUCE_API void retain(remote* r) noexcept;
+SPRUCE_API void release(remote* r) noexcept;
+SPRUCE_API void release(post_node* n) noexcept;
+SPRUCE_API bool cancel_post(post_node* n) noexcept;
+SPRUCE_API bool post_done(post_node const* n) noexcept;
+SPRUCE_API result<void> stop_remote(remote* r) noexcept;
+SPRUCE_API bool remote_alive(remote const* r) noexcept;
+SPRUCE_API result<post_node*> make_waker_node(hub* on, error const& status, std::size_t size, std::size_t alignment, void** room) noexcept;
+SPRUCE_API void arm_waker(post_node* n, callable_ops const* ops) noexcept;
+SPRUCE_API void wake_node(post_node* n) noexcept;
+SPRUCE_API void drop_waker(post_node* n) noexcept;
+
+// -- running
+using predicate_call = bool (*)(void* predicate) noexcept;
+SPRUCE_API result<void> run_hub_until(hub* on, error const& status, predicate_call done, void* predicate, deadline dl) noexcept;
+
+template <class F> void run_plain(void* callable, void*) noexcept {
+    call_guarded([&] { static_cast<void>((*static_cast<F*>(callable))()); });
+}
+template <class F> inline constexpr callable_ops plain_ops{run_plain<F>, destroy_callable<F>, sizeof(F), alignof(F)};
+template <class F> void run_unhandled(void* callable, void* what) noexcept {
+    call_guarded([&] { static_cast<void>((*static_cast<F*>(callable))(*static_cast<unhandled const*>(what))); });
+}
+template <class F> inline constexpr callable_ops unhandled_ops{run_unhandled<F>, destroy_callable<F>, sizeof(F), alignof(F)};
+}  // namespace detail
+
+// The tasks of a loop, for a range-for. Valid until the next wait; in no particular order. Thread: the loop's.
+class census_range {
+public:
+    explicit census_range(detail::hub* of) noexcept : of_(of) {}
+    class iterator {
+    public:
+        explicit iterator(detail::hub* of) noexcept {
+            at_.of = of;
+            ++*this;
+        }
+        task_info const& operator*() const noexcept { return at_.now; }
+        iterator& operator++() noexcept {
+            more_ = detail::census_next(at_);
+            return *this;
+        }
+        bool operator==(std::default_sentinel_t) const noexcept { return !more_; }
+
+    private:
+        detail::census_cursor at_;
+        bool more_ = false;
+    };
+    iterator begin() const noexcept { return iterator(of_); }
+    std::default_sentinel_t end() const noexcept { return {}; }
+
+private:
+    detail::hub* of_;
+};
+
+// A call sent to another thread's loop. Letting go of it changes nothing. Thread: any, one at a time.
+class posted {
+public:
+    posted() noexcept = default;
+    explicit posted(detail::post_node* node) noexcept : node_(node) {}
+    posted(posted&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
+    posted& operator=(posted&& other) noexcept {
+        if (this != &other) {
+            if (node_) detail::release(node_);
+            node_ = std::exchange(other.node_, nullptr);
+        }
+        return *this;
+    }
+    ~posted() {
+        if (node_) detail::release(node_);
+    }
+    // Takes the call back. Returns: true if it had not begun; then it never runs.
+    bool cancel() noexcept { return node_ && detail::cancel_post(node_); }
+    // Whether it ran to its end.
+    bool done() const noexcept { return node_ && detail::post_done(node_); }
+
+private:
+    detail::post_node* node_ = nullptr;
+};
+
+// The one door for other threads: names a loop, outlives it, freely copied. Thread: any.
+class loop_ref {
+public:
+    loop_ref() noexcept = default;
+    explicit loop_ref(detail::remote* r) noexcept : remote_(r) {
+        if (remote_) detail::retain(remote_);
+    }
+    loop_ref(loop_ref const& other) noexcept : loop_ref(other.remote_) {}
+    loop_ref(loop_ref&& other) noexcept : remote_(std::exchange(other.remote_, nullptr)) {}
+    loop_ref& operator=(loop_ref other) noexcept {
+        std::swap(remote_, other.remote_);
+        return *this;
+    }
+    ~loop_ref() {
+        if (remote_) detail::release(remote_);
+    }
+
+    // Runs f on the loop's thread, in its next turn, after what this thread posted before. f is destroyed there,
+    // or where the loop dies. A pending call holds the loop's run().
+    // Errors: closed (the loop has ended, or is ending), full (its inbox's bound), no_memory. Lifetime: f moves in.
+    template <class F>
+        requires std::invocable<std::decay_t<F>&>
+    result<posted> call(F&& f) const {
+        using held = std::decay_t<F>;
+        void* room = nullptr;
+        auto node = detail::claim_post(remote_, sizeof(held), alignof(held), &room);
+        if (!node) return node.error();
+#if SPRUCE_THROWS
+        try {
+            ::new (room) held(std::forward<F>(f));
+        } catch (...) {
+            detail::unclaim_post(*node);
+            throw;
+        }
+#else
+        ::new (room) held(std::forward<F>(f));
+#endif
+        auto sent = detail::send_post(remote_, *node, &detail::plain_ops<held>);
+        if (!sent) return sent.error();
+        return posted(*node);
+    }
+
+    // Stops the loop's run(), as its own stop() would. Errors: closed, full, no_memory.
+    result<void> stop() const { return detail::stop_remote(remote_); }
+    // Whether the loop still takes calls; it may end right after.
+    bool alive() const noexcept { return remote_ && detail::remote_alive(remote_); }
+
+private:
+    detail::remote* remote_ = nullptr;
+};
+
+// Makes a loop run a function, from anywhere. Its end takes the function back.
+class waker {
+public:
+    explicit waker(detail::post_node* n) noexcept : node_(n) {}
+    waker(waker&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
+    waker& operator=(waker&& other) noexcept {
+        if (this != &other) {
+            if (node_) detail::drop_waker(node_);
+            node_ = std::exchange(other.node_, nullptr);
+        }
+        return *this;
+    }
+    ~waker() {
+        if (node_) detail::drop_waker(node_);
+    }
+    // The function will run once in the loop's next turn, however often this is called until then. Never waits,
+    // never fails; on a dead loop it does nothing. Thread: any, and signal handlers.
+    void wake() const noexcept {
+        if (node_) detail::wake_node(node_);
+    }
+
+private:
+    detail::post_node* node_;
+};
+
+// While one lives, run() does not end for want of work. Thread: the loop's; on a dead loop it is harmless.
+class hold_token {
+public:
+    hold_token() noexcept = default;
+    explicit hold_token(std::uint32_t loop) noexcept : loop_(loop) {}
+    hold_token(hold_token&& other) noexcept : loop_(std::exchange(other.loop_, 0)) {}
+    hold_token& operator=(hold_token&& other) noexcept {
+        if (this != &other) {
+            release();
+            loop_ = std::exchange(other.loop_, 0);
+        }
+        return *this;
+    }
+    ~hold_token() { release(); }
+    // Gives it back early; twice is harmless.
+    SPRUCE_API void release() noexcept;
+
+private:
+    std::uint32_t loop_ = 0;
+};
+
+// The hub. One a thread; all its functions are for that thread, unless they say otherwise. It cannot fail loudly:
+// a loop that could not be made answers every call with the reason, which status() gives.
+class loop : detail::pinned {
+public:
+    // Errors: (by status()) already_registered if the thread has a loop, invalid_argument, no_memory, an errno.
+    SPRUCE_API explicit loop(loop_options options = {}) noexcept;
+    // destroy(in(options.destroy_grace)).
+    SPRUCE_API ~loop();
+
+    // This thread's loop. The main thread gets one when it asks first. Errors: no_loop on other threads.
+    SPRUCE_API static result<loop&> current() noexcept;
+    // ok, or why it could not be made.
+    result<void> status() const noexcept { return hub_ ? result<void>() : result<void>(status_); }
+
+    // -- callbacks. All give an empty handler, whose error() says why, when refused: full, no_memory, closed.
+
+    // Runs f in the next pass, after what is ready already. Holds run().
+    template <callback F> handler call_soon(F&& f) {
+        auto c = claim<>(f);
+        return c.room ? detail::arm_soon(hub_, c.slot, fill<>(c, std::forward<F>(f))) : detail::refused_handler(c.why);
+    }
+    // Runs f once, d from now; at once (next pass) if d is 0 or less. Holds run().
+    template <callback F> handler call_later(duration d, F&& f) { return call_timer(in(d), {}, std::forward<F>(f)); }
+    // Runs f once at t; a t in the past is soon. Holds run().
+    template <callback F> handler call_at(time_point t, F&& f) { return call_timer(at(t), {}, std::forward<F>(f)); }
+    // Runs f every d, first d from now, without drift; beats missed are skipped. Holds run() until cancelled.
+    // A d of 0 or less is refused: invalid_argument.
+    template <callback F> handler call_every(duration d, F&& f) {
+        if (d <= duration::zero()) return detail::refused_handler(errc::invalid_argument);
+        return call_timer(in(d), d, std::forward<F>(f));
+    }
+    // Runs f once, when nothing else is ready in a turn. Does not hold run().
+    template <callback F> handler call_when_idle(F&& f) {
+        auto c = claim<>(f);
+        return c.room ? detail::arm_idle(hub_, c.slot, fill<>(c, std::forward<F>(f))) : detail::refused_handler(c.why);
+    }
+    // Runs f whenever fd can be read without waiting (or is at its end, or has failed), once a turn, until
+    // cancelled. Holds run(). What cannot be polled (regular files) is always ready.
+    // Errors: already_registered (one reader an fd), invalid_argument (no such fd), full, no_memory, an errno.
+    // Lifetime: cancel it before closing the fd.
+    template <callback F> [[nodiscard]] result<handler> add_reader(int fd, F&& f) {
+        auto c = claim<>(f);
+        if (!c.room) return c.why;
+        return detail::arm_fd(hub_, c.slot, fill<>(c, std::forward<F>(f)), fd, false);
+    }
+    // The same for writing.
+    template <callback F> [[nodiscard]] result<handler> add_writer(int fd, F&& f) {
+        auto c = claim<>(f);
+        if (!c.room) return c.why;
+        return detail::arm_fd(hub_, c.slot, fill<>(c, std::forward<F>(f)), fd, true);
+    }
+    // Runs f on this loop whenever the process gets the signal; arrivals may melt into one. Many handlers a signal,
+    // on many loops. Does not hold run(). The last handler's end restores the disposition that was found.
+    // Errors: invalid_argument (no such signal, or a synchronous fault), full, no_memory, an errno.
+    template <callback F> [[nodiscard]] result<handler> add_signal_handler(int sig, F&& f) {
+        auto c = claim<>(f);
+        if (!c.room) return c.why;
+        return detail::arm_signal(hub_, c.slot, fill<>(c, std::forward<F>(f)), sig);
+    }
+    // Runs f once with the child's exit status, which it takes (reaps). Holds run().
+    // Errors: invalid_argument (no child of ours), already_registered, full, no_memory; to f: status_lost.
+    template <callback<result<exit_status>> F> [[nodiscard]] result<handler> add_child_handler(int pid, F&& f) {
+        auto c = claim<result<exit_status>>(f);
+        if (!c.room) return c.why;
+        return detail::arm_child(hub_, c.slot, fill<result<exit_status>>(c, std::forward<F>(f)), pid);
+    }
+    // Cancels the fd's reader (writer). Returns: whether there was one.
+    SPRUCE_API bool remove_reader(int fd) noexcept;
+    SPRUCE_API bool remove_writer(int fd) noexcept;
+    // Cancels all this loop's handlers of the signal. Returns: whether there was one.
+    SPRUCE_API bool remove_signal_handlers(int sig) noexcept;
+
+    // -- time
+    // The time of this turn; outside one, the time now.
+    SPRUCE_API time_point time() const noexcept;
+    // Moves a simulated kernel's clock. Errors: not_supported on the real kernel, invalid_argument if d < 0.
+    SPRUCE_API result<void> advance(duration d);
+
+    // -- running. All: wrong_state inside a run or a task.
+    // Runs until nothing holds it, or stop(). Errors: deadlock if tasks are left in waits that nothing can end;
+    // an errno if the poller failed for good.
+    SPRUCE_API result<void> run();
+    // Runs until stop(), with nothing to do if need be.
+    SPRUCE_API result<void> run_forever();
+    // One turn, which waits for something to do until the deadline. Errors: timed_out if nothing came.
+    SPRUCE_API result<void> run_once(deadline dl = {});
+    // Runs until p() is true, stop() or the deadline. Errors: timed_out; closed if it was stopped first.
+    template <class P>
+        requires(std::predicate<P&> && !finishes<P>)
+    result<void> run_until(P&& p, deadline dl = {}) {
+        using predicate = std::remove_reference_t<P>;
+        return detail::run_hub_until(
+            hub_, status_,
+            [](void* q) noexcept -> bool {
+                bool yes = false;
+                detail::call_guarded([&] { yes = static_cast<bool>((*static_cast<predicate*>(q))()); });
+                return yes;
+            },
+            const_cast<void*>(static_cast<void const*>(std::addressof(p))), dl);
+    }
+    // The same for a task or a future: until it is done.
+    template <finishes P> result<void> run_until(P const& p, deadline dl = {}) {
+        return detail::run_hub_until(
+            hub_, status_, [](void* q) noexcept -> bool { return static_cast<P const*>(q)->done(); },
+            const_cast<void*>(static_cast<void const*>(std::addressof(p))), dl);
+    }
+    // Ends the run after the current turn; what is pending is kept for the next run. Errors: wrong_state outside one.
+    SPRUCE_API result<void> stop() noexcept;
+    // Cancels all tasks, drives whole turns until they have ended, and drops all callbacks. Afterwards every call
+    // gives closed. Errors: tasks_left (detail() names them) at the deadline, their stacks are abandoned;
+    // wrong_state inside a run or a task, or twice.
+    SPRUCE_API result<void> destroy(deadline dl = {});
+    // Keeps run() alive until the token dies.
+    [[nodiscard]] SPRUCE_API hold_token hold() noexcept;
+    // Whether a run is under way.
+    SPRUCE_API bool running() const noexcept;
+    // Runs f at the start of each run, before the first turn; at once in the next pass if it runs already.
+    template <callback F> handler on_start(F&& f) { return hook(-1, std::forward<F>(f)); }
+    // Runs f at the end of each run.
+    template <callback F> handler on_shutdown(shutdown_phase phase, F&& f) {
+        return hook(static_cast<int>(phase), std::forward<F>(f));
+    }
+    // f is told of exceptions that escape from callbacks and tasks, and of errors that nobody looked at; instead of
+    // the line on stderr. The last one given counts. What f throws is lost.
+    template <std::invocable<unhandled const&> F> void on_unhandled(F&& f) {
+        using held = std::decay_t<F>;
+        auto c = detail::claim_handler(hub_, status_, sizeof(held), alignof(held));
+        if (c.room) {
+            construct<held>(c, std::forward<F>(f));
+            detail::set_unhandled(hub_, c.slot, &detail::unhandled_ops<held>);
+        }
+    }
+    // The tasks that have not ended.
+    census_range census() const noexcept { return census_range(hub_); }
+
+    // -- other threads
+    // The door for other threads.
+    SPRUCE_API loop_ref remote() const noexcept;
+    // remote().call(f): may be called on any thread, but only while this object surely lives.
+    template <class F>
+        requires std::invocable<std::decay_t<F>&>
+    result<posted> call_from_thread(F&& f) const {
+        return remote().call(std::forward<F>(f));
+    }
+    // A waker that runs f on this loop. Errors: no_memory, closed.
+    template <class F>
+        requires std::invocable<std::decay_t<F>&>
+    result<waker> make_waker(F&& f) {
+        using held = std::decay_t<F>;
+        void* room = nullptr;
+        auto node = detail::make_waker_node(hub_, status_, sizeof(held), alignof(held), &room);
+        if (!node) return node.error();
+#if SPRUCE_THROWS
+        try {
+            ::new (room) held(std::forward<F>(f));
+        } catch (...) {
+            detail::unclaim_post(*node);
+            throw;
+        }
+#else
+        ::new (room) held(std::forward<F>(f));
+#endif
+        detail::arm_waker(*node, &detail::plain_ops<held>);
+        return waker(*node);
+    }
+
+    // -- guest of another loop, without a thread
+    // Says until when the host may sleep; the host polls backend_fd() for reading meanwhile. Errors: wrong_state
+    // inside a run.
+    SPRUCE_API result<deadline> prepare();
+    // Runs what is ready, up to `max` callbacks and task turns. Returns: how many ran. Errors: wrong_state, an errno.
+    SPRUCE_API result<std::size_t> dispatch(std::size_t max = SIZE_MAX);
+    // The fd to poll, or -1 where the poller has none. Lifetime: the loop's; its number stays.
+    SPRUCE_API int backend_fd();
+    // In a forked child, before anything else there: a fresh poller, waker and inbox. Errors: an errno, no_memory.
+    SPRUCE_API result<void> after_fork();
+
+    // For the library's own floors.
+    detail::hub* impl() const noexcept { return hub_; }
+
+private:
+    template <class... A, class F> detail::slot_claim claim(F const&) noexcept {
+        using held = std::decay_t<F>;
+        return detail::claim_handler(hub_, status_, sizeof(held), alignof(held));
+    }
+    template <class held, class F> void construct(detail::slot_claim& c, F&& f) {
+#if SPRUCE_THROWS
+        try {
+            ::new (c.room) held(std::forward<F>(f));
+        } catch (...) {
+            detail::unclaim_handler(hub_, c.slot);
+            throw;
+        }
+#else
+        ::new (c.room) held(std::forward<F>(f));
+#endif
+    }
+    template <class... A, class F> detail::callable_ops const* fill(detail::slot_claim& c, F&& f) {
+        using held = std::decay_t<F>;
+        construct<held>(c, std::forward<F>(f));
+        return &detail::callback_ops<held, A...>;
+    }
+    template <class F> handler call_timer(deadline due, duration period, F&& f) {
+        auto c = claim<>(f);
+        if (!c.room) return detail::refused_handler(c.why);
+        return detail::arm_timer(hub_, c.slot, fill<>(c, std::forward<F>(f)), due, period);
+    }
+    template <class F> handler hook(int phase, F&& f) {
+        auto c = claim<>(f);
+        if (!c.room) return detail::refused_handler(c.why);
+        return detail::arm_hook(hub_, c.slot, fill<>(c, std::forward<F>(f)), phase);
+    }
+
+    detail::hub* hub_ = nullptr;
+    error status_ = errc::no_loop;
+};
+
+}  // namespace spruce::inline v0

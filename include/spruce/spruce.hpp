@@ -1,0 +1,15 @@
+// All of Spruce.
+#pragma once
+#include "config.hpp"
+#include "error.hpp"
+#include "group.hpp"
+#include "handler.hpp"
+#include "io.hpp"
+#include "loop.hpp"
+#include "memory.hpp"
+#include "net.hpp"
+#include "result.hpp"
+#include "run.hpp"
+#include "sync.hpp"
+#include "task.hpp"
+#include "time.hpp"

@@ -1,0 +1,336 @@
+// Tasks: functions with a stack of their own that wait without blocking the thread.
+#pragma once
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <new>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "handler.hpp"
+#include "loop.hpp"
+#include "result.hpp"
+#include "time.hpp"
+
+namespace spruce::inline v0 {
+
+// How a task is made.
+struct task_options {
+    std::string_view name{};        // 31 bytes are kept; without one it is called "task N"
+    std::size_t stack_size = 0;     // bytes, rounded up to 16 K, 64 K, 256 K, 1 M or 8 M; 0: the default, 256 K (64 K where pointers have 32 bits)
+    bool background = false;        // holds nothing, is reported by nobody, and is cancelled when run() ends
+};
+
+template <class R> class task;
+
+namespace detail {
+struct task_block;
+
+// What the library does with a task's typed parts, which live on its stack below the block.
+struct task_ops {
+    void (*run)(void* payload) noexcept;               // calls f, and leaves its outcome
+    void (*drop_start)(void* payload) noexcept;        // destroys f and its arguments, unrun; outcome: task_canceled
+    void (*drop_outcome)(void* payload) noexcept;
+    // The error it ended with; ok() if none.
+    result<void> (*failure)(void const* payload) noexcept;
+    // Calls `tell` with the text of the exception that escaped.
+    void (*describe)(void* payload, void (*tell)(void* context, char const* what), void* context) noexcept;
+};
+
+// How a task ended. Lies first in the payload, so that a handle finds it knowing only R.
+template <class R> struct task_outcome {
+    union {
+        result<R> value;
+    };
+#if SPRUCE_EXCEPTIONS
+    std::exception_ptr thrown;
+#endif
+    bool made = false;
+    bool taken = false;    // moved out
+    task_outcome() noexcept {}
+    ~task_outcome() {
+        if (made) value.~result<R>();
+    }
+    template <class... U> void make(U&&... u) {
+        ::new (static_cast<void*>(std::addressof(value))) result<R>(std::forward<U>(u)...);
+        made = true;
+    }
+};
+
+template <class F, class... A> struct task_payload : task_outcome<started_t<F, A...>> {
+    using R = started_t<F, A...>;
+    union {
+        std::tuple<std::decay_t<F>, std::decay_t<A>...> start;
+    };
+    template <class G, class... B>
+    explicit task_payload(G&& g, B&&... b) : start(std::forward<G>(g), std::forward<B>(b)...) {}
+    ~task_payload() {}
+
+    void call() {
+        using raw = std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>;
+        if constexpr (std::is_void_v<raw>) {
+            std::apply([](auto&& f, auto&&... a) { std::invoke(std::move(f), std::move(a)...); }, std::move(start));
+            this->make();
+        } else {
+            this->make(std::apply([](auto&& f, auto&&... a) -> raw { return std::invoke(std::move(f), std::move(a)...); },
+                                  std::move(start)));
+        }
+    }
+    static void run(void* at) noexcept {
+        auto& self = *static_cast<task_payload*>(at);
+#if SPRUCE_THROWS
+        try {
+            self.call();
+        } catch (...) {
+            self.thrown = std::current_exception();
+            if (!self.made) self.make(spruce::error(errc::task_failed));
+        }
+#else
+        self.call();
+#endif
+        std::destroy_at(std::addressof(self.start));
+    }
+    static void drop_start(void* at) noexcept {
+        auto& self = *static_cast<task_payload*>(at);
+        std::destroy_at(std::addressof(self.start));
+        self.make(spruce::error(errc::task_canceled));
+    }
+    static void drop_outcome(void* at) noexcept { static_cast<task_outcome<R>*>(at)->~task_outcome<R>(); }
+    static result<void> failure(void const* at) noexcept {
+        auto const& o = *static_cast<task_outcome<R> const*>(at);
+        if (!o.made || o.value.ok()) return {};
+        return o.value.error();
+    }
+    static void describe(void* at, void (*tell)(void*, char const*), void* context) noexcept {
+#if SPRUCE_THROWS
+        try {
+            std::rethrow_exception(static_cast<task_outcome<R>*>(at)->thrown);
+        } catch (std::exception const& e) {
+            tell(context, e.what());
+        } catch (...) {
+            tell(context, "an exception that is not a std::exception");
+        }
+#else
+        static_cast<void>(at);
+        tell(context, "");
+#endif
+    }
+};
+template <class P> inline constexpr task_ops ops_of{P::run, P::drop_start, P::drop_outcome, P::failure, P::describe};
+
+struct group_state;
+
+// A block with room for such a payload on its stack; or why not.
+struct spawn_claim {
+    task_block* block;
+    void* room;
+    error why;
+};
+SPRUCE_API spawn_claim claim_task(task_options const& options, std::size_t size, std::size_t alignment, group_state* group) noexcept;
+SPRUCE_API void unclaim_task(task_block* block) noexcept;
+SPRUCE_API void start_task(task_block* block, task_ops const* ops) noexcept;
+
+// -- what handles ask; each null-safe, and safe on any thread
+SPRUCE_API result<void> join_task(task_block* block, deadline dl) noexcept;
+// The outcome's place, once the task has ended; waits for it. Counts as having looked.
+SPRUCE_API result<void*> outcome_of(task_block* block, deadline dl) noexcept;
+SPRUCE_API void* outcome_if_ended(task_block* block) noexcept;
+SPRUCE_API bool cancel_task(task_block* block) noexcept;
+SPRUCE_API bool task_done(task_block* block) noexcept;
+SPRUCE_API bool task_was_cancelled(task_block* block) noexcept;
+SPRUCE_API task_id task_canceler(task_block* block) noexcept;
+SPRUCE_API char const* task_name(task_block* block) noexcept;
+SPRUCE_API task_id task_identity(task_block* block) noexcept;
+SPRUCE_API void drop_handle(task_block* block) noexcept;
+SPRUCE_API handler arm_on_done(task_block* block, handler_slot* slot, callable_ops const* ops) noexcept;
+SPRUCE_API hub* hub_of(task_block* block) noexcept;
+SPRUCE_API result<void> switch_now(task_block* block) noexcept;
+struct task_access;
+}  // namespace detail
+
+// A running function. The handle moves, and detaches when dropped: the task goes on. Thread: the loop's. On another
+// thread calls give wrong_thread (or false, 0, ""), and dropping is allowed. Lifetime: it may outlive its loop;
+// then get() gives the outcome, or closed if the task had none.
+template <class R> class task {
+public:
+    // Empty: its calls give wrong_state.
+    task() noexcept = default;
+    task(task&& other) noexcept : word_(std::exchange(other.word_, 0)) {}
+    task& operator=(task&& other) noexcept {
+        if (this != &other) {
+            detail::drop_handle(block());
+            word_ = std::exchange(other.word_, 0);
+        }
+        return *this;
+    }
+    ~task() { detail::drop_handle(block()); }
+
+    // Waits until the task has ended.
+    // Returns: ok, however it ended. Errors: canceled, timed_out, not_in_task, deadlock (a task joins itself),
+    // wrong_state (empty), wrong_thread, closed; of a refused spawn: why. Cancel: ends the wait, not the task.
+    result<void> join(deadline dl = {}) const {
+        if (!block()) return why();
+        return detail::join_task(block(), dl);
+    }
+
+    // Waits, and gives the task's value: a copy; what cannot be copied is moved out, once.
+    // Errors: those of join; f's own error, unchanged; task_failed (an exception escaped, see exception());
+    // task_canceled (it ended with `canceled` after it was cancelled, or never began); wrong_state (moved out before).
+    result<R> get(deadline dl = {}) & { return take<std::copy_constructible<R> || std::is_void_v<R> || std::is_reference_v<R>>(dl); }
+    // The same, moved out.
+    result<R> get(deadline dl = {}) && { return take<std::is_void_v<R> || std::is_reference_v<R>>(dl); }
+
+    // Asks it to end: its waits fail with `canceled` from now on; not yet begun, it never will.
+    // Returns: true if it had not ended. Never waits.
+    bool cancel() const noexcept { return block() && detail::cancel_task(block()); }
+    // Whether it has ended.
+    bool done() const noexcept { return block() && detail::task_done(block()); }
+    // Its name, or "task N"; "" of an empty handle. Lifetime: the handle's.
+    char const* name() const noexcept { return block() ? detail::task_name(block()) : ""; }
+    // Its id; 0 of an empty handle.
+    task_id id() const noexcept { return block() ? detail::task_identity(block()) : task_id{}; }
+
+    // Runs f on the loop once the task has ended; in the next pass if it has.
+    // Errors (of the handler): wrong_state, wrong_thread, full, no_memory, closed.
+    template <std::invocable F> handler on_done(F&& f) const {
+        using held = std::decay_t<F>;
+        if (!block()) return detail::refused_handler(why());
+        auto c = detail::claim_handler(detail::hub_of(block()), errc::closed, sizeof(held), alignof(held));
+        if (!c.room) return detail::refused_handler(c.why);
+#if SPRUCE_THROWS
+        try {
+            ::new (c.room) held(std::forward<F>(f));
+        } catch (...) {
+            detail::unclaim_handler(detail::hub_of(block()), c.slot);
+            throw;
+        }
+#else
+        ::new (c.room) held(std::forward<F>(f));
+#endif
+        return detail::arm_on_done(block(), c.slot, &detail::callback_ops<held>);
+    }
+
+#if SPRUCE_EXCEPTIONS
+    // The exception that escaped from it, or null: none did, or it has not ended. Counts as having looked.
+    std::exception_ptr exception() const noexcept {
+        void* const at = block() ? detail::outcome_if_ended(block()) : nullptr;
+        return at ? static_cast<detail::task_outcome<R>*>(at)->thrown : nullptr;
+    }
+#endif
+
+private:
+    friend struct detail::task_access;
+    // A block's address; or, with the lowest bit set, the error of a refused spawn; or 0.
+    std::uintptr_t word_ = 0;
+
+    detail::task_block* block() const noexcept {
+        return (word_ & 1) != 0 ? nullptr : reinterpret_cast<detail::task_block*>(word_);
+    }
+    error why() const noexcept {
+        if (word_ == 0) return errc::wrong_state;
+        auto const code = static_cast<int>(word_ >> 2);
+        return (word_ & 2) != 0 ? error::from_errno(code) : error(static_cast<errc>(code));
+    }
+    template <bool copy> result<R> take(deadline dl) {
+        if (!block()) return why();
+        auto at = detail::outcome_of(block(), dl);
+        if (!at) return at.error();
+        auto& outcome = *static_cast<detail::task_outcome<R>*>(*at);
+        if (!outcome.made) return errc::closed;
+        if (outcome.taken) return errc::wrong_state;
+        if (!outcome.value.ok() && outcome.value.error() == error(errc::canceled) && detail::task_was_cancelled(block()))
+            return error(errc::task_canceled).caused_by(detail::task_canceler(block()));
+        if constexpr (copy) {
+            return outcome.value;
+        } else {
+            outcome.taken = outcome.value.ok();   // an error can be asked for again
+            return std::move(outcome.value);
+        }
+    }
+};
+
+namespace detail {
+struct task_access {
+    template <class R> static task<R> handle(task_block* b) noexcept {
+        task<R> t;
+        t.word_ = reinterpret_cast<std::uintptr_t>(b);
+        return t;
+    }
+    template <class R> static task<R> refused(error e) noexcept {
+        task<R> t;
+        t.word_ = static_cast<std::uintptr_t>(e.code()) << 2 | (e.errno_value() != 0 ? 2 : 0) | 1;
+        return t;
+    }
+    template <class R> static task_block* block(task<R> const& t) noexcept { return t.block(); }
+    template <class R> static error why(task<R> const& t) noexcept { return t.why(); }
+};
+
+template <class F, class... A> task<started_t<F, A...>> spawn_in(group_state* group, task_options const& options, F&& f, A&&... args) {
+    using payload = task_payload<F, A...>;
+    using R = started_t<F, A...>;
+    spawn_claim const c = claim_task(options, sizeof(payload), alignof(payload), group);
+    if (!c.block) return task_access::refused<R>(c.why);
+#if SPRUCE_THROWS
+    try {
+        ::new (c.room) payload(std::forward<F>(f), std::forward<A>(args)...);
+    } catch (...) {
+        unclaim_task(c.block);
+        throw;
+    }
+#else
+    ::new (c.room) payload(std::forward<F>(f), std::forward<A>(args)...);
+#endif
+    start_task(c.block, &ops_of<payload>);
+    return task_access::handle<R>(c.block);
+}
+}  // namespace detail
+
+// Makes a task of f(args...) on this thread's loop. It runs later, in its turn: spawn order is run order. f and the
+// arguments are moved (or copied) onto its stack; std::ref for references. No heap.
+// Errors (of the handle's calls): full (max_tasks), no_memory, an errno (no stack), closed, no_loop.
+// Lifetime: what f captures by reference must outlive the task.
+template <class F, class... A>
+    requires detail::startable<F, A...>
+task<detail::started_t<F, A...>> spawn(F&& f, A&&... args) {
+    return detail::spawn_in(nullptr, task_options{}, std::forward<F>(f), std::forward<A>(args)...);
+}
+// The same, with a name, a stack size, or in the background.
+template <class F, class... A>
+    requires detail::startable<F, A...>
+task<detail::started_t<F, A...>> spawn(task_options options, F&& f, A&&... args) {
+    return detail::spawn_in(nullptr, options, std::forward<F>(f), std::forward<A>(args)...);
+}
+
+// Runs a task at once, before its turn, until it first waits, yields or ends; then comes back. From a task or a
+// callback; nested calls come back last in, first out.
+// Errors: wrong_state unless it is fresh or ready (it runs, waits or has ended; or the handle is empty); wrong_thread.
+template <class R> result<void> run_now(task<R> const& t) {
+    detail::task_block* const b = detail::task_access::block(t);
+    return b ? detail::switch_now(b) : result<void>(detail::task_access::why(t));
+}
+
+// Gives the hub the thread until somebody makes this task ready again: cancel() does. Outside a task it does nothing.
+SPRUCE_API void switch_to_hub();
+
+// The task that calls.
+namespace this_task {
+// Goes to the back of the ready ring. Errors: canceled, not_in_task.
+SPRUCE_API result<void> yield();
+// Waits for a time; 0 or less is a yield(). Errors: canceled, not_in_task. Cancel: ends the sleep early.
+SPRUCE_API result<void> sleep_for(duration d);
+// Waits until a time of this loop's clock; one that has passed is a yield(). Errors: canceled, not_in_task.
+SPRUCE_API result<void> sleep_until(time_point t);
+// Whether its next wait would fail with `canceled`. false outside a task.
+SPRUCE_API bool cancel_requested() noexcept;
+// "" outside a task. Lifetime: the task's.
+SPRUCE_API char const* name() noexcept;
+// 0 outside a task.
+SPRUCE_API task_id id() noexcept;
+}  // namespace this_task
+using this_task::sleep_for, this_task::sleep_until, this_task::yield;
+
+}  // namespace spruce::inline v0

@@ -1,0 +1,38 @@
+#include "fd_wait.hpp"
+
+namespace spruce::inline v0::detail {
+
+namespace {
+struct fd_wait : parked, listener {
+    fd_wait(fd_entry& of, bool write_, char const* noun_) noexcept
+        : parked(noun_, true), listener(told), entry(of), write(write_) {
+        abandon = [](parked& self) noexcept {
+            auto& w = static_cast<fd_wait&>(self);
+            current_hub->fds.unawait(w.entry, w.write, w);
+        };
+    }
+    static void told(listener& self, unsigned what) noexcept {
+        auto& w = static_cast<fd_wait&>(self);
+        if ((what & told_closed) != 0) wake_failed(w, errc::closed);
+        else wake(w);
+    }
+    fd_entry& entry;
+    bool write;
+};
+}  // namespace
+
+result<void> usable(stream_core const& c) noexcept {
+    if (c.fd < 0) return errc::closed;
+    if (current_hub && current_hub->serial == c.serial) return {};
+    return current_hub ? errc::wrong_thread : errc::closed;
+}
+
+result<void> wait_ready(stream_core const& c, bool write, char const* noun, deadline& dl) noexcept {
+    hub& h = *current_hub;
+    if (dl.how() == deadline::kind::relative && dl.ns() != 0) dl = at(time_point(duration(h.due_of(dl))));
+    fd_wait w(*c.entry, write, noun);
+    SPRUCE_CHECK(h.fds.await(*c.entry, write, w));
+    return park(w, dl);
+}
+
+}  // namespace spruce::inline v0::detail

@@ -1,0 +1,177 @@
+#include <spruce/io.hpp>
+
+#include <cerrno>
+#include <sys/socket.h>
+
+#include "fd_wait.hpp"
+
+namespace spruce::inline v0 {
+
+namespace detail {
+
+result<stream_core> open_core(int fd) noexcept {
+    SPRUCE_TRY(loop& here, loop::current());
+    hub& h = *here.impl();
+    if (h.phase >= hub_phase::ended) return errc::closed;
+    int const kind = h.calls->kind_of(h.on.context, fd);
+    if (kind < 0) return with_detail(errc::invalid_argument, "fd: not open");
+    SPRUCE_TRY(fd_entry* const e, h.fds.adopt(fd));
+    stream_core c;
+    c.on = &h.on;
+    c.entry = e;
+    c.fd = fd;
+    c.serial = h.serial;
+    c.kind = static_cast<std::uint8_t>(kind);
+    return c;
+}
+
+void close_core(stream_core& c) noexcept {
+    stream_core const was = std::exchange(c, {});
+    c.written = was.written;
+    if (was.fd < 0) return;
+    // After its loop, or from another thread, only the number is left to give back.
+    if (current_hub && current_hub->serial == was.serial) current_hub->fds.close(*was.entry);
+    else was.on->calls->close(was.on->context, was.fd);
+}
+
+namespace {
+constexpr std::uint8_t sticky = ready_read_closed | ready_hangup | ready_error;
+
+// Only stream sockets and pipes tell by a short read that they are drained, and only while nothing else is flagged.
+void note_short_read(hub& h, stream_core const& c) noexcept {
+    bool const tells = c.kind == fd_stream_socket || c.kind == fd_pipe;
+    if (tells && (c.entry->ready & sticky) == 0) h.fds.clear_ready(*c.entry, ready_read);
+}
+
+ssize put(hub& h, stream_core const& c, io_slice const* slices, int count) noexcept {
+    if (count == 1) {
+        return c.is_socket() ? h.calls->send(h.on.context, c.fd, slices->data, slices->size)
+                             : h.calls->write(h.on.context, c.fd, slices->data, slices->size);
+    }
+    return c.is_socket() ? h.calls->sendv(h.on.context, c.fd, slices, count) : h.calls->writev(h.on.context, c.fd, slices, count);
+}
+
+// One successful write of at least a byte, after waiting for it if need be.
+result<std::size_t> put_some(stream_core& c, io_slice const* slices, int count, deadline& dl) noexcept {
+    hub& h = *current_hub;
+    for (;;) {
+        if (c.entry->on_write) return with_detail(errc::already_registered, "somebody writes already");
+        if ((c.entry->ready & ready_write) != 0) {
+            ssize const n = put(h, c, slices, count);
+            if (n >= 0) {
+                c.written += static_cast<std::uint64_t>(n);
+                return static_cast<std::size_t>(n);
+            }
+            if (n != -EAGAIN) return error::from_errno(static_cast<int>(-n));
+            h.fds.clear_ready(*c.entry, ready_write);
+        }
+        SPRUCE_CHECK(wait_ready(c, true, "writable", dl));
+    }
+}
+}  // namespace
+}  // namespace detail
+
+using detail::hub;
+
+result<stream> stream::adopt(int fd) {
+    SPRUCE_TRY(auto core, detail::open_core(fd));
+    hub& h = *detail::current_hub;
+    if (int const failed = h.calls->set_nonblocking(h.on.context, fd, true); failed < 0) {
+        h.fds.disown(*core.entry);
+        return error::from_errno(-failed);
+    }
+    return stream(core);
+}
+
+result<int> stream::release() {
+    SPRUCE_CHECK(detail::usable(core_));
+    int const fd = core_.fd;
+    detail::current_hub->fds.disown(*core_.entry);
+    std::uint64_t const written = core_.written;
+    core_ = {};
+    core_.written = written;
+    return fd;
+}
+
+result<std::size_t> stream::read(bytes into, deadline dl) { return read_on(into, dl); }
+
+result<std::size_t> stream::read_on(bytes into, deadline& dl) {
+    SPRUCE_CHECK(detail::begin_wait());
+    SPRUCE_CHECK(detail::usable(core_));
+    if (into.size() == 0) return detail::with_detail(errc::invalid_argument, "into: no room");
+    hub& h = *detail::current_hub;
+    for (;;) {
+        detail::fd_entry& e = *core_.entry;
+        if (e.on_read) return detail::with_detail(errc::already_registered, "somebody reads already");
+        if ((e.ready & detail::ready_read) != 0) {
+            detail::ssize const n = core_.is_socket() ? h.calls->recv(h.on.context, core_.fd, into.data(), into.size())
+                                                      : h.calls->read(h.on.context, core_.fd, into.data(), into.size());
+            if (n > 0) {
+                if (static_cast<std::size_t>(n) < into.size()) detail::note_short_read(h, core_);
+                return static_cast<std::size_t>(n);
+            }
+            if (n == 0) return errc::end_of_stream;
+            if (n != -EAGAIN) return error::from_errno(static_cast<int>(-n));
+            h.fds.clear_ready(e, detail::ready_read);
+        }
+        SPRUCE_CHECK(detail::wait_ready(core_, false, "readable", dl));
+    }
+}
+
+result<std::size_t> stream::write_some(const_bytes from, deadline dl) {
+    SPRUCE_CHECK(detail::begin_wait());
+    SPRUCE_CHECK(detail::usable(core_));
+    if (from.size() == 0) return std::size_t{0};
+    detail::io_slice const one{from.data(), from.size()};
+    return detail::put_some(core_, &one, 1, dl);
+}
+
+result<void> stream::write(const_bytes from, deadline dl) {
+    return write(std::span<const_bytes const>(&from, 1), dl);
+}
+
+result<void> stream::write(std::span<const_bytes const> parts, deadline dl) {
+    SPRUCE_CHECK(detail::begin_wait());
+    SPRUCE_CHECK(detail::usable(core_));
+    constexpr int most = 16;
+    std::size_t part = 0, done = 0;   // so many whole parts, and so much of the next
+    while (part != parts.size()) {
+        detail::io_slice slices[most];
+        int count = 0;
+        for (std::size_t i = part, skip = done; i != parts.size() && count != most; ++i, skip = 0)
+            if (parts[i].size() != skip) slices[count++] = {parts[i].data() + skip, parts[i].size() - skip};
+        if (count == 0) break;
+        SPRUCE_TRY(std::size_t n, detail::put_some(core_, slices, count, dl));
+        while (part != parts.size() && n >= parts[part].size() - done) {
+            n -= parts[part].size() - done;
+            done = 0;
+            ++part;
+        }
+        done += n;
+    }
+    return {};
+}
+
+result<void> stream::shut_write() {
+    SPRUCE_CHECK(detail::usable(core_));
+    if (!core_.is_socket()) return detail::with_detail(errc::not_supported, "only sockets can be half-closed");
+    hub& h = *detail::current_hub;
+    if (int const failed = h.calls->shutdown(h.on.context, core_.fd, SHUT_WR); failed < 0) return error::from_errno(-failed);
+    return {};
+}
+
+result<pipe_ends> make_pipe() {
+    SPRUCE_TRY(loop& here, loop::current());
+    hub& h = *here.impl();
+    int ends[2];
+    if (int const failed = h.calls->make_pipe(h.on.context, ends); failed < 0) return error::from_errno(-failed);
+    auto first = detail::open_core(ends[0]);
+    auto second = first ? detail::open_core(ends[1]) : result<detail::stream_core>(first.error());
+    if (second) return pipe_ends{pipe_stream(*first), pipe_stream(*second)};
+    if (first) detail::close_core(*first);
+    else h.calls->close(h.on.context, ends[0]);
+    h.calls->close(h.on.context, ends[1]);
+    return second.error();
+}
+
+}  // namespace spruce::inline v0

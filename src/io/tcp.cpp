@@ -1,0 +1,185 @@
+#include <spruce/net.hpp>
+
+#include <cerrno>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include "address.hpp"
+#include "fd_wait.hpp"
+
+namespace spruce::inline v0 {
+
+using access = detail::address_access;
+using detail::hub;
+using detail::stream_core;
+
+namespace {
+error socket_error(int failed, address const& of) noexcept {
+    return detail::with_detail(error::from_errno(-failed), of.text());
+}
+
+// A stream socket of the address's family, in this loop's hands.
+result<stream_core> make_socket(address const& of) noexcept {
+    SPRUCE_TRY(loop& here, loop::current());
+    int const family = access::family(of);
+    if (family != AF_INET && family != AF_INET6) return detail::with_detail(errc::invalid_argument, "no address of TCP");
+    hub& h = *here.impl();
+    int const fd = h.calls->socket(h.on.context, family, SOCK_STREAM, 0);
+    if (fd < 0) return socket_error(fd, of);
+    auto core = detail::open_core(fd);
+    if (!core) h.calls->close(h.on.context, fd);
+    return core;
+}
+
+void learn(hub& h, stream_core const& c, address* local, address* peer) noexcept {
+    if (local) {
+        unsigned length = access::capacity();
+        if (h.calls->getsockname(h.on.context, c.fd, access::room(*local), &length) == 0) access::filled(*local, length);
+    }
+    if (peer) {
+        unsigned length = access::capacity();
+        if (h.calls->getpeername(h.on.context, c.fd, access::room(*peer), &length) == 0) access::filled(*peer, length);
+    }
+}
+
+// Closes unless it is kept: every error on the way leaves nothing open.
+struct closing {
+    stream_core core;
+    ~closing() { detail::close_core(core); }
+    stream_core keep() noexcept { return std::exchange(core, {}); }
+};
+}  // namespace
+
+result<tcp_stream> tcp_stream::connect(std::string_view host_and_port, deadline dl) {
+    SPRUCE_TRY(auto to, address::parse(host_and_port));
+    return connect(to, dl);
+}
+
+result<tcp_stream> tcp_stream::connect(address const& to, deadline dl) {
+    SPRUCE_CHECK(detail::begin_wait());
+    SPRUCE_TRY(auto core, make_socket(to));
+    closing guard{core};
+    hub& h = *detail::current_hub;
+    int got = h.calls->connect(h.on.context, core.fd, access::raw(to), access::length(to));
+    if (got == -EINPROGRESS) {
+        if (auto waited = detail::wait_ready(core, true, "connect", dl); !waited) {
+            // Closed under us: the stream_core here is the only one, so it was the loop that ended.
+            return waited.error();
+        }
+        unsigned size = sizeof got;
+        int failed = 0;
+        got = h.calls->getsockopt(h.on.context, core.fd, SOL_SOCKET, SO_ERROR, &failed, &size);
+        if (got == 0) got = -failed;
+    }
+    if (got < 0) return socket_error(got, to);
+    tcp_stream made(guard.keep());
+    learn(h, made.core_, &made.local_, nullptr);
+    made.peer_ = to;
+    return made;
+}
+
+result<void> tcp_stream::no_delay(bool on) {
+    SPRUCE_CHECK(detail::usable(core_));
+    hub& h = *detail::current_hub;
+    int const value = on ? 1 : 0;
+    if (int const failed = h.calls->setsockopt(h.on.context, core_.fd, IPPROTO_TCP, TCP_NODELAY, &value, sizeof value); failed < 0)
+        return error::from_errno(-failed);
+    return {};
+}
+
+result<tcp_listener> tcp_listener::listen(std::string_view host_and_port, listen_options options) {
+    SPRUCE_TRY(auto at, address::parse(host_and_port));
+    SPRUCE_TRY(auto core, make_socket(at));
+    closing guard{core};
+    hub& h = *detail::current_hub;
+    int const yes = 1;
+    // A server that starts again must not wait for its last connections' end.
+    int failed = h.calls->setsockopt(h.on.context, core.fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    if (failed >= 0 && options.reuse_port) failed = h.calls->setsockopt(h.on.context, core.fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof yes);
+    if (failed >= 0) failed = h.calls->bind(h.on.context, core.fd, access::raw(at), access::length(at));
+    if (failed >= 0) failed = h.calls->listen(h.on.context, core.fd, options.backlog);
+    if (failed < 0) return socket_error(failed, at);
+    tcp_listener made;
+    made.core_ = guard.keep();
+    learn(h, made.core_, &made.local_, nullptr);
+    return made;
+}
+
+namespace {
+enum class setback { none, at_once, pause };
+// What a failed accept means. The peer's troubles are over with it; the system's may pass; the rest never will.
+setback judge(int failed) noexcept {
+    switch (-failed) {
+    case ECONNABORTED:
+    case EPROTO:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case ENOPROTOOPT:
+    case EPERM:   // a firewall's rule
+        return setback::at_once;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+        return setback::pause;
+    default: return setback::none;
+    }
+}
+constexpr duration accept_pause = std::chrono::milliseconds(10);
+}  // namespace
+
+result<tcp_stream> tcp_listener::accept(deadline dl) {
+    SPRUCE_CHECK(detail::begin_wait());
+    SPRUCE_CHECK(detail::usable(core_));
+    hub& h = *detail::current_hub;
+    bool told = false;
+    for (;;) {
+        detail::fd_entry& e = *core_.entry;
+        if (e.on_read) return detail::with_detail(errc::already_registered, "somebody accepts already");
+        if ((e.ready & detail::ready_read) == 0) {
+            SPRUCE_CHECK(detail::wait_ready(core_, false, "accept", dl));
+            continue;
+        }
+        address peer;
+        unsigned length = access::capacity();
+        int const fd = h.calls->accept(h.on.context, core_.fd, access::room(peer), &length);
+        if (fd == -EAGAIN) {
+            h.fds.clear_ready(e, detail::ready_read);
+            continue;
+        }
+        error why = errc::canceled;
+        bool pause = false;
+        if (fd >= 0) {
+            auto core = detail::open_core(fd);
+            if (core) {
+                tcp_stream made(*core);
+                access::filled(peer, length);
+                made.peer_ = peer;
+                made.local_ = local_;
+                return made;
+            }
+            // Our own bounds are like the system's: they may pass. The connection itself is lost.
+            h.calls->close(h.on.context, fd);
+            why = core.error();
+            pause = true;
+        } else {
+            setback const kind = judge(fd);
+            why = error::from_errno(-fd);
+            if (kind == setback::none) return detail::with_detail(why, local_.text());
+            pause = kind == setback::pause;
+        }
+        ++setbacks_;
+        if (!pause) continue;
+        if (!told) detail::tell_unhandled(&h, {this_task::id(), this_task::name(), "accept waits until there is room", why});
+        told = true;
+        if (dl.how() == deadline::kind::relative) dl = at(time_point(duration(h.due_of(dl))));
+        if (dl.passed()) return errc::timed_out;
+        // The pause is a wait for the other side of the fd, which never comes but which close() ends.
+        deadline until = in(dl.remaining() < accept_pause ? dl.remaining() : accept_pause);
+        if (auto paused = detail::wait_ready(core_, true, "accept", until); !paused && paused != error(errc::timed_out))
+            return paused.error();
+    }
+}
+
+}  // namespace spruce::inline v0

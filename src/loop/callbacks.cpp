@@ -1,0 +1,320 @@
+// The life of a callback: claimed, armed, queued, run, gone; and cancelled anywhere on the way.
+#include <spruce/loop.hpp>
+
+#include "hub.hpp"
+
+namespace spruce::inline v0::detail {
+
+void add_hold(hub& h, handler_slot& s) noexcept {
+    if (s.holds) return;
+    s.holds = true;
+    ++h.holds;
+}
+void drop_hold(hub& h, handler_slot& s) noexcept {
+    if (!s.holds) return;
+    s.holds = false;
+    --h.holds;
+}
+
+void make_ready(hub& h, handler_slot& s) noexcept {
+    s.state = slot_state::queued;
+    h.ready.push_back(&s, nullptr);
+}
+
+slot_claim claim_handler(hub* on, error const& status, std::size_t size, std::size_t alignment) noexcept {
+    slot_claim c;
+    if (!on) return c.why = status, c;
+    if (on->phase >= hub_phase::ending) return c.why = errc::closed, c;
+    if (on != current_hub) return c.why = errc::wrong_thread, c;
+    return on->handlers.claim(*on, size, alignment);
+}
+void unclaim_handler(hub* on, handler_slot* slot) noexcept { on->handlers.unclaim(*slot); }
+
+handler refused_handler(error why) noexcept { return handler_access::refused(why); }
+
+handler arm_soon(hub* on, handler_slot* s, callable_ops const* ops) noexcept {
+    s->ops = ops;
+    s->kind = slot_kind::soon;
+    add_hold(*on, *s);
+    make_ready(*on, *s);
+    return handler_access::name(on->serial, *s);
+}
+
+handler arm_timer(hub* on, handler_slot* s, callable_ops const* ops, deadline dl, duration period) noexcept {
+    s->ops = ops;
+    if (auto reserved = on->timers.reserve(1); !reserved) {
+        on->handlers.dispose(*s);
+        return refused_handler(reserved.error());
+    }
+    s->kind = period.count() > 0 ? slot_kind::periodic : slot_kind::timer;
+    s->period_ns = period.count();
+    s->time = on->timers.take(s);
+    s->state = slot_state::armed;
+    add_hold(*on, *s);
+    std::int64_t const due = on->due_of(dl);
+    // What is due already runs in the next pass: one hop, in the order of its making.
+    if (dl.how() == deadline::kind::relative ? dl.ns() <= 0 : due <= on->now_ns && on->phase == hub_phase::running) make_ready(*on, *s);
+    else on->timers.arm(*s->time, due);
+    return handler_access::name(on->serial, *s);
+}
+
+handler arm_idle(hub* on, handler_slot* s, callable_ops const* ops) noexcept {
+    s->ops = ops;
+    s->kind = slot_kind::idle;
+    s->state = slot_state::armed;
+    on->idlers.push_back(*s);
+    return handler_access::name(on->serial, *s);
+}
+
+handler arm_hook(hub* on, handler_slot* s, callable_ops const* ops, int phase) noexcept {
+    s->ops = ops;
+    s->kind = slot_kind::hook;
+    s->number = phase;
+    s->state = slot_state::armed;
+    if (phase < 0 && on->phase == hub_phase::running) make_ready(*on, *s);
+    else (phase < 0 ? on->start_hooks : on->shutdown_hooks[phase]).push_back(*s);
+    return handler_access::name(on->serial, *s);
+}
+
+namespace {
+void fd_slot_told(listener& self, unsigned what) noexcept {
+    auto& slot = static_cast<handler_slot&>(self);
+    hub& h = *current_hub;
+    // Closed by its owner here: the number is about to be somebody else's.
+    if ((what & told_closed) != 0) cancel_slot(h, slot);
+    else if (slot.state == slot_state::armed) make_ready(h, slot);
+}
+
+bool remove_fd_handler(hub* h, int fd, bool write) noexcept {
+    if (!h || h != current_hub) return false;
+    fd_entry* const e = h->fds.find(fd);
+    listener* const l = !e ? nullptr : write ? e->on_write : e->on_read;
+    // Somebody else's wait on that side is none of ours to remove.
+    return l && l->notify == fd_slot_told && cancel_slot(*h, static_cast<handler_slot&>(*l));
+}
+}  // namespace
+
+result<handler> arm_fd(hub* on, handler_slot* s, callable_ops const* ops, int fd, bool write) noexcept {
+    s->ops = ops;
+    s->kind = write ? slot_kind::writer : slot_kind::reader;
+    s->number = fd;
+    s->notify = fd_slot_told;
+    if (auto watched = on->fds.watch(fd, write, *s); !watched) {
+        on->handlers.dispose(*s);
+        return watched.error();
+    }
+    s->state = slot_state::armed;
+    add_hold(*on, *s);
+    return handler_access::name(on->serial, *s);
+}
+
+void set_unhandled(hub* on, handler_slot* s, callable_ops const* ops) noexcept {
+    s->ops = ops;
+    s->kind = slot_kind::unhandled;
+    s->state = slot_state::armed;
+    handler_slot* const before = on->unhandled_hook;
+    on->unhandled_hook = s;
+    if (!before) return;
+    if (on->in_unhandled) before->state = slot_state::cancelled;   // it is running: freed when it comes back
+    else on->handlers.dispose(*before);
+}
+
+// -- running
+
+namespace {
+// After its call: gone, or armed for the next event.
+void after_run(hub& h, handler_slot& s) noexcept {
+    if (s.state == slot_state::cancelled) {
+        h.handlers.dispose(s);
+        return;
+    }
+    switch (s.kind) {
+    case slot_kind::reader:
+    case slot_kind::writer:
+    case slot_kind::signal:
+        s.state = slot_state::armed;
+        if (std::exchange(s.again, false)) make_ready(h, s);
+        return;
+    case slot_kind::timer:
+    case slot_kind::periodic:
+        if (!std::exchange(s.again, false) && s.kind == slot_kind::timer) break;
+        s.state = slot_state::armed;   // a beat, or rearm() in its own callback put it into the wheel
+        return;
+    case slot_kind::hook:
+        s.state = slot_state::armed;
+        return;
+    default:
+        break;
+    }
+    detach_slot(h, s);
+    h.handlers.dispose(s);
+}
+
+// A beat's next due time: the first of its series that is not over.
+std::int64_t next_beat(std::int64_t due, std::int64_t period, std::int64_t now) noexcept {
+    if (due > now) return due;
+    std::int64_t const missed = (now - due) / period;
+    return missed >= (no_time - due) / period - 1 ? no_time : due + (missed + 1) * period;
+}
+}  // namespace
+
+void expire_slot(hub& h, handler_slot& s) noexcept {
+    if (s.kind == slot_kind::periodic) {
+        // Armed again from where it was due, not from where it ran: no drift. One still queued counts this beat.
+        h.timers.arm(*s.time, next_beat(h.timers.due(*s.time), s.period_ns, h.now_ns));
+    }
+    if (s.state == slot_state::armed) make_ready(h, s);
+    else if (s.state == slot_state::queued) s.again = false;   // rearmed while queued, and due again: that entry counts
+}
+
+void run_slot(hub& h, handler_slot& s) noexcept {
+    if (s.state == slot_state::cancelled) {
+        h.handlers.dispose(s);
+        return;
+    }
+    if (s.again && (s.kind == slot_kind::timer || s.kind == slot_kind::periodic)) {
+        s.again = false;   // rearmed after it was queued: it runs at its new time
+        s.state = slot_state::armed;
+        return;
+    }
+    s.state = slot_state::running;
+    handler const self = handler_access::name(h.serial, s);
+    if (s.kind == slot_kind::soon || s.kind == slot_kind::idle) drop_hold(h, s);
+    if (s.kind == slot_kind::child) {
+        callback_argument<result<exit_status>> argument{self, child_outcome(s)};
+        drop_hold(h, s);
+        s.ops->run(s.callable, &argument);
+    } else {
+        callback_argument<> argument{self};
+        s.ops->run(s.callable, &argument);
+    }
+    after_run(h, s);
+}
+
+void detach_slot(hub& h, handler_slot& s) noexcept {
+    drop_hold(h, s);
+    switch (s.kind) {
+    case slot_kind::timer:
+    case slot_kind::periodic:
+        h.timers.give_back(*s.time);
+        h.timers.unreserve(1);
+        break;
+    case slot_kind::reader:
+    case slot_kind::writer:
+        h.fds.unwatch(s.number, s.kind == slot_kind::writer, s);
+        break;
+    case slot_kind::signal:
+        s.unlink();
+        drop_signal(h, s.number);
+        break;
+    case slot_kind::child:
+        detach_child(h, s);
+        break;
+    default:
+        s.unlink();
+        break;
+    }
+}
+
+bool cancel_slot(hub& h, handler_slot& s) noexcept {
+    switch (s.state) {
+    case slot_state::armed:
+        detach_slot(h, s);
+        h.handlers.dispose(s);
+        return true;
+    case slot_state::queued:
+        // Its ring entry still points here: the slot waits for it, the callable does not.
+        detach_slot(h, s);
+        s.state = slot_state::cancelled;
+        h.handlers.drop_callable(s);
+        return true;
+    case slot_state::running: {
+        bool const more = s.kind == slot_kind::periodic || s.kind == slot_kind::reader || s.kind == slot_kind::writer ||
+                          s.kind == slot_kind::signal || s.kind == slot_kind::hook || s.again;
+        if (!more) return false;   // it has begun, and would not run again
+        detach_slot(h, s);
+        s.state = slot_state::cancelled;
+        return true;
+    }
+    default:
+        return false;
+    }
+}
+
+void drop_all_handlers(hub& h) noexcept {
+    for (std::size_t i = 0; i != h.handlers.made(); ++i) {
+        handler_slot& s = h.handlers.at(i);
+        if (s.kind == slot_kind::unhandled) continue;
+        if (s.state == slot_state::armed || s.state == slot_state::queued) cancel_slot(h, s);
+    }
+}
+
+}  // namespace spruce::inline v0::detail
+
+namespace spruce::inline v0 {
+
+namespace {
+detail::handler_slot* slot_of(handler const& h) noexcept {
+    using detail::handler_access;
+    detail::hub* const here = detail::current_hub;
+    if (!here || handler_access::generation(h) == 0 || handler_access::loop(h) != here->serial) return nullptr;
+    return here->handlers.find(handler_access::slot(h), handler_access::generation(h));
+}
+bool is_timer(detail::handler_slot const& s) noexcept {
+    return s.kind == detail::slot_kind::timer || s.kind == detail::slot_kind::periodic;
+}
+}  // namespace
+
+bool loop::remove_reader(int fd) noexcept { return detail::remove_fd_handler(hub_, fd, false); }
+bool loop::remove_writer(int fd) noexcept { return detail::remove_fd_handler(hub_, fd, true); }
+
+bool handler::cancel() noexcept {
+    detail::handler_slot* const s = slot_of(*this);
+    return s && detail::cancel_slot(*detail::current_hub, *s);
+}
+
+bool handler::active() const noexcept {
+    detail::handler_slot const* const s = slot_of(*this);
+    if (!s) return false;
+    using detail::slot_state;
+    if (s->state == slot_state::armed || s->state == slot_state::queued) return true;
+    if (s->state != slot_state::running) return false;
+    using detail::slot_kind;
+    return s->again || s->kind == slot_kind::periodic || s->kind == slot_kind::reader || s->kind == slot_kind::writer ||
+           s->kind == slot_kind::signal;
+}
+
+error handler::error() const noexcept {
+    if (generation_ != 0) return errc::wrong_state;
+    if (loop_ == 2) return spruce::error::from_errno(static_cast<int>(slot_));
+    return loop_ == 1 ? spruce::error(static_cast<errc>(slot_)) : spruce::error(errc::no_loop);
+}
+
+bool handler::rearm(deadline dl) noexcept {
+    detail::handler_slot* const s = slot_of(*this);
+    if (!s || !is_timer(*s) || s->state == detail::slot_state::cancelled) return false;
+    detail::hub& h = *detail::current_hub;
+    std::int64_t const due = h.due_of(dl);
+    if (s->state == detail::slot_state::running) s->again = true;
+    if (due == detail::no_time) {
+        h.timers.disarm(*s->time);
+        detail::drop_hold(h, *s);   // suspended, it is nothing to wait for
+    } else {
+        h.timers.arm(*s->time, due);
+        detail::add_hold(h, *s);
+    }
+    // One that was queued already has lost its turn: it runs at the new time instead.
+    if (s->state == detail::slot_state::queued) s->again = true;
+    return true;
+}
+
+result<time_point> handler::due() const noexcept {
+    detail::handler_slot const* const s = slot_of(*this);
+    if (!s || !is_timer(*s) || s->state == detail::slot_state::cancelled) return errc::wrong_state;
+    detail::hub& h = *detail::current_hub;
+    if (s->state == detail::slot_state::queued && !h.timers.armed(*s->time)) return time_point(duration(h.now_ns));
+    if (!h.timers.armed(*s->time)) return errc::wrong_state;
+    return time_point(duration(h.timers.due(*s->time)));
+}
+
+}  // namespace spruce::inline v0

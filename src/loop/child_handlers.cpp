@@ -1,0 +1,118 @@
+// Children: each is watched by its own descriptor, or, where the system has none, looked at when SIGCHLD comes.
+// Only pids that were asked for are ever reaped.
+#include <cerrno>
+#include <csignal>
+
+#include "hub.hpp"
+
+namespace spruce::inline v0::detail {
+
+namespace {
+// Takes the child's status if it is there. 1: known now; 0: it still runs.
+int look(hub& h, handler_slot& s) noexcept {
+    child_status status{};
+    int const got = h.calls->reap_child(h.on.context, s.number, s.child.fd, &status);
+    if (got == 0) return 0;
+    if (got < 0) {
+        s.ended = child_end::lost;
+    } else {
+        s.ended = status.exited ? child_end::exited : child_end::killed;
+        s.child.code = status.code;
+    }
+    return 1;
+}
+
+void close_child_fd(hub& h, handler_slot& s) noexcept {
+    if (s.child.fd < 0) return;
+    if (fd_entry* const e = h.fds.find(s.child.fd)) {
+        h.fds.unwatch(s.child.fd, false, s);
+        h.fds.close(*e);
+    } else {
+        h.calls->close(h.on.context, s.child.fd);
+    }
+    s.child.fd = -1;
+}
+
+void finish(hub& h, handler_slot& s) noexcept {
+    close_child_fd(h, s);
+    if (s.state == slot_state::armed) make_ready(h, s);
+}
+
+void told(listener& self, unsigned what) noexcept {
+    auto& s = static_cast<handler_slot&>(self);
+    if ((what & told_closed) != 0 || s.state != slot_state::armed) return;
+    hub& h = *current_hub;
+    if (look(h, s)) finish(h, s);
+}
+
+// The children that SIGCHLD stands for, if any: the subscription comes with the first and goes with the last.
+int need_sigchld(hub& h) noexcept {
+    if (h.children_by_signal++ != 0) return 0;
+    int const got = subscribe_signal(h, SIGCHLD);
+    if (got < 0) --h.children_by_signal;
+    return got;
+}
+}  // namespace
+
+result<handler> arm_child(hub* on, handler_slot* s, callable_ops const* ops, int pid) noexcept {
+    hub& h = *on;
+    s->ops = ops;
+    auto refuse = [&](error why) {
+        s->kind = slot_kind::none;
+        h.handlers.dispose(*s);
+        return why;
+    };
+    if (pid <= 0) return refuse(with_detail(errc::invalid_argument, "pid: not positive"));
+    for (handler_slot* other = h.children.front(); other; other = h.children.after(*other))
+        if (other->number == pid) return refuse(with_detail(errc::already_registered, "pid: it has a handler"));
+    s->number = pid;
+    s->child.fd = -1;
+    s->ended = child_end::unknown;
+    s->child.code = 0;
+    int const fd = h.calls->open_child(h.on.context, pid);
+    if (fd == -ESRCH || fd == -EINVAL) return refuse(with_detail(errc::invalid_argument, "pid: no such child"));
+    if (fd < 0 && fd != -ENOSYS && fd != -EPERM) return refuse(error::from_errno(-fd));
+    s->child.fd = fd < 0 ? -1 : fd;
+    s->notify = told;
+    // SIGCHLD is listened for before the first look, so that no end falls between the two.
+    if (fd < 0) {
+        if (int const failed = need_sigchld(h); failed < 0) return refuse(error::from_errno(-failed));
+        s->by_signal = true;
+    } else if (auto watched = h.fds.watch(fd, false, *s); !watched) {
+        h.calls->close(h.on.context, fd);
+        return refuse(watched.error());
+    }
+    s->kind = slot_kind::child;
+    s->state = slot_state::armed;
+    h.children.push_back(*s);
+    add_hold(h, *s);
+    if (look(h, *s)) {
+        if (s->ended == child_end::lost) {
+            detach_slot(h, *s);
+            return refuse(with_detail(errc::invalid_argument, "pid: no child of this process"));
+        }
+        finish(h, *s);
+    }
+    return handler_access::name(h.serial, *s);
+}
+
+void detach_child(hub& h, handler_slot& s) noexcept {
+    s.unlink();
+    close_child_fd(h, s);
+    if (!s.by_signal) return;
+    s.by_signal = false;
+    if (--h.children_by_signal == 0) drop_signal(h, SIGCHLD);
+}
+
+void reap_children(hub& h) noexcept {
+    for (handler_slot* s = h.children.front(); s; s = h.children.after(*s))
+        if (s->by_signal && s->state == slot_state::armed && s->ended == child_end::unknown && look(h, *s)) finish(h, *s);
+}
+
+result<exit_status> child_outcome(handler_slot const& s) noexcept {
+    if (s.ended == child_end::exited) return exit_status(s.child.code, 0);
+    if (s.ended == child_end::killed) return exit_status(0, s.child.code);
+    return errc::status_lost;
+}
+
+}  // namespace spruce::inline v0::detail

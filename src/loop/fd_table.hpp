@@ -1,0 +1,99 @@
+// The fds of a loop: who waits for which, what the poller was told, and what is known of owned ones.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include <spruce/memory.hpp>
+#include <spruce/result.hpp>
+
+#include "../sys/kernel.hpp"
+#include "listener.hpp"
+
+namespace spruce::inline v0::detail {
+
+// What one fd number is to this loop. Type-stable: a number keeps its entry for the loop's life, and the generation
+// tells one registration from the next, in the table as in the kernel's events.
+struct fd_entry {
+    listener* on_read = nullptr;      // one waiter a direction
+    listener* on_write = nullptr;
+    int fd = -1;
+    std::uint32_t generation = 0;
+    std::uint8_t registered = interest_none;   // what the poller has
+    std::uint8_t ready = 0;           // owned: readiness kept in user space, bits of `readiness`
+    bool owned = false;               // one of our streams: edge-triggered, both directions, registered once
+    bool raw_read = false;            // who waits came from outside (add_reader): level-triggered, only while waited
+    bool raw_write = false;
+    bool unpollable = false;          // the poller refused it: always ready
+    bool dirty = false;               // in the list of changes to tell the poller
+    bool rearm = false;               // … and to be said again though it is the same
+    fd_entry* next_dirty = nullptr;
+    fd_entry* next_unpollable = nullptr;
+};
+
+class fd_table {
+public:
+    fd_table(memory_hook memory, std::size_t bound) noexcept : memory_(memory), bound_(bound) {}
+    ~fd_table();
+    fd_table(fd_table const&) = delete;
+    fd_table& operator=(fd_table const&) = delete;
+
+    // Both tables of the kernel; set once, before anything else.
+    void attach(kernel_calls const* calls, void* context, poller_calls const* poller, void* poller_context) noexcept;
+
+    // The entry of a number, made if need be. invalid_argument (negative), full, no_memory.
+    result<fd_entry*> entry(int fd) noexcept;
+    fd_entry* find(int fd) noexcept;
+
+    // -- raw: level-triggered, registered while somebody waits.
+    // already_registered: somebody waits on that side. An errno if the poller refuses the fd.
+    result<void> watch(int fd, bool write, listener& who) noexcept;
+    void unwatch(int fd, bool write, listener& who) noexcept;
+
+    // -- owned: our streams. adopt() before the first wait; the fd is closed by close().
+    // already_registered: the number is owned or watched.
+    result<fd_entry*> adopt(int fd) noexcept;
+    // Ends the ownership without closing; waiters are told_closed. For release() of a stream.
+    void disown(fd_entry& e) noexcept;
+    // Deregisters, wakes the waiters with told_closed, and closes the number, in this order.
+    void close(fd_entry& e) noexcept;
+    // Waits on one side of an owned fd, once: the listener is taken off before it is notified. already_registered;
+    // an errno when the poller refuses it. The first wait registers the fd, so that what never waits costs no call.
+    result<void> await(fd_entry& e, bool write, listener& who) noexcept;
+    void unawait(fd_entry& e, bool write, listener& who) noexcept;
+    // After EAGAIN, or a short read that drained it: not ready until the poller says so.
+    void clear_ready(fd_entry& e, std::uint8_t bits) noexcept;
+
+    // -- the hub's side
+    // Tells the poller what has changed. Changes that cancelled each other out cost nothing.
+    void flush() noexcept;
+    // One event of the poller. Returns false for a ghost: an event of a registration that is over.
+    bool dispatch(poll_event const& event) noexcept;
+    // Registers everything again, after the poller was renewed.
+    void register_all() noexcept;
+    // Notifies those who wait for what is always ready. Returns whether there were any.
+    bool notify_unpollable() noexcept;
+    bool any_unpollable() const noexcept { return unpollable_waiting_; }
+    void after_fork() noexcept;
+
+private:
+    static constexpr std::size_t chunk_size = 64;
+    std::uint8_t wanted(fd_entry const& e) const noexcept;
+    void touch(fd_entry& e) noexcept;
+    int apply(fd_entry& e, std::uint8_t interest) noexcept;
+    void notify(fd_entry& e, unsigned what) noexcept;
+    void leave(fd_entry& e, bool hard) noexcept;
+
+    memory_hook memory_;
+    std::size_t bound_;
+    kernel_calls const* calls_ = nullptr;
+    void* context_ = nullptr;
+    poller_calls const* poller_ = nullptr;
+    void* poller_context_ = nullptr;
+    fd_entry** chunks_ = nullptr;
+    std::size_t chunk_room_ = 0;
+    fd_entry* dirty_ = nullptr;
+    fd_entry* unpollable_ = nullptr;
+    bool unpollable_waiting_ = false;
+};
+
+}  // namespace spruce::inline v0::detail

@@ -1,0 +1,116 @@
+// The callbacks of a loop: type-stable slots, named by handlers through {place, generation}.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include <spruce/handler.hpp>
+#include <spruce/memory.hpp>
+
+#include "../base/intrusive_list.hpp"
+#include "listener.hpp"
+
+namespace spruce::inline v0::detail {
+
+struct hub;
+struct timer;
+
+enum class slot_kind : std::uint8_t { none, soon, timer, periodic, idle, hook, reader, writer, signal, child, unhandled };
+
+enum class slot_state : std::uint8_t {
+    free,        // in the table's free list
+    claimed,     // taken; its callable may be under construction
+    armed,       // waits for its event
+    queued,      // in the ready ring
+    running,     // its callable is being called
+    cancelled    // cancelled while queued or running; freed when the ring, or the call, lets go of it
+};
+
+struct child_part {
+    int fd;                             // its pidfd, or -1
+    int code;                           // code or signal number, once it has ended
+};
+enum class child_end : std::int8_t { unknown, lost, exited, killed };
+
+struct handler_slot : list_link, listener {
+    handler_slot() noexcept : listener(nullptr) {}
+
+    std::uint64_t generation = 1;       // counts the slot's uses; a handler of an earlier use names nobody
+    callable_ops const* ops = nullptr;
+    void* callable = nullptr;           // in `room`, or from the loop's memory
+    std::uint32_t index = 0;
+    slot_kind kind = slot_kind::none;
+    slot_state state = slot_state::free;
+    bool holds = false;                 // counts among what keeps run() alive
+    bool again = false;                 // to run again: rearmed, or its event came while it ran
+    bool by_signal = false;             // child: watched through SIGCHLD
+    child_end ended = child_end::unknown;   // child
+    union {
+        timer* time;                    // timer, periodic
+        int number;                     // fd, signal, pid or phase
+    };
+    union {
+        std::int64_t period_ns;         // periodic
+        child_part child;
+        handler_slot* next_free;
+    };
+    alignas(std::max_align_t) std::byte room[48];
+};
+
+class handler_table {
+public:
+    handler_table(memory_hook memory, std::size_t bound) noexcept : memory_(memory), bound_(bound) {}
+    ~handler_table();
+    handler_table(handler_table const&) = delete;
+    handler_table& operator=(handler_table const&) = delete;
+
+    // A free slot with room for such a callable. Its place in the ready ring is reserved. full, no_memory.
+    slot_claim claim(hub& of, std::size_t size, std::size_t alignment) noexcept;
+    // Gives the callable's room and the slot back; the callable must be gone.
+    void unclaim(handler_slot& slot) noexcept;
+    // Destroys the callable, then unclaims. The callable's destructor may call anything.
+    void dispose(handler_slot& slot) noexcept;
+    // Frees only the callable, for a slot that something still points to.
+    void drop_callable(handler_slot& slot) noexcept;
+
+    // The slot a handler names, or null if that use of it is over.
+    handler_slot* find(std::uint32_t index, std::uint64_t generation) noexcept {
+        if (index >= made_) return nullptr;
+        handler_slot& s = at(index);
+        return s.generation == generation && s.state != slot_state::free ? &s : nullptr;
+    }
+    std::size_t made() const noexcept { return made_; }
+    handler_slot& at(std::size_t index) noexcept { return chunks_[index / chunk_size][index % chunk_size]; }
+
+private:
+    static constexpr std::size_t chunk_size = 32;
+    error add_chunk(hub& of) noexcept;
+    void free_room(handler_slot& slot) noexcept;
+
+    memory_hook memory_;
+    std::size_t bound_;
+    handler_slot** chunks_ = nullptr;
+    std::size_t chunk_room_ = 0, made_ = 0;
+    handler_slot* free_ = nullptr;
+};
+
+// Makes handlers, and reads them.
+struct handler_access {
+    static handler name(std::uint32_t loop, handler_slot const& slot) noexcept {
+        handler h;
+        h.generation_ = slot.generation;
+        h.loop_ = loop;
+        h.slot_ = slot.index;
+        return h;
+    }
+    static handler refused(error why) noexcept {
+        handler h;
+        h.loop_ = &why.domain() == &error::errno_domain() ? 2 : 1;
+        h.slot_ = static_cast<std::uint32_t>(why.code());
+        return h;
+    }
+    static std::uint32_t loop(handler const& h) noexcept { return h.loop_; }
+    static std::uint32_t slot(handler const& h) noexcept { return h.slot_; }
+    static std::uint64_t generation(handler const& h) noexcept { return h.generation_; }
+};
+
+}  // namespace spruce::inline v0::detail

@@ -1,0 +1,163 @@
+// The hub: what a loop is inside. It runs whatever is in the ready ring, and does not know that tasks exist: they
+// come in through one extension, a table of functions, and as listeners.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+
+#include <spruce/loop.hpp>
+
+#include "../base/intrusive_list.hpp"
+#include "../sys/kernel.hpp"
+#include "../sys/signals.hpp"
+#include "../sys/thread_signals.hpp"
+#include "../timer/wheel.hpp"
+#include "fd_table.hpp"
+#include "handler_table.hpp"
+#include "inbox.hpp"
+#include "ready_ring.hpp"
+
+namespace spruce::inline v0::detail {
+
+// What the floor above adds to a hub; set when the first task is made.
+struct extension {
+    // Runs the entry until it gives the thread back. May go on to further entries of the ring by itself, as long as
+    // hub.credit lasts and they are its own.
+    void (*resume)(hub& h, void* node, void* word) noexcept;
+    // How many are left in waits that nothing will end; asked when the hub has run dry.
+    std::size_t (*unfinished)(hub& h) noexcept;
+    // Cancels those in the background, or all.
+    void (*cancel_all)(hub& h, bool background_only) noexcept;
+    // How many have not ended.
+    std::size_t (*left)(hub& h, bool background_only) noexcept;
+    // The loop ends: what is left is abandoned. `names` gets who they were.
+    void (*abandon)(hub& h, char* names, std::size_t room) noexcept;
+    void (*after_fork)(hub& h) noexcept;
+    bool (*in_task)(hub& h) noexcept;
+    bool (*census)(hub& h, census_cursor& cursor) noexcept;
+    // Lets the extension's own memory go, after everything else.
+    void (*end)(hub& h) noexcept;
+};
+
+enum class hub_phase : std::uint8_t {
+    idle,       // made, not running
+    running,    // in run(), run_once(), run_until() or dispatch()
+    ending,     // in destroy(): tasks are driven to their end, nothing new is accepted
+    ended       // destroyed
+};
+
+inline constexpr std::int64_t no_time = std::numeric_limits<std::int64_t>::max();
+
+struct hub {
+    hub(loop& owner, loop_options const& options, kernel& on) noexcept;
+    hub(hub const&) = delete;
+    hub& operator=(hub const&) = delete;
+
+    // -- hot: touched by every switch
+    ready_ring ready;
+    std::uint32_t credit = 0;            // entries that may still run before the next poll
+    std::uint64_t dispatches = 0;        // callbacks and task turns begun; published for monitors
+    std::int64_t holds = 0;              // what keeps run() alive
+    std::int64_t now_ns = 0;             // this turn's time
+    std::int64_t fresh_ns = 0;           // a reading of this dispatch …
+    std::uint64_t fresh_at = ~std::uint64_t{0};   // … if this is its number
+    bool dispatching = false;            // a callback or task runs, not plain code
+    bool stop_asked = false;
+    hub_phase phase = hub_phase::idle;
+
+    extension const* ext = nullptr;
+    void* ext_state = nullptr;
+
+    // -- the kernel
+    kernel& on;
+    kernel_calls const* calls;
+    poller_calls const* poller = nullptr;
+    void* poller_context = nullptr;
+    fd_table fds;
+    wheel timers;
+    handler_table handlers;
+    waker_fds wake;
+    remote* door = nullptr;
+
+    // -- the rest
+    loop& owner;
+    loop_options options;
+    std::uint32_t serial = 0;            // names this loop in handlers; never reused within 2^32 loops
+    bool handed_out_backend = false;
+    bool ghosts_seen = false;
+    bool prepared = false;
+    signal_port port;
+    bool port_open = false;
+    int watched_signal_fd = -1;          // the port's signalfd, as far as the poller knows it
+    std::size_t children_by_signal = 0;  // children for which SIGCHLD stands
+    intrusive_list<handler_slot> idlers, signal_handlers, children, start_hooks, shutdown_hooks[3];
+    handler_slot* unhandled_hook = nullptr;
+    bool in_unhandled = false;
+    hub_thread_signals thread_signals;
+    poll_event events[128];
+
+    // The time now, read at most once a dispatch; plain code always reads afresh.
+    std::int64_t fresh_now() noexcept {
+        if (dispatching && fresh_at == dispatches) return fresh_ns;
+        fresh_ns = calls->monotonic_ns(on.context);
+        fresh_at = dispatches;
+        return fresh_ns;
+    }
+    // When a deadline is, on this clock; no_time for never.
+    std::int64_t due_of(deadline dl) noexcept {
+        if (dl.how() == deadline::kind::never) return no_time;
+        if (dl.how() == deadline::kind::absolute) return dl.ns();
+        std::int64_t const from = fresh_now();
+        return dl.ns() > no_time - from ? no_time : from + dl.ns();
+    }
+};
+
+// The hub of this thread, or null.
+extern SPRUCE_API constinit thread_local hub* current_hub;
+
+// -- a turn, phase by phase (see docs/loop.md); turn.cpp
+// Polls until something is there, or until `until_ns`; 0 polls only. Returns 0 or -errno.
+int poll_phase(hub& h, std::int64_t until_ns) noexcept;
+void timer_phase(hub& h) noexcept;
+std::size_t inbox_phase(hub& h, std::size_t most) noexcept;
+std::size_t ready_phase(hub& h, std::size_t budget) noexcept;
+// All of them, waiting for something to do until `until_ns` at most.
+int turn(hub& h, std::int64_t until_ns) noexcept;
+// Whether something would run at once.
+bool has_ready(hub& h) noexcept;
+// Whether anything keeps run() going.
+bool is_held(hub& h) noexcept;
+
+// -- callbacks
+// Puts an armed slot into the ready ring.
+void make_ready(hub& h, handler_slot& s) noexcept;
+void run_slot(hub& h, handler_slot& s) noexcept;
+bool cancel_slot(hub& h, handler_slot& s) noexcept;
+// Gives back what the slot's kind holds: its timer, its place at the fd, its signal.
+void detach_slot(hub& h, handler_slot& s) noexcept;
+void add_hold(hub& h, handler_slot& s) noexcept;
+void drop_hold(hub& h, handler_slot& s) noexcept;
+void expire_slot(hub& h, handler_slot& s) noexcept;
+void drop_all_handlers(hub& h) noexcept;
+
+// -- signals and children
+// 0, or -errno.
+int subscribe_signal(hub& h, int signal) noexcept;
+void drop_signal(hub& h, int signal) noexcept;
+void signal_phase(hub& h) noexcept;
+void reap_children(hub& h) noexcept;
+void detach_child(hub& h, handler_slot& s) noexcept;
+result<exit_status> child_outcome(handler_slot const& s) noexcept;
+
+// Tells the unhandled hook, or stderr.
+void tell_unhandled(hub* h, unhandled const& what) noexcept;
+void run_hooks(hub& h, intrusive_list<handler_slot>& hooks) noexcept;
+// Makes the thread's hub usable for stop_on_signals.
+error arm_stop_signals(hub& h) noexcept;
+
+// Timers' owners are told apart by their lowest bit: handler slots, and listeners with it set.
+inline void* timer_owner(listener& l) noexcept {
+    return reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(&l) | 1);
+}
+
+}  // namespace spruce::inline v0::detail

@@ -1,0 +1,253 @@
+#include "inbox.hpp"
+
+#include <new>
+#include <sched.h>
+
+#include <spruce/loop.hpp>
+
+#include "hub.hpp"
+
+namespace spruce::inline v0::detail {
+
+post_node* post_queue::take() noexcept {
+    post_node* first = tail_;
+    post_node* next = first->next.load(std::memory_order_acquire);
+    if (first == &stub_) {
+        if (!next) return nullptr;
+        tail_ = first = next;
+        next = first->next.load(std::memory_order_acquire);
+    }
+    if (next) {
+        tail_ = next;
+        return first;
+    }
+    // The last one in sight can only be taken when the stub stands behind it.
+    if (first != head_.load(std::memory_order_acquire)) return nullptr;
+    push(stub_);
+    next = first->next.load(std::memory_order_acquire);
+    if (!next) return nullptr;
+    tail_ = next;
+    return first;
+}
+
+namespace {
+// What a node with such a callable needs: the node, then the callable at its alignment.
+std::size_t offset_for(std::size_t alignment) noexcept {
+    return (sizeof(post_node) + alignment - 1) / alignment * alignment;
+}
+
+post_node* make_node(std::size_t size, std::size_t alignment, void** room) noexcept {
+    std::size_t const offset = offset_for(alignment);
+    std::size_t const strictest = alignment > alignof(post_node) ? alignment : alignof(post_node);
+    void* const block = allocate({}, offset + size, strictest);
+    if (!block) return nullptr;
+    auto* const node = ::new (block) post_node;
+    node->bytes = offset + size;
+    node->alignment = strictest;
+    node->callable = static_cast<std::byte*>(block) + offset;
+    *room = node->callable;
+    return node;
+}
+
+// Enters the gate with one more call. 0, or why not.
+errc enter(remote& r, bool bounded) noexcept {
+    std::uintptr_t const before = r.gate.fetch_add(2, std::memory_order_seq_cst);
+    if ((before & 1) == 0 && (!bounded || before / 2 < r.bound)) return {};
+    r.gate.fetch_sub(2, std::memory_order_seq_cst);
+    return (before & 1) != 0 ? errc::closed : errc::full;
+}
+}  // namespace
+
+remote* make_remote(kernel& on, std::size_t bound) noexcept {
+    void* const block = allocate({}, sizeof(remote), alignof(remote));
+    if (!block) return nullptr;
+    auto* const r = ::new (block) remote;
+    r->on = &on;
+    r->bound = bound;
+    return r;
+}
+
+void retain(remote* r) noexcept { r->references.fetch_add(1, std::memory_order_relaxed); }
+void release(remote* r) noexcept {
+    if (r->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    r->~remote();
+    release({}, r, sizeof(remote), alignof(remote));
+}
+
+void release(post_node* n) noexcept {
+    if (n->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    if (n->to) release(n->to);
+    std::size_t const bytes = n->bytes, alignment = n->alignment;
+    n->~post_node();
+    release({}, n, bytes, alignment);
+}
+
+result<post_node*> claim_post(remote* to, std::size_t size, std::size_t alignment, void** room) noexcept {
+    if (!to) return errc::no_loop;
+    if ((to->gate.load(std::memory_order_relaxed) & 1) != 0) return errc::closed;
+    post_node* const node = make_node(size, alignment, room);
+    if (!node) return errc::no_memory;
+    return node;
+}
+
+void unclaim_post(post_node* node) noexcept { release(node); }
+
+result<void> send_post(remote* to, post_node* node, callable_ops const* ops) noexcept {
+    node->ops = ops;
+    if (errc const refused = enter(*to, true); refused != errc{}) {
+        ops->destroy(node->callable);
+        release(node);
+        if (refused == errc::full) return with_detail(refused, "inbox");
+        return refused;
+    }
+    node->references.store(2, std::memory_order_relaxed);   // the sender's handle, and the inbox
+    node->state.store(post_state::queued, std::memory_order_release);
+    to->queue.push(*node);
+    to->wake();
+    return {};
+}
+
+bool push_embedded(remote& to, post_node& node) noexcept {
+    if (enter(to, false) != errc{}) return false;
+    to.queue.push(node);
+    to.wake();
+    return true;
+}
+
+bool cancel_post(post_node* n) noexcept {
+    post_state was = post_state::queued;
+    // The callable stays where it is: it is destroyed on the loop's thread, when the inbox comes to it.
+    return n->state.compare_exchange_strong(was, post_state::cancelled, std::memory_order_acq_rel);
+}
+bool post_done(post_node const* n) noexcept { return n->state.load(std::memory_order_acquire) == post_state::done; }
+
+bool remote_alive(remote const* r) noexcept { return (r->gate.load(std::memory_order_acquire) & 1) == 0; }
+
+result<void> stop_remote(remote* r) noexcept {
+    if (!r) return errc::no_loop;
+    if (errc const refused = enter(*r, false); refused != errc{}) return refused;
+    // A flag, not a call: it needs no memory and cannot be lost.
+    r->stop_asked.store(1, std::memory_order_release);
+    r->gate.fetch_sub(2, std::memory_order_seq_cst);
+    r->wake();
+    return {};
+}
+
+// -- wakers
+
+result<post_node*> make_waker_node(hub* on, error const& status, std::size_t size, std::size_t alignment, void** room) noexcept {
+    if (!on) return status;
+    if (on->phase >= hub_phase::ending) return errc::closed;
+    post_node* const node = make_node(size, alignment, room);
+    if (!node) return errc::no_memory;
+    node->is_waker = true;
+    return node;
+}
+
+void arm_waker(post_node* n, callable_ops const* ops) noexcept {
+    n->ops = ops;
+    n->to = current_hub->door;
+    retain(n->to);
+}
+
+void wake_node(post_node* n) noexcept {
+    if (n->pending.exchange(1, std::memory_order_acq_rel) != 0) return;
+    if (enter(*n->to, false) != errc{}) return;   // the loop is dead: pending stays, which keeps further calls cheap
+    n->references.fetch_add(1, std::memory_order_relaxed);
+    n->to->queue.push(*n);
+    n->to->wake();
+}
+
+void drop_waker(post_node* n) noexcept {
+    // The function is destroyed on the loop's thread, so the inbox must see the node once more; on a dead loop here.
+    n->dropped.store(1, std::memory_order_seq_cst);
+    remote& r = *n->to;
+    if (n->pending.exchange(1, std::memory_order_acq_rel) == 0) {
+        if (enter(r, false) == errc{}) {
+            r.queue.push(*n);   // takes over the waker's reference
+            r.wake();
+            return;
+        }
+        n->ops->destroy(n->callable);
+    } else if ((r.gate.load(std::memory_order_seq_cst) & 1) != 0 && n->state.exchange(post_state::cancelled) != post_state::cancelled) {
+        n->ops->destroy(n->callable);
+    }
+    release(n);
+}
+
+// -- the loop's side
+
+namespace {
+void run_node(hub& h, post_node& n) noexcept {
+    if (n.is_waker) {
+        n.pending.store(0, std::memory_order_seq_cst);
+        if (n.dropped.load(std::memory_order_seq_cst) != 0) {
+            if (n.state.exchange(post_state::cancelled) != post_state::cancelled) n.ops->destroy(n.callable);
+        } else {
+            n.ops->run(n.callable, nullptr);
+        }
+        return;
+    }
+    post_state was = post_state::queued;
+    if (n.state.compare_exchange_strong(was, post_state::running, std::memory_order_acq_rel)) {
+        ++h.dispatches;
+        n.ops->run(n.callable, nullptr);
+        n.ops->destroy(n.callable);
+        n.state.store(post_state::done, std::memory_order_release);
+    } else {
+        n.ops->destroy(n.callable);
+    }
+}
+}  // namespace
+
+std::size_t run_posts(hub& h, std::size_t most) noexcept {
+    remote& r = *h.door;
+    // Those that are there now; what they post themselves comes with the next turn.
+    std::uintptr_t const there = r.gate.load(std::memory_order_acquire) / 2;
+    std::size_t count = 0;
+    while (count != there && count != most) {
+        post_node* const n = r.queue.take();
+        if (!n) break;
+        ++count;
+        r.gate.fetch_sub(2, std::memory_order_seq_cst);
+        if (n->embedded) {
+            n->ops->destroy(n->callable);
+            continue;
+        }
+        run_node(h, *n);
+        release(n);
+    }
+    return count;
+}
+
+void close_remote(hub& h) noexcept {
+    remote& r = *h.door;
+    r.gate.fetch_or(1, std::memory_order_seq_cst);
+    // Whoever entered before is between two instructions, and pushes: wait for each of them.
+    while (r.gate.load(std::memory_order_seq_cst) > 1) {
+        post_node* const n = r.queue.take();
+        if (!n) {
+            ::sched_yield();
+            continue;
+        }
+        r.gate.fetch_sub(2, std::memory_order_seq_cst);
+        if (n->embedded) {
+            n->ops->destroy(n->callable);
+            continue;
+        }
+        if (n->is_waker) {
+            if (n->dropped.load(std::memory_order_seq_cst) != 0 && n->state.exchange(post_state::cancelled) != post_state::cancelled)
+                n->ops->destroy(n->callable);
+        } else {
+            post_state was = post_state::queued;
+            n->state.compare_exchange_strong(was, post_state::cancelled, std::memory_order_acq_rel);
+            n->ops->destroy(n->callable);
+        }
+        release(n);
+    }
+    // The same for those who are between seeing the hub asleep and writing.
+    r.asleep.store(0, std::memory_order_seq_cst);
+    while (r.waking.load(std::memory_order_seq_cst) != 0) ::sched_yield();
+}
+
+}  // namespace spruce::inline v0::detail

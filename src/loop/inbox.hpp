@@ -1,0 +1,99 @@
+// The inbox: calls from other threads, and the part of a loop that other threads hold.
+#pragma once
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include <spruce/callback.hpp>
+#include <spruce/memory.hpp>
+
+#include "../sys/kernel.hpp"
+
+namespace spruce::inline v0::detail {
+
+struct hub;
+struct remote;
+
+enum class post_state : std::uint32_t {
+    made,        // not sent yet
+    queued,      // in the inbox, may be cancelled
+    running,     // begun
+    done,        // ran to its end
+    cancelled    // taken back, or its loop died first; the callable is gone
+};
+
+// One call. Lives until its handle and the inbox have both let go. Its memory is the process's: it is made on one
+// thread and may end on another.
+struct post_node {
+    std::atomic<post_node*> next{nullptr};
+    std::atomic<post_state> state{post_state::made};
+    std::atomic<std::uint32_t> references{1};
+    callable_ops const* ops = nullptr;
+    void* callable = nullptr;
+    remote* to = nullptr;
+    std::size_t bytes = 0;              // of this node and its callable together
+    std::size_t alignment = 0;
+    // A waker's node is sent again and again: pending melts its calls into one, dropped ends it.
+    bool is_waker = false;
+    bool embedded = false;              // lies in what it stands for: run is not called, destroy once, and it is gone
+    std::atomic<std::uint32_t> pending{0};
+    std::atomic<std::uint32_t> dropped{0};
+};
+
+// A queue of nodes that any thread and any signal handler may push to without waiting, and the loop's thread takes
+// from: Vyukov's intrusive queue of many producers and one consumer (1024cores.net). A push is one exchange and one
+// store; between the two the nodes behind are out of sight, and come into sight before their pusher wakes the loop.
+class post_queue {
+public:
+    post_queue() noexcept : head_(&stub_), tail_(&stub_) {}
+    void push(post_node& n) noexcept {
+        n.next.store(nullptr, std::memory_order_relaxed);
+        post_node* const before = head_.exchange(&n, std::memory_order_acq_rel);
+        before->next.store(&n, std::memory_order_release);
+    }
+    // The oldest in sight, or null.
+    post_node* take() noexcept;
+
+private:
+    std::atomic<post_node*> head_;   // the newest; producers' side
+    post_node* tail_;                // the oldest; consumer's side
+    post_node stub_;
+};
+
+// What other threads know of a loop. Outlives it, as long as somebody names it.
+struct remote {
+    std::atomic<std::uint32_t> references{1};
+    // Twice the calls that are sent and have not run, plus 1 once the loop takes no more. A sender adds 2 first and
+    // looks at what was there: so whoever closes knows when nobody is between deciding and pushing.
+    std::atomic<std::uintptr_t> gate{0};
+    std::atomic<std::uint32_t> asleep{0};   // the hub waits in the kernel, or is about to
+    std::uintptr_t bound = 0;
+    kernel* on = nullptr;
+    int wake_fd = -1;                       // valid while anybody may be waking
+    hub* owner = nullptr;                   // the loop's thread only
+    post_queue queue;
+    std::atomic<std::uint32_t> stop_asked{0};
+
+    std::atomic<std::uint32_t> waking{0};   // threads that may be about to write to wake_fd
+
+    // Wakes the hub if it sleeps: at most one write a sleep.
+    void wake() noexcept {
+        if (asleep.load(std::memory_order_seq_cst) == 0) return;
+        // Counted before the exchange: whoever closes the fd clears `asleep` first, then waits for this count.
+        waking.fetch_add(1, std::memory_order_seq_cst);
+        if (asleep.exchange(0, std::memory_order_seq_cst) != 0) on->calls->wake(on->context, wake_fd);
+        waking.fetch_sub(1, std::memory_order_seq_cst);
+    }
+    bool pending() const noexcept { return gate.load(std::memory_order_seq_cst) > 1; }
+};
+
+// Sends a node that lies in something else; past the bound, and never failing but when the loop is closed: false.
+bool push_embedded(remote& to, post_node& node) noexcept;
+
+remote* make_remote(kernel& on, std::size_t bound) noexcept;
+// Runs the calls that were there at the start. Returns how many.
+std::size_t run_posts(hub& h, std::size_t most) noexcept;
+// Closes the gate, waits until no sender is inside, and ends what is left: cancelled, its callable destroyed.
+void close_remote(hub& h) noexcept;
+
+}  // namespace spruce::inline v0::detail

@@ -1,0 +1,231 @@
+// Making a loop and ending it.
+#include <spruce/loop.hpp>
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <new>
+
+#include "../sys/threads.hpp"
+#include "hub.hpp"
+
+namespace spruce::inline v0::detail {
+
+constinit thread_local hub* current_hub = nullptr;
+
+namespace {
+constinit std::atomic<std::uint32_t> serials{0};
+
+std::uint32_t next_serial() noexcept {
+    std::uint32_t n;
+    do n = serials.fetch_add(1, std::memory_order_relaxed) + 1;
+    while (n <= 2);   // 1 and 2 stand in empty handlers
+    return n;
+}
+
+std::int64_t hub_clock(void* context) noexcept {
+    auto* const h = static_cast<hub*>(context);
+    return h->calls->monotonic_ns(h->on.context);
+}
+
+result<void> check(loop_options const& o) noexcept {
+    if (o.turn_budget == 0) return with_detail(errc::invalid_argument, "turn_budget: at least 1");
+    if (o.tick.count() <= 0) return with_detail(errc::invalid_argument, "tick: more than 0");
+    if (o.inbox == 0) return with_detail(errc::invalid_argument, "inbox: at least 1");
+    if (o.destroy_grace.count() < 0) return with_detail(errc::invalid_argument, "destroy_grace: negative");
+    if ((o.memory.allocate == nullptr) != (o.memory.release == nullptr))
+        return with_detail(errc::invalid_argument, "memory: both functions, or none");
+    return {};
+}
+
+void free_hub(hub* h) noexcept {
+    if (h->poller) h->poller->close(h->poller_context);
+    if (h->wake.write_fd >= 0 && h->wake.write_fd != h->wake.read_fd) h->calls->close(h->on.context, h->wake.write_fd);
+    if (h->wake.read_fd >= 0) h->calls->close(h->on.context, h->wake.read_fd);
+    if (h->door) release(h->door);
+    memory_hook const memory = h->options.memory;
+    h->~hub();
+    release(memory, h, sizeof(hub), alignof(hub));
+}
+
+// The kernel's side: a poller, a waker in it, and the door. An error, or canceled for none.
+result<void> open_hub(hub& h) noexcept {
+    kernel::made_poller made;
+    int const got = h.on.make_poller(h.on.context, static_cast<int>(h.options.poller), h.options.memory, &made);
+    if (got == -ENOSYS) return with_detail(errc::not_supported, "poller: this system has none of that kind");
+    if (got < 0) return error::from_errno(-got);
+    h.poller = made.calls;
+    h.poller_context = made.context;
+    if (int const failed = h.calls->make_waker(h.on.context, h.on.preferred_waker, &h.wake); failed < 0)
+        return error::from_errno(-failed);
+    poll_change c{h.wake.read_fd, 0, interest_none, interest_read, 0};
+    h.poller->change(h.poller_context, &c, 1);
+    if (c.result < 0) return error::from_errno(-c.result);
+    h.door = make_remote(h.on, h.options.inbox);
+    if (!h.door) return errc::no_memory;
+    h.door->owner = &h;
+    h.door->wake_fd = h.wake.write_fd;
+    h.fds.attach(h.calls, h.on.context, h.poller, h.poller_context);
+    if (!h.ready.reserve(16)) return errc::no_memory;
+    h.now_ns = h.calls->monotonic_ns(h.on.context);
+    h.timers.start(h.now_ns);
+    return {};
+}
+}  // namespace
+
+hub::hub(loop& o, loop_options const& opts, kernel& k) noexcept
+    : ready(opts.memory), on(k), calls(k.calls), fds(opts.memory, opts.max_fds), timers(opts.memory, opts.tick),
+      handlers(opts.memory, opts.max_timers), owner(o), options(opts), serial(next_serial()) {}
+
+}  // namespace spruce::inline v0::detail
+
+namespace spruce::inline v0 {
+
+using detail::hub;
+using detail::hub_phase;
+
+loop::loop(loop_options options) noexcept {
+    if (detail::current_hub) {
+        status_ = detail::with_detail(errc::already_registered, "this thread has a loop");
+        return;
+    }
+    if (auto fine = detail::check(options); !fine) {
+        status_ = fine.error();
+        return;
+    }
+    kernel& on = options.on ? *options.on : detail::native_kernel();
+    void* const block = detail::allocate(options.memory, sizeof(hub), alignof(hub));
+    if (!block) {
+        status_ = errc::no_memory;
+        return;
+    }
+    hub_ = ::new (block) hub(*this, options, on);
+    if (auto opened = detail::open_hub(*hub_); !opened) {
+        status_ = opened.error();
+        detail::free_hub(std::exchange(hub_, nullptr));
+        return;
+    }
+    detail::current_hub = hub_;
+    detail::thread_clock = {detail::hub_clock, hub_};
+    if (!options.stop_on_signals) return;
+    for (int const sig : {SIGINT, SIGTERM}) {
+        auto made = add_signal_handler(sig, [this] { stop(); });
+        if (made) continue;
+        error const why = made.error();
+        destroy();
+        status_ = why;
+        return;
+    }
+}
+
+loop::~loop() {
+    if (hub_) destroy(in(hub_->options.destroy_grace));
+}
+
+result<void> loop::destroy(deadline dl) {
+    if (!hub_) return status_;
+    hub& h = *hub_;
+    if (&h != detail::current_hub) return errc::wrong_thread;
+    if (h.phase != hub_phase::idle || (h.ext && h.ext->in_task(h)))
+        return detail::with_detail(errc::wrong_state, "the loop runs");
+    h.phase = hub_phase::ending;
+    h.thread_signals.begin();
+    result<void> outcome;
+    std::int64_t const until = h.due_of(dl);
+    if (h.ext) {
+        h.ext->cancel_all(h, false);
+        while (h.ext->left(h, false) != 0) {
+            h.now_ns = h.calls->monotonic_ns(h.on.context);
+            if (h.now_ns >= until || detail::turn(h, until) < 0) break;
+        }
+        if (h.ext->left(h, false) != 0) {
+            char names[120];
+            h.ext->abandon(h, names, sizeof names);
+            outcome = detail::with_detail(errc::tasks_left, names);
+        }
+    }
+    // Callables first, while the hub still answers: their destructors may cancel, post and close.
+    detail::drop_all_handlers(h);
+    detail::close_remote(h);
+    if (h.unhandled_hook) h.handlers.dispose(*std::exchange(h.unhandled_hook, nullptr));
+    h.thread_signals.end();
+    if (h.ext) h.ext->end(h);
+    h.phase = hub_phase::ended;
+    detail::current_hub = nullptr;
+    detail::thread_clock = {};
+    status_ = errc::closed;
+    detail::free_hub(std::exchange(hub_, nullptr));
+    return outcome;
+}
+
+namespace {
+// The main thread's loop that nobody made: made in place when it is first asked for, and destroyed by destroy().
+// No static destructor: at exit the process's end takes everything back.
+alignas(loop) constinit unsigned char implicit_room[sizeof(loop)] = {};
+}  // namespace
+
+result<loop&> loop::current() noexcept {
+    if (detail::current_hub) return detail::current_hub->owner;
+    if (!detail::on_main_thread()) return errc::no_loop;
+    auto* const made = ::new (static_cast<void*>(implicit_room)) loop;
+    if (auto fine = made->status(); !fine) return fine.error();
+    return *made;
+}
+
+time_point loop::time() const noexcept {
+    if (!hub_) return time_point{};
+    return time_point(duration(hub_->phase == hub_phase::running ? hub_->now_ns : hub_->calls->monotonic_ns(hub_->on.context)));
+}
+
+result<void> loop::advance(duration d) {
+    if (!hub_) return status_;
+    if (hub_ != detail::current_hub) return errc::wrong_thread;
+    if (d.count() < 0) return detail::with_detail(errc::invalid_argument, "d: negative");
+    int const got = hub_->on.advance(hub_->on.context, d.count());
+    if (got == -ENOSYS) return detail::with_detail(errc::not_supported, "the real kernel's clock moves by itself");
+    if (got < 0) return error::from_errno(-got);
+    return {};
+}
+
+hold_token loop::hold() noexcept {
+    if (!hub_ || hub_ != detail::current_hub) return {};
+    ++hub_->holds;
+    return hold_token(hub_->serial);
+}
+
+void hold_token::release() noexcept {
+    std::uint32_t const of = std::exchange(loop_, 0);
+    if (of != 0 && detail::current_hub && detail::current_hub->serial == of) --detail::current_hub->holds;
+}
+
+loop_ref loop::remote() const noexcept { return loop_ref(hub_ ? hub_->door : nullptr); }
+
+result<void> loop::after_fork() {
+    if (!hub_) return status_;
+    hub& h = *hub_;
+    // Nothing of the parent's is touched: its set, its waker and its pipe are let go by number, not emptied.
+    if (int const failed = h.poller->renew(h.poller_context, true); failed < 0) return error::from_errno(-failed);
+    h.calls->close(h.on.context, h.wake.read_fd);
+    if (h.wake.write_fd != h.wake.read_fd) h.calls->close(h.on.context, h.wake.write_fd);
+    h.wake = {};
+    if (int const failed = h.calls->make_waker(h.on.context, h.on.preferred_waker, &h.wake); failed < 0)
+        return error::from_errno(-failed);
+    h.door->wake_fd = h.wake.write_fd;
+    h.port.write_fd = h.wake.write_fd;
+    detail::poll_change c{h.wake.read_fd, 0, detail::interest_none, detail::interest_read, 0};
+    h.poller->change(h.poller_context, &c, 1);
+    if (c.result < 0) return error::from_errno(-c.result);
+    h.fds.register_all();
+    if (h.ext) h.ext->after_fork(h);
+    return {};
+}
+
+}  // namespace spruce::inline v0
+
+namespace spruce::inline v0::detail {
+bool census_next(census_cursor& cursor) noexcept {
+    hub* const h = cursor.of;
+    return h && h == current_hub && h->ext && h->ext->census(*h, cursor);
+}
+}  // namespace spruce::inline v0::detail

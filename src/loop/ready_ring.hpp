@@ -1,0 +1,67 @@
+// The ready ring: what runs next, in the order it became ready. One FIFO for callbacks and tasks.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include <spruce/memory.hpp>
+
+namespace spruce::inline v0::detail {
+
+// One thing to run. For a task the word is its saved stack pointer, so that a switch needs only this entry and the
+// stack it points to: four entries a cache line.
+struct ready_entry {
+    void* node;      // a handler_slot; or, with the lowest bit set, the extension's (a task)
+    void* word;
+};
+
+inline constexpr std::uintptr_t extension_bit = 1;
+inline bool is_extension(void const* node) noexcept { return (reinterpret_cast<std::uintptr_t>(node) & extension_bit) != 0; }
+
+// A circular array that never overflows: whoever makes something that can become ready reserves its place first, so
+// that becoming ready neither allocates nor fails. Each reserved thing is in the ring at most once.
+class ready_ring {
+public:
+    explicit ready_ring(memory_hook memory) noexcept : memory_(memory) {}
+    ~ready_ring() { release(memory_, entries_, (std::size_t{mask_} + 1) * sizeof(ready_entry), alignof(ready_entry)); }
+    ready_ring(ready_ring const&) = delete;
+    ready_ring& operator=(ready_ring const&) = delete;
+
+    // Room for n more things. false: no memory, and nothing changed.
+    bool reserve(std::size_t n) noexcept {
+        if (reserved_ + n <= capacity()) {
+            reserved_ += n;
+            return true;
+        }
+        return grow(n);
+    }
+    void unreserve(std::size_t n) noexcept { reserved_ -= n; }
+
+    bool empty() const noexcept { return head_ == tail_; }
+    std::size_t size() const noexcept { return tail_ - head_; }
+    ready_entry& front() noexcept { return entries_[head_ & mask_]; }
+    // The entry after the front one, to prefetch; garbage if there is none, but readable.
+    ready_entry& second() noexcept { return entries_[(head_ + 1) & mask_]; }
+    ready_entry take() noexcept { return entries_[head_++ & mask_]; }
+    void push_back(void* node, void* word) noexcept { entries_[tail_++ & mask_] = {node, word}; }
+    // The same, and where the word lies: the switch writes the stack pointer there.
+    void** push_back_for(void* node) noexcept {
+        ready_entry& e = entries_[tail_++ & mask_];
+        e.node = node;
+        return &e.word;
+    }
+    void push_front(void* node, void* word) noexcept { entries_[--head_ & mask_] = {node, word}; }
+    // Takes one node's entry out of the middle, keeping the order of the rest; false if it is not there.
+    bool extract(void* node, ready_entry* out) noexcept;
+
+private:
+    std::size_t capacity() const noexcept { return entries_ ? std::size_t{mask_} + 1 : 0; }
+    bool grow(std::size_t n) noexcept;
+
+    ready_entry* entries_ = nullptr;
+    std::uint32_t mask_ = 0;
+    std::uint32_t head_ = 0, tail_ = 0;   // run on and wrap; the difference counts
+    std::size_t reserved_ = 0;
+    memory_hook memory_;
+};
+
+}  // namespace spruce::inline v0::detail

@@ -1,0 +1,164 @@
+// Running: until nothing holds the loop, for ever, for one turn, until a condition; and as a guest.
+#include <cerrno>
+
+#include "hub.hpp"
+
+namespace spruce::inline v0::detail {
+
+namespace {
+// Why the hub cannot be run from here, or ok.
+result<void> runnable(hub* h, error const& status) noexcept {
+    if (!h) return status;
+    if (h != current_hub) return errc::wrong_thread;
+    if (h->phase == hub_phase::running) return with_detail(errc::wrong_state, "the loop runs already");
+    if (h->phase != hub_phase::idle) return errc::closed;
+    if (h->ext && h->ext->in_task(*h)) return with_detail(errc::wrong_state, "a task cannot run its own loop");
+    return {};
+}
+
+// A run on this thread: from here until its end callbacks and tasks may run.
+struct running_scope {
+    explicit running_scope(hub& h) noexcept : h_(h) {
+        h_.phase = hub_phase::running;
+        h_.prepared = false;
+        h_.now_ns = h_.calls->monotonic_ns(h_.on.context);
+        h_.thread_signals.begin();
+    }
+    ~running_scope() {
+        h_.thread_signals.end();
+        h_.phase = hub_phase::idle;
+        h_.stop_asked = false;
+    }
+    hub& h_;
+};
+
+error poller_failed(int failed) noexcept { return with_detail(error::from_errno(-failed), "the poller"); }
+
+// Those in the background end with the run: cancelled, and driven until they have.
+result<void> end_background(hub& h) noexcept {
+    if (!h.ext || h.ext->left(h, true) == 0) return {};
+    h.ext->cancel_all(h, true);
+    std::int64_t const until = h.due_of(in(h.options.destroy_grace));
+    while (h.ext->left(h, true) != 0 && h.now_ns < until)
+        if (int const failed = turn(h, until); failed < 0) return poller_failed(failed);
+    return {};
+}
+
+result<void> run_hub(hub& h, bool for_ever) noexcept {
+    running_scope const scope(h);
+    run_hooks(h, h.start_hooks);
+    result<void> outcome;
+    while (!h.stop_asked && (for_ever || is_held(h))) {
+        if (int const failed = turn(h, no_time); failed < 0) {
+            outcome = poller_failed(failed);
+            break;
+        }
+    }
+    bool const ran_dry = !h.stop_asked && outcome.ok();
+    for (auto& phase : h.shutdown_hooks) run_hooks(h, phase);
+    if (auto background = end_background(h); !background && outcome) outcome = background;
+    // What the hooks made is kept for the next run; who still waits then, waits for nothing.
+    if (ran_dry && !for_ever && h.ext && h.ext->unfinished(h) != 0 && !is_held(h)) return errc::deadlock;
+    return outcome;
+}
+}  // namespace
+
+void run_hooks(hub& h, intrusive_list<handler_slot>& hooks) noexcept {
+    intrusive_list<handler_slot> now;
+    hooks.splice_to(now);
+    h.dispatching = true;
+    while (handler_slot* const s = now.take_front()) {
+        hooks.push_back(*s);
+        ++h.dispatches;
+        run_slot(h, *s);
+    }
+    h.dispatching = false;
+}
+
+result<void> run_hub_until(hub* on, error const& status, predicate_call done, void* predicate, deadline dl) noexcept {
+    SPRUCE_CHECK(runnable(on, status));
+    hub& h = *on;
+    std::int64_t const until = h.due_of(dl);
+    running_scope const scope(h);
+    while (!done(predicate)) {
+        if (h.stop_asked) return with_detail(errc::closed, "stop()");
+        if (until != no_time && h.now_ns >= until) return errc::timed_out;
+        if (int const failed = turn(h, until); failed < 0) return poller_failed(failed);
+    }
+    return {};
+}
+
+}  // namespace spruce::inline v0::detail
+
+namespace spruce::inline v0 {
+
+using detail::hub;
+using detail::hub_phase;
+
+result<void> loop::run() {
+    SPRUCE_CHECK(detail::runnable(hub_, status_));
+    return detail::run_hub(*hub_, false);
+}
+
+result<void> loop::run_forever() {
+    SPRUCE_CHECK(detail::runnable(hub_, status_));
+    return detail::run_hub(*hub_, true);
+}
+
+result<void> loop::run_once(deadline dl) {
+    SPRUCE_CHECK(detail::runnable(hub_, status_));
+    hub& h = *hub_;
+    std::int64_t const until = h.due_of(dl);
+    std::uint64_t const before = h.dispatches;
+    detail::running_scope const scope(h);
+    if (int const failed = detail::turn(h, until); failed < 0) return detail::poller_failed(failed);
+    if (h.dispatches == before && until != detail::no_time && h.now_ns >= until) return errc::timed_out;
+    return {};
+}
+
+result<void> loop::stop() noexcept {
+    if (!hub_) return status_;
+    if (hub_ != detail::current_hub) return errc::wrong_thread;
+    if (hub_->phase != hub_phase::running && !hub_->prepared) return detail::with_detail(errc::wrong_state, "the loop does not run");
+    hub_->stop_asked = true;
+    return {};
+}
+
+bool loop::running() const noexcept { return hub_ && hub_->phase == hub_phase::running; }
+
+// -- guest
+
+result<deadline> loop::prepare() {
+    SPRUCE_CHECK(detail::runnable(hub_, status_));
+    hub& h = *hub_;
+    h.prepared = true;
+    h.fds.flush();
+    // Asleep from here on: whoever posts writes to the fd that the host polls. What came before is seen below.
+    h.door->asleep.store(1, std::memory_order_seq_cst);
+    if (detail::has_ready(h)) return in(duration::zero());
+    std::int64_t const due = h.timers.next_due_ns();
+    return due == detail::no_time ? never() : at(time_point(duration(due)));
+}
+
+result<std::size_t> loop::dispatch(std::size_t max) {
+    SPRUCE_CHECK(detail::runnable(hub_, status_));
+    hub& h = *hub_;
+    detail::running_scope const scope(h);
+    h.door->asleep.store(0, std::memory_order_seq_cst);
+    if (int const failed = detail::poll_phase(h, 0); failed < 0) return detail::poller_failed(failed);
+    detail::timer_phase(h);
+    std::size_t ran = detail::inbox_phase(h, max);
+    std::size_t const budget = max - ran < h.options.turn_budget ? max - ran : h.options.turn_budget;
+    ran += detail::ready_phase(h, budget);
+    return ran;
+}
+
+int loop::backend_fd() {
+    if (!hub_) return -1;
+    int const fd = hub_->poller->backend_fd(hub_->poller_context);
+    if (fd < 0) return -1;
+    hub_->handed_out_backend = true;
+    return fd;
+}
+
+}  // namespace spruce::inline v0

@@ -1,0 +1,121 @@
+// A turn of the hub: poll, timers, inbox, then the ready ring. docs/loop.md has a section for each phase.
+#include <cerrno>
+
+#include "hub.hpp"
+
+namespace spruce::inline v0::detail {
+
+bool has_ready(hub& h) noexcept {
+    return !h.ready.empty() || h.fds.any_unpollable() || !h.idlers.empty() || h.door->pending() ||
+           h.door->stop_asked.load(std::memory_order_relaxed) != 0;
+}
+
+bool is_held(hub& h) noexcept { return h.holds > 0 || h.door->pending(); }
+
+namespace {
+// A ghost reports for ever and cannot be taken out: its number was closed while a duplicate lives. The only way to
+// be rid of it is a new set.
+void lay_ghosts(hub& h) noexcept {
+    h.ghosts_seen = false;
+    if (h.poller->renew(h.poller_context, false) < 0) return;   // as before; tried again at the next ghost
+    poll_change c{h.wake.read_fd, 0, interest_none, interest_read, 0};
+    h.poller->change(h.poller_context, &c, 1);
+    h.fds.register_all();
+}
+
+void take_events(hub& h, int count) noexcept {
+    for (int i = 0; i != count; ++i) {
+        poll_event const& e = h.events[i];
+        if (e.fd == h.wake.read_fd) {
+            h.calls->drain_waker(h.on.context, h.wake.read_fd);
+            continue;
+        }
+        if (e.fd == h.watched_signal_fd) continue;   // read by signal_phase()
+        if (!h.fds.dispatch(e)) h.ghosts_seen = true;
+    }
+    if (h.ghosts_seen) lay_ghosts(h);
+}
+}  // namespace
+
+int poll_phase(hub& h, std::int64_t until_ns) noexcept {
+    h.fds.flush();
+    constexpr int room = static_cast<int>(sizeof h.events / sizeof h.events[0]);
+    std::int64_t timeout = 0;
+    if (until_ns != 0) {
+        // From here on whoever posts must wake us; what was posted before is seen by has_ready().
+        h.door->asleep.store(1, std::memory_order_seq_cst);
+        if (has_ready(h)) until_ns = 0;
+    }
+    if (until_ns == no_time) {
+        timeout = -1;
+    } else if (until_ns != 0) {
+        timeout = until_ns - h.calls->monotonic_ns(h.on.context);
+        if (timeout < 0) timeout = 0;
+    }
+    int const count = h.poller->wait(h.poller_context, h.events, room, timeout);
+    h.door->asleep.store(0, std::memory_order_seq_cst);
+    h.now_ns = h.calls->monotonic_ns(h.on.context);
+    if (count < 0) return count == -EINTR ? 0 : count;
+    take_events(h, count);
+    h.fds.notify_unpollable();
+    if (h.port_open) signal_phase(h);
+    return 0;
+}
+
+void timer_phase(hub& h) noexcept {
+    h.timers.expire(h.now_ns, [&h](timer& t) {
+        auto const owner = reinterpret_cast<std::uintptr_t>(t.owner);
+        if ((owner & 1) != 0) {
+            auto& l = *reinterpret_cast<listener*>(owner & ~std::uintptr_t{1});
+            l.notify(l, told_expired);
+        } else {
+            expire_slot(h, *static_cast<handler_slot*>(t.owner));
+        }
+    });
+}
+
+std::size_t inbox_phase(hub& h, std::size_t most) noexcept {
+    if (h.door->stop_asked.load(std::memory_order_relaxed) != 0 && h.door->stop_asked.exchange(0, std::memory_order_acq_rel) != 0)
+        h.stop_asked = true;
+    if (!h.door->pending()) return 0;
+    h.dispatching = true;
+    std::size_t const ran = run_posts(h, most);
+    h.dispatching = false;
+    return ran;
+}
+
+std::size_t ready_phase(hub& h, std::size_t budget) noexcept {
+    if (h.ready.empty() && !h.idlers.empty()) {
+        // Nothing else is ready in this turn: the idle ones' moment. Those added meanwhile wait for the next.
+        intrusive_list<handler_slot> now;
+        h.idlers.splice_to(now);
+        while (handler_slot* const s = now.take_front()) make_ready(h, *s);
+    }
+    h.credit = static_cast<std::uint32_t>(budget);
+    h.dispatching = true;
+    while (h.credit != 0 && !h.ready.empty()) {
+        ready_entry const e = h.ready.take();
+        --h.credit;
+        ++h.dispatches;
+        if (is_extension(e.node)) h.ext->resume(h, e.node, e.word);
+        else run_slot(h, *static_cast<handler_slot*>(e.node));
+    }
+    h.dispatching = false;
+    std::size_t const ran = budget - h.credit;
+    h.credit = 0;
+    return ran;
+}
+
+int turn(hub& h, std::int64_t until_ns) noexcept {
+    if (until_ns != 0) {
+        std::int64_t const due = has_ready(h) ? 0 : h.timers.next_due_ns();
+        if (due < until_ns) until_ns = due;
+    }
+    if (int const failed = poll_phase(h, until_ns); failed < 0) return failed;
+    timer_phase(h);
+    inbox_phase(h, h.options.inbox);
+    ready_phase(h, h.options.turn_budget);
+    return 0;
+}
+
+}  // namespace spruce::inline v0::detail

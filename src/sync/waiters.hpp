@@ -1,0 +1,17 @@
+// The list of those who wait for a source, as the sources of this floor keep it.
+#pragma once
+#include <new>
+
+#include <spruce/sync.hpp>
+
+#include "../task/task_block.hpp"
+
+namespace spruce::inline v0::detail {
+
+static_assert(sizeof(intrusive_list<parked>) == sizeof(waiter_list::head), "room for the head of a list");
+
+inline intrusive_list<parked>& waiters(waiter_list& l) noexcept {
+    return *std::launder(reinterpret_cast<intrusive_list<parked>*>(l.head));
+}
+
+}  // namespace spruce::inline v0::detail

@@ -1,0 +1,76 @@
+// Task groups.
+#include <spruce/group.hpp>
+
+#include "scheduler.hpp"
+
+namespace spruce::inline v0::detail {
+
+void open_group(group_state& g) noexcept { g.owner = current_scheduler ? current_scheduler->current : nullptr; }
+
+void group_add(group_state& g, task_block& t) noexcept {
+    t.group_previous = g.last;
+    t.group_next = nullptr;
+    (g.last ? g.last->group_next : g.first) = &t;
+    g.last = &t;
+    ++g.count;
+}
+
+void group_ended(task_block& t) noexcept {
+    group_state& g = *t.group;
+    (t.group_previous ? t.group_previous->group_next : g.first) = t.group_next;
+    (t.group_next ? t.group_next->group_previous : g.last) = t.group_previous;
+    t.group = nullptr;
+    --g.count;
+    auto const failed = t.ops->failure(t.payload);
+    bool const cancellation = !failed && (failed == error(errc::task_canceled) || failed == error(errc::canceled));
+    if (!failed && !cancellation) {
+        t.looked = true;   // the group has it now, and tells it if nobody joins
+        if (!g.failed) {
+            g.failed = true;
+            g.failure = failed.error();
+        }
+        if (g.cancel_rest) cancel_group(g);
+    }
+    if (g.count == 0 && g.waiter) wake(*static_cast<parked*>(std::exchange(g.waiter, nullptr)));
+}
+
+namespace {
+result<void> wait_empty(group_state& g, bool uncancellable, deadline dl) noexcept {
+    if (g.waiter) return with_detail(errc::already_registered, "somebody joins the group");
+    struct group_wait : parked {
+        explicit group_wait(group_state& of) noexcept : parked("group"), group(of) {}
+        group_state& group;
+    } p(g);
+    p.uncancellable = uncancellable;
+    p.abandon = [](parked& self) noexcept { static_cast<group_wait&>(self).group.waiter = nullptr; };
+    g.waiter = static_cast<parked*>(&p);
+    return park(p, dl);
+}
+}  // namespace
+
+result<void> join_group(group_state& g, deadline dl) noexcept {
+    SPRUCE_CHECK(begin_wait());
+    if (g.count != 0) SPRUCE_CHECK(wait_empty(g, false, dl));
+    // Told once: the next join is about those who are spawned from now on.
+    if (!g.failed) return {};
+    g.failed = false;
+    return g.failure;
+}
+
+std::size_t cancel_group(group_state& g) noexcept {
+    // Cancelling runs nobody: each goes into the ready ring, and the list stays as it is.
+    std::size_t count = 0;
+    for (task_block* t = g.first; t; t = t->group_next) count += cancel_block(*t, this_task::id()) ? 1 : 0;
+    return count;
+}
+
+void close_group(group_state& g) noexcept {
+    if (g.count != 0) {
+        cancel_group(g);
+        SPRUCE_VERIFY(wait_empty(g, true, never()).ok(), "a task_group must be destroyed by the task that made it");
+    }
+    if (g.failed && g.owner)
+        tell_unhandled(current_hub, {g.owner->id, task_name(g.owner), "a task of its group failed, and nobody joined the group", g.failure});
+}
+
+}  // namespace spruce::inline v0::detail

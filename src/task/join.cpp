@@ -1,0 +1,103 @@
+// What a task's handle can ask: to join, to have the outcome, to cancel, its name.
+#include <cstdio>
+
+#include "scheduler.hpp"
+
+namespace spruce::inline v0::detail {
+
+namespace {
+enum class place { here, elsewhere, orphan };
+// Whether the block belongs to this thread's loop, to another's, or to one that has ended.
+place where(task_block const& t) noexcept {
+    if (current_hub && current_hub->serial == t.serial) return place::here;
+    return t.arena->orphaned.load(std::memory_order_acquire) != 0 ? place::orphan : place::elsewhere;
+}
+bool ended_or_orphaned(task_block const& t) noexcept {
+    place const p = where(t);
+    return p == place::orphan || (p == place::here && t.state == task_state::ended);
+}
+}  // namespace
+
+result<void> join_task(task_block* block, deadline dl) noexcept {
+    task_block& t = *block;
+    switch (where(t)) {
+    case place::elsewhere: return errc::wrong_thread;
+    case place::orphan: return t.state == task_state::ended ? result<void>() : errc::closed;
+    case place::here: break;
+    }
+    SPRUCE_CHECK(begin_wait());
+    if (t.state == task_state::ended) return {};
+    if (current_scheduler && current_scheduler->current == &t) return with_detail(errc::deadlock, "a task that joins itself");
+    parked p("task");
+    t.joiners.push_back(p);
+    return park(p, dl);
+}
+
+result<void*> outcome_of(task_block* block, deadline dl) noexcept {
+    SPRUCE_CHECK(join_task(block, dl));
+    block->looked = true;
+    return block->payload;
+}
+
+void* outcome_if_ended(task_block* block) noexcept {
+    if (!ended_or_orphaned(*block) || block->state != task_state::ended) return nullptr;
+    block->looked = true;
+    return block->payload;
+}
+
+bool cancel_task(task_block* block) noexcept {
+    if (where(*block) != place::here) return false;
+    return cancel_block(*block, this_task::id());
+}
+
+bool task_done(task_block* block) noexcept { return ended_or_orphaned(*block) && block->state == task_state::ended; }
+
+bool task_was_cancelled(task_block* block) noexcept { return block->cancelled; }
+task_id task_canceler(task_block* block) noexcept { return block->cancelled_by; }
+
+char const* task_name(task_block* block) noexcept {
+    if (where(*block) == place::elsewhere) return "";
+    // Most are never asked for their names: the number is written when one is.
+    if (block->name[0] == '\0')
+        std::snprintf(block->name, sizeof block->name, "task %llu", static_cast<unsigned long long>(block->id.value));
+    return block->name;
+}
+
+task_id task_identity(task_block* block) noexcept { return where(*block) == place::elsewhere ? task_id{} : block->id; }
+
+hub* hub_of(task_block* block) noexcept { return where(*block) == place::here ? &block->home->h : nullptr; }
+
+handler arm_on_done(task_block* block, handler_slot* s, callable_ops const* ops) noexcept {
+    hub& h = block->home->h;
+    s->ops = ops;
+    s->kind = slot_kind::soon;
+    s->state = slot_state::armed;
+    if (block->state == task_state::ended) make_ready(h, *s);
+    else block->done_handlers.push_back(*s);
+    return handler_access::name(h.serial, *s);
+}
+
+result<void> switch_now(task_block* block) noexcept {
+    task_block& t = *block;
+    if (where(t) == place::elsewhere) return errc::wrong_thread;
+    if (where(t) == place::orphan || (t.state != task_state::fresh && t.state != task_state::ready)) return errc::wrong_state;
+    scheduler& s = *t.home;
+    hub& h = s.h;
+    ready_entry e{};
+    if (!h.ready.extract(ring_node(t), &e)) return errc::wrong_state;
+    // While its credit is 0, whoever leaves looks here first, and comes back to us.
+    return_frame f{s.returns, s.current, nullptr, h.credit};
+    s.returns = &f;
+    h.credit = 0;
+    ++h.dispatches;
+    if (f.caller) f.caller->state = task_state::ready;
+    t.state = task_state::running;
+    s.current = &t;
+    execution& from = f.caller ? f.caller->machine : s.hub_machine;
+    bool const was_dispatching = std::exchange(h.dispatching, true);
+    switch_to(s.machine, from, t.machine, &f.stack_pointer, e.word);
+    h.dispatching = was_dispatching;
+    return {};
+}
+
+}  // namespace spruce::inline v0::detail

@@ -1,0 +1,221 @@
+// Waiting: what every call that can wait is made of.
+#include "scheduler.hpp"
+
+namespace spruce::inline v0::detail {
+
+namespace {
+// The outermost scope whose deadline has passed: it must end, and with it all inside.
+deadline_scope const* expired_scope(task_block const& t, std::int64_t now) noexcept {
+    deadline_scope const* found = nullptr;
+    for (deadline_scope const* s = t.scopes; s; s = s->outer)
+        if (s->due_ns <= now) found = s;
+    return found;
+}
+
+error canceled_by_scope(task_block const& t, std::int64_t now) noexcept {
+    deadline_scope const* const s = expired_scope(t, now);
+    return error(errc::canceled).caused_by(s ? s->id : task_id{});
+}
+
+// A cancelled task that goes on asking gets its error, but not the hub: it goes to the back of the ready ring first.
+error refuse_politely(scheduler& s, task_block& t, error why) noexcept {
+    if (++t.ignored == s.h.options.ignored_cancels)
+        tell_unhandled(&s.h, {t.id, task_name(&t), "it ignores that it is cancelled, and goes on waiting", why});
+    go_round(s, t);
+    return why;
+}
+
+// The deadline's time, or that of a scope around it.
+void expired(listener& self, unsigned) noexcept {
+    auto& t = static_cast<task_block&>(self);
+    parked* const p = t.wait;
+    if (!p || p->outcome != parked::how::waiting) return;
+    scheduler& s = *t.home;
+    p->outcome = !p->uncancellable && t.scope_due <= s.h.now_ns ? parked::how::scope : parked::how::expired;
+    p->abandon(*p);
+    make_ready(s, t);
+}
+}  // namespace
+
+result<void> begin_wait() noexcept {
+    scheduler* const s = current_scheduler;
+    if (!s || !s->current) return {};
+    task_block& t = *s->current;
+    if (t.cancelled && !t.shielded) return refuse_politely(*s, t, error(errc::canceled).caused_by(t.cancelled_by));
+    // The turn's time first: it costs nothing, and a scope is rarely near its end.
+    if (t.scope_due <= s->h.now_ns) return refuse_politely(*s, t, canceled_by_scope(t, s->h.now_ns));
+    return {};
+}
+
+result<void> park(parked& p, deadline dl) noexcept {
+    scheduler* const s = current_scheduler;
+    if (!s || !s->current) {
+        p.abandon(p);
+        return errc::not_in_task;
+    }
+    task_block& t = *s->current;
+    hub& h = s->h;
+    std::int64_t due = h.due_of(dl);
+    // It has tried once already; a deadline that has passed ends it here.
+    if (due != no_time && (dl.how() == deadline::kind::relative ? dl.ns() == 0 : due <= h.fresh_now())) {
+        p.abandon(p);
+        return errc::timed_out;
+    }
+    if (!p.uncancellable && t.scope_due < due) due = t.scope_due;
+    bool const timed = due != no_time;
+    if (timed) {
+        if (!t.time) t.time = h.timers.take(timer_owner(t));
+        t.notify = expired;
+        h.timers.arm(*t.time, due);
+    }
+    // Time is outside: a wait with a deadline keeps run() alive.
+    bool const inside = !timed && !p.outside && !t.background;
+    if (inside) --h.holds;
+    t.ignored = 0;
+    p.who = &t;
+    t.wait = &p;
+    t.state = task_state::waiting;
+    leave(*s, t, &t.stack_pointer);
+    t.wait = nullptr;
+    if (inside) ++h.holds;
+    if (timed && p.outcome != parked::how::expired && p.outcome != parked::how::scope) h.timers.disarm(*t.time);
+    switch (p.outcome) {
+    case parked::how::fired: return {};
+    case parked::how::failed: return p.reason;
+    case parked::how::expired: return errc::timed_out;
+    case parked::how::scope: return canceled_by_scope(t, h.now_ns);
+    default: return error(errc::canceled).caused_by(t.cancelled_by);
+    }
+}
+
+void wake(parked& p) noexcept {
+    p.outcome = parked::how::fired;
+    make_ready(*p.who->home, *p.who);
+}
+
+void wake_failed(parked& p, error why) noexcept {
+    p.reason = why;
+    p.outcome = parked::how::failed;
+    make_ready(*p.who->home, *p.who);
+}
+
+bool cancel_block(task_block& t, task_id by) noexcept {
+    if (t.state == task_state::ended) return false;
+    if (!t.cancelled) {
+        t.cancelled = true;
+        t.cancelled_by = by;
+    }
+    parked* const p = t.wait;
+    // One that was woken already has its outcome, and keeps it; it sees the cancellation at its next wait.
+    if (t.state != task_state::waiting || t.shielded || p->uncancellable || p->outcome != parked::how::waiting) return true;
+    p->outcome = parked::how::cancelled;
+    p->abandon(*p);
+    make_ready(*t.home, t);
+    return true;
+}
+
+// -- scopes and shields
+
+void open_scope(deadline_scope& s, deadline dl) noexcept {
+    scheduler* const here = current_scheduler;
+    task_block* const t = here ? here->current : nullptr;
+    s.of = t;
+    if (!t) {
+        s.id = here ? new_id(*here) : new_loose_id();
+        return;
+    }
+    s.id = new_id(*here);
+    s.due_ns = here->h.due_of(dl);
+    s.outer = t->scopes;
+    s.outer_due = t->scope_due;
+    t->scopes = &s;
+    if (s.due_ns < t->scope_due) t->scope_due = s.due_ns;
+}
+
+void close_scope(deadline_scope& s) noexcept {
+    if (!s.of) return;
+    s.of->scopes = s.outer;
+    s.of->scope_due = s.outer_due;
+}
+
+void open_shield(shield_state& s) noexcept {
+    task_block* const t = current_scheduler ? current_scheduler->current : nullptr;
+    s.of = t;
+    if (!t) return;
+    s.outermost_sees_cancel = !t->shielded;
+    s.scopes = t->scopes;
+    s.scope_due = t->scope_due;
+    t->shielded = true;
+    t->scopes = nullptr;
+    t->scope_due = no_time;
+}
+
+void close_shield(shield_state& s) noexcept {
+    if (!s.of) return;
+    s.of->shielded = !s.outermost_sees_cancel;
+    s.of->scopes = static_cast<deadline_scope*>(s.scopes);
+    s.of->scope_due = s.scope_due;
+}
+
+}  // namespace spruce::inline v0::detail
+
+namespace spruce::inline v0 {
+
+using namespace detail;
+
+void switch_to_hub() {
+    scheduler* const s = current_scheduler;
+    if (!s || !s->current) return;
+    if (!begin_wait()) return;
+    parked p("hub");
+    p.abandon = [](parked&) noexcept {};
+    static_cast<void>(park(p, never()));
+}
+
+namespace this_task {
+
+result<void> yield() {
+    scheduler* const s = current_scheduler;
+    if (__builtin_expect(!s || !s->current, 0)) return errc::not_in_task;
+    task_block& t = *s->current;
+    if (__builtin_expect((t.cancelled && !t.shielded) || t.scope_due <= s->h.now_ns, 0)) return begin_wait();
+    go_round(*s, t);
+    return {};
+}
+
+namespace {
+result<void> sleep(deadline dl, bool now) noexcept {
+    scheduler* const s = current_scheduler;
+    if (!s || !s->current) return errc::not_in_task;
+    if (now) return yield();
+    SPRUCE_CHECK(begin_wait());
+    parked p("sleep", true);
+    p.abandon = [](parked&) noexcept {};
+    auto const slept = park(p, dl);
+    return !slept && slept == error(errc::timed_out) ? result<void>() : slept;
+}
+}  // namespace
+
+result<void> sleep_for(duration d) { return sleep(in(d), d <= duration::zero()); }
+result<void> sleep_until(time_point t) {
+    scheduler* const s = current_scheduler;
+    return sleep(at(t), s && s->current && t.time_since_epoch().count() <= s->h.now_ns);
+}
+
+bool cancel_requested() noexcept {
+    scheduler* const s = current_scheduler;
+    if (!s || !s->current) return false;
+    task_block const& t = *s->current;
+    return (t.cancelled && !t.shielded) || t.scope_due <= s->h.now_ns;
+}
+char const* name() noexcept {
+    scheduler* const s = current_scheduler;
+    return s && s->current ? task_name(s->current) : "";
+}
+task_id id() noexcept {
+    scheduler* const s = current_scheduler;
+    return s && s->current ? s->current->id : task_id{};
+}
+
+}  // namespace this_task
+}  // namespace spruce::inline v0

@@ -1,0 +1,276 @@
+// The switches between tasks, and a scheduler's life.
+#include "scheduler.hpp"
+
+#include <cstdio>
+#include <new>
+
+#include "../base/prefetch.hpp"
+
+namespace spruce::inline v0::detail {
+
+constinit thread_local scheduler* current_scheduler = nullptr;
+
+// -- ids: the process hands out shares, so that a spawn counts without touching what others touch
+
+namespace {
+constinit std::atomic<std::uintptr_t> id_shares{0};
+constexpr std::uint64_t share_size = std::uint64_t{1} << (sizeof(void*) >= 8 ? 20 : 12);
+
+std::uint64_t task_id_here() noexcept {
+    return current_scheduler && current_scheduler->current ? current_scheduler->current->id.value : 0;
+}
+}  // namespace
+
+task_id new_id(scheduler& s) noexcept {
+    if (s.next_id == s.last_id) {
+        std::uint64_t const share = id_shares.fetch_add(1, std::memory_order_relaxed);
+        s.next_id = share * share_size + 1;
+        s.last_id = s.next_id + share_size - 1;
+    }
+    return {s.next_id++};
+}
+
+task_id new_loose_id() noexcept { return {id_shares.fetch_add(1, std::memory_order_relaxed) * share_size + 1}; }
+
+// -- switching
+
+namespace {
+[[gnu::noinline]] void return_to_caller(scheduler& s, task_block* self, void** save) noexcept {
+    return_frame& f = *s.returns;
+    s.returns = f.outer;
+    s.h.credit = f.credit;
+    s.current = f.caller;
+    execution& to = f.caller ? f.caller->machine : s.hub_machine;
+    if (f.caller) f.caller->state = task_state::running;
+    if (self) switch_to(s.machine, self->machine, to, save, f.stack_pointer);
+}
+}  // namespace
+
+[[gnu::noinline]] void leave(scheduler& s, task_block& self, void** save) noexcept {
+    hub& h = s.h;
+    if (h.credit != 0 && !h.ready.empty()) {
+        ready_entry const e = h.ready.front();
+        if (is_extension(e.node)) {
+            h.ready.take();
+            --h.credit;
+            ++h.dispatches;
+            task_block& next = block_of(e.node);
+            next.state = task_state::running;
+            if (&next == &self) return;   // it was alone, and goes on
+            s.current = &next;
+            prefetch(h.ready.front().word);
+            switch_to(s.machine, self.machine, next.machine, save, e.word);
+            return;
+        }
+    }
+    if (s.returns) return return_to_caller(s, &self, save);
+    s.current = nullptr;
+    switch_to(s.machine, self.machine, s.hub_machine, save, s.hub_stack_pointer);
+}
+
+void make_ready(scheduler& s, task_block& t) noexcept {
+    t.state = task_state::ready;
+    s.h.ready.push_back(ring_node(t), t.stack_pointer);
+}
+
+void go_round(scheduler& s, task_block& self) noexcept {
+    self.state = task_state::ready;
+    // The switch writes the stack pointer straight into the ring.
+    leave(s, self, s.h.ready.push_back_for(ring_node(self)));
+}
+
+namespace {
+// The end of a task's stack: whoever comes next gets the thread, and nobody comes back here.
+[[noreturn]] void leave_for_good(scheduler& s, execution& self) noexcept {
+    hub& h = s.h;
+    if (h.credit != 0 && !h.ready.empty()) {
+        ready_entry const e = h.ready.front();
+        if (is_extension(e.node)) {
+            h.ready.take();
+            --h.credit;
+            ++h.dispatches;
+            task_block& next = block_of(e.node);
+            next.state = task_state::running;
+            s.current = &next;
+            switch_final(s.machine, self, next.machine, e.word);
+        }
+    }
+    if (s.returns) {
+        return_frame& f = *s.returns;
+        s.returns = f.outer;
+        h.credit = f.credit;
+        s.current = f.caller;
+        if (f.caller) f.caller->state = task_state::running;
+        switch_final(s.machine, self, f.caller ? f.caller->machine : s.hub_machine, f.stack_pointer);
+    }
+    s.current = nullptr;
+    switch_final(s.machine, self, s.hub_machine, s.hub_stack_pointer);
+}
+
+void end_task(scheduler& s, task_block& t) noexcept {
+    hub& h = s.h;
+    t.state = task_state::ended;
+    --s.live;
+    if (t.background) --s.live_background;
+    else --h.holds;
+    if (t.time) {
+        h.timers.give_back(*t.time);
+        t.time = nullptr;
+    }
+    h.timers.unreserve(1);
+    // In the order they came: those who join, then the callbacks.
+    while (parked* const p = t.joiners.take_front()) wake(*p);
+    while (handler_slot* const slot = t.done_handlers.take_front()) make_ready(h, *slot);
+    if (t.group) group_ended(t);
+    if (t.held) return;
+    report_if_unseen(t);
+    free_block(t);
+}
+}  // namespace
+
+void task_main(void* block) noexcept {
+    auto& t = *static_cast<task_block*>(block);
+    scheduler& s = *t.home;
+    arrived(s.machine, t.machine);
+    if (t.cancelled) {
+        t.ops->drop_start(t.payload);
+    } else {
+        t.ops->run(t.payload);
+    }
+    end_task(s, t);
+    // The block may be free by now; its memory is not anybody else's before the switch.
+    leave_for_good(s, t.machine);
+}
+
+// -- the extension: what the hub knows of tasks
+
+namespace {
+void resume(hub& h, void* node, void* word) noexcept {
+    auto& s = *static_cast<scheduler*>(h.ext_state);
+    task_block& t = block_of(node);
+    t.state = task_state::running;
+    s.current = &t;
+    switch_to(s.machine, s.hub_machine, t.machine, &s.hub_stack_pointer, word);
+}
+
+template <class F> void for_each_live(scheduler& s, F&& f) noexcept {
+    s.arena->pool.for_each([&](stack_class, stack_ref stack) {
+        task_block& t = *reinterpret_cast<task_block*>(stack.top - sizeof(task_block));
+        if (t.state > task_state::claimed && t.state != task_state::ended) f(t);
+    });
+}
+
+std::size_t unfinished(hub& h) noexcept {
+    auto& s = *static_cast<scheduler*>(h.ext_state);
+    return s.live - s.live_background;
+}
+
+void cancel_all(hub& h, bool background_only) noexcept {
+    auto& s = *static_cast<scheduler*>(h.ext_state);
+    for_each_live(s, [&](task_block& t) {
+        if (!background_only || t.background) cancel_block(t, {});
+    });
+}
+
+std::size_t left(hub& h, bool background_only) noexcept {
+    auto& s = *static_cast<scheduler*>(h.ext_state);
+    return background_only ? s.live_background : s.live;
+}
+
+// Their stacks stay as they are, mapped for ever: pointers into them may stand anywhere.
+void abandon(hub& h, char* names, std::size_t room) noexcept {
+    auto& s = *static_cast<scheduler*>(h.ext_state);
+    std::size_t used = 0;
+    names[0] = '\0';
+    for_each_live(s, [&](task_block& t) {
+        if (used + 1 >= room) return;
+        int const put = std::snprintf(names + used, room - used, "%s%s", used ? ", " : "", task_name(&t));
+        used = put < 0 ? used : used + static_cast<std::size_t>(put);
+    });
+    s.arena->abandoned = true;
+}
+
+void after_fork(hub&) noexcept {}
+
+bool in_task(hub& h) noexcept { return static_cast<scheduler*>(h.ext_state)->current != nullptr; }
+
+bool census(hub& h, census_cursor& c) noexcept {
+    auto& s = *static_cast<scheduler*>(h.ext_state);
+    stack_pool const& pool = s.arena->pool;
+    while (c.position < pool.count()) {
+        stack_class size_class{};
+        stack_ref const stack = pool.at(c.position++, &size_class);
+        task_block& t = *reinterpret_cast<task_block*>(stack.top - sizeof(task_block));
+        if (t.state <= task_state::claimed || t.state == task_state::ended) continue;
+        char const* const state = t.state == task_state::fresh     ? "fresh"
+                                  : t.state == task_state::waiting ? "waiting"
+                                  : t.state == task_state::running ? "running"
+                                                                   : "ready";
+        c.now = {t.id, task_name(&t), state, t.state == task_state::waiting && t.wait ? t.wait->noun : "",
+                 pool.high_water(size_class, stack)};
+        return true;
+    }
+    return false;
+}
+
+void free_arena(task_arena* a) noexcept {
+    release(a->door);
+    if (a->abandoned) a->pool.abandon();
+    a->~task_arena();
+    release({}, a, sizeof(task_arena), alignof(task_arena));
+}
+
+void end(hub& h) noexcept {
+    auto* const s = static_cast<scheduler*>(h.ext_state);
+    task_arena* const a = s->arena;
+    current_scheduler = nullptr;
+    thread_task_id = nullptr;
+    h.ext = nullptr;
+    h.ext_state = nullptr;
+    std::intptr_t kept = 0;
+    a->pool.for_each([&](stack_class, stack_ref stack) {
+        task_block const& t = *reinterpret_cast<task_block const*>(stack.top - sizeof(task_block));
+        kept += t.state != task_state::unused && t.held ? 1 : 0;
+    });
+    machine_end(s->machine);
+    s->~scheduler();
+    release(h.options.memory, s, sizeof(scheduler), alignof(scheduler));
+    // From here on handles free their blocks by themselves, on whatever thread they die.
+    a->orphaned.store(1, std::memory_order_release);
+    if (a->kept.fetch_add(kept, std::memory_order_acq_rel) + kept == 0)
+        free_arena(a);
+}
+}  // namespace
+
+void orphan_released(task_arena* a) noexcept {
+    if (a->kept.fetch_sub(1, std::memory_order_acq_rel) == 1) free_arena(a);
+}
+
+extension const task_extension{resume, unfinished, cancel_all, left, abandon, after_fork, in_task, census, end};
+
+result<scheduler*> need_scheduler() noexcept {
+    if (current_scheduler) return current_scheduler;
+    SPRUCE_TRY(loop& here, loop::current());
+    hub& h = *here.impl();
+    if (h.phase >= hub_phase::ending) return errc::closed;
+    SPRUCE_CHECK(switch_supported());
+    void* const room = allocate(h.options.memory, sizeof(scheduler), alignof(scheduler));
+    void* const arena = room ? allocate({}, sizeof(task_arena), alignof(task_arena)) : nullptr;
+    if (!arena) {
+        release(h.options.memory, room, sizeof(scheduler), alignof(scheduler));
+        return errc::no_memory;
+    }
+    auto* const s = ::new (room) scheduler(h);
+    s->arena = ::new (arena) task_arena(memory_hook{});
+    s->arena->door = h.door;
+    retain(h.door);
+    machine_begin(s->machine);
+    adopt_thread_stack(s->hub_machine);
+    h.ext = &task_extension;
+    h.ext_state = s;
+    current_scheduler = s;
+    thread_task_id = task_id_here;
+    return s;
+}
+
+}  // namespace spruce::inline v0::detail

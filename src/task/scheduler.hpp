@@ -1,0 +1,82 @@
+// The scheduler: the tasks of one hub, and the switches between them.
+#pragma once
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "task_block.hpp"
+
+namespace spruce::inline v0::detail {
+
+// The stacks of a loop's tasks. Outlives the loop while a handle keeps a block: ended tasks' outcomes lie on them.
+struct task_arena {
+    explicit task_arena(memory_hook memory) noexcept : pool(memory) {}
+    stack_pool pool;
+    // 0 while the loop lives. At its end the loop adds the number of blocks that handles still keep; each handle's
+    // end takes 1 away, wherever it happens: whoever brings it back to 0 frees the arena. (A handle dropped between
+    // the loop's last look and the adding makes it negative for a while.)
+    std::atomic<std::intptr_t> kept{0};
+    std::atomic<std::uint32_t> orphaned{0};   // the loop is gone
+    remote* door = nullptr;                   // held; for handles dropped on other threads
+    bool abandoned = false;                   // live frames are left: never unmapped
+};
+
+// A run_now() in progress: where to go back to when the target parks.
+struct return_frame {
+    return_frame* outer;
+    task_block* caller;      // null: the hub's stack
+    void* stack_pointer;
+    std::uint32_t credit;    // what the caller's turn still had; meanwhile it is 0, so that leaving takes the slow path
+};
+
+struct scheduler {
+    explicit scheduler(hub& of) noexcept : h(of) {}
+    hub& h;
+    task_block* current = nullptr;        // null: the hub, or plain code, runs
+    void* hub_stack_pointer = nullptr;
+    return_frame* returns = nullptr;
+    thread_machine machine;
+    execution hub_machine;
+    task_arena* arena = nullptr;
+    std::size_t live = 0;                 // tasks that have not ended
+    std::size_t live_background = 0;
+    std::uint64_t next_id = 0, last_id = 0;   // this loop's share of the process's ids
+    std::size_t ring_places = 0;          // reserved in the ready ring for tasks
+};
+
+extern constinit thread_local scheduler* current_scheduler;
+
+// This thread's scheduler; made with the first task. no_loop, no_memory, closed.
+result<scheduler*> need_scheduler() noexcept;
+task_id new_id(scheduler& s) noexcept;
+// An id for a scope where no loop is.
+task_id new_loose_id() noexcept;
+
+inline void* ring_node(task_block& t) noexcept {
+    return reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(static_cast<void*>(&t)) | extension_bit);
+}
+inline task_block& block_of(void* node) noexcept {
+    return *static_cast<task_block*>(reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(node) & ~extension_bit));
+}
+
+// Gives the thread to whatever comes next; the stack pointer goes to *save. Comes back when somebody resumes `self`.
+void leave(scheduler& s, task_block& self, void** save) noexcept;
+// Puts a parked task into the ready ring.
+void make_ready(scheduler& s, task_block& t) noexcept;
+// To the back of the ready ring, and on with the next.
+void go_round(scheduler& s, task_block& self) noexcept;
+// The entry of every task's stack.
+void task_main(void* block) noexcept;
+
+bool cancel_block(task_block& t, task_id by) noexcept;
+void group_add(group_state& g, task_block& t) noexcept;
+void group_ended(task_block& t) noexcept;
+void report_if_unseen(task_block& t) noexcept;
+void free_block(task_block& t) noexcept;
+
+// The loop has ended, and one handle less keeps its arena.
+void orphan_released(task_arena* a) noexcept;
+
+extern extension const task_extension;
+
+}  // namespace spruce::inline v0::detail

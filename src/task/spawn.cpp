@@ -1,0 +1,169 @@
+// A task's birth, and its handle's end.
+#include <cstdio>
+#include <cstring>
+#include <new>
+
+#include "scheduler.hpp"
+
+namespace spruce::inline v0::detail {
+
+namespace {
+// From the top downwards: the block, then the payload, then the frames, aligned as the machine wants it.
+struct layout {
+    task_block* block;
+    void* payload;
+    std::byte* frames;
+};
+layout lay_out(std::byte* top, std::size_t size, std::size_t alignment) noexcept {
+    auto* const block = reinterpret_cast<task_block*>(top - sizeof(task_block));
+    auto at = reinterpret_cast<std::uintptr_t>(block) - size;
+    at &= ~(static_cast<std::uintptr_t>(alignment > 16 ? alignment : 16) - 1);
+    return {block, reinterpret_cast<void*>(at), reinterpret_cast<std::byte*>(at)};
+}
+
+// What a task needs at birth: a place in the ready ring, a timer for its waits, within the loop's bound.
+error reserve_for_task(scheduler& s) noexcept {
+    hub& h = s.h;
+    if (s.live >= h.options.max_tasks) return with_detail(errc::full, "max_tasks");
+    if (s.live + 1 > s.ring_places) {
+        constexpr std::size_t step = 64;
+        if (!h.ready.reserve(step)) return errc::no_memory;
+        s.ring_places += step;
+    }
+    if (auto timer = h.timers.reserve(1); !timer) return timer.error();
+    return errc::canceled;   // unused
+}
+}  // namespace
+
+spawn_claim claim_task(task_options const& options, std::size_t size, std::size_t alignment, group_state* group) noexcept {
+    scheduler* s = current_scheduler;
+    if (__builtin_expect(!s, 0)) {
+        auto made = need_scheduler();
+        if (!made) return {nullptr, nullptr, made.error()};
+        s = *made;
+    }
+    hub& h = s->h;
+    if (h.phase >= hub_phase::ending) return {nullptr, nullptr, errc::closed};
+    if (group && (!s->current || group->owner == nullptr)) return {nullptr, nullptr, errc::not_in_task};
+    if (s->live >= h.options.max_tasks || s->live + 1 > s->ring_places) {
+        if (error const why = reserve_for_task(*s); why != error(errc::canceled)) return {nullptr, nullptr, why};
+    } else if (auto timer = h.timers.reserve(1); !timer) {
+        return {nullptr, nullptr, timer.error()};
+    }
+    // A callable that would fill a good part of the stack asks for more of it.
+    std::size_t const asked = options.stack_size ? options.stack_size : default_stack_bytes;
+    stack_class const size_class = class_for(size > asked / 4 ? asked + size : asked);
+    if (bytes_of(size_class) < size + alignment + 8192) {
+        h.timers.unreserve(1);
+        return {nullptr, nullptr, with_detail(errc::invalid_argument, "the task's arguments are larger than any stack")};
+    }
+    auto stack = s->arena->pool.take(size_class);
+    if (__builtin_expect(!stack, 0)) {
+        h.timers.unreserve(1);
+        return {nullptr, nullptr, stack.error()};
+    }
+    layout const at = lay_out(stack->top, size, alignment);
+    auto& t = *::new (static_cast<void*>(at.block)) task_block;
+    t.stack = *stack;
+    t.size_class = size_class;
+    t.home = s;
+    t.serial = h.serial;
+    t.arena = s->arena;
+    t.payload = at.payload;
+    t.group = group;
+    t.background = options.background;
+    t.state = task_state::claimed;
+    if (!options.name.empty()) {
+        std::size_t const length = options.name.size() < sizeof t.name ? options.name.size() : sizeof t.name - 1;
+        std::memcpy(t.name, options.name.data(), length);
+    }
+    return {&t, at.payload, errc::canceled};
+}
+
+void unclaim_task(task_block* t) noexcept {
+    t->home->h.timers.unreserve(1);
+    free_block(*t);
+}
+
+void start_task(task_block* block, task_ops const* ops) noexcept {
+    task_block& t = *block;
+    scheduler& s = *t.home;
+    t.ops = ops;
+    t.id = new_id(s);
+    t.held = true;
+    t.state = task_state::fresh;
+    ++s.live;
+    if (t.background) ++s.live_background;
+    else ++s.h.holds;
+    if (t.group) group_add(*t.group, t);
+    void* const start = prepare_stack(t.machine, t.stack.bottom, t.payload, task_main, &t);
+    s.h.ready.push_back(ring_node(t), start);
+}
+
+void free_block(task_block& t) noexcept {
+    stack_class const size_class = t.size_class;
+    std::byte* const top = t.stack.top;
+    task_arena* const a = t.arena;
+    t.state = task_state::unused;
+    t.~task_block();
+    a->pool.give(size_class, top);
+}
+
+void report_if_unseen(task_block& t) noexcept {
+    if (t.looked || !t.ops) return;
+    auto const failed = t.ops->failure(t.payload);
+    t.looked = true;
+    if (!failed) {
+        error const why = failed.error();
+        if (why != error(errc::canceled) && why != error(errc::closed) && why != error(errc::task_canceled)) {
+            if (why == error(errc::task_failed)) {
+                t.ops->describe(t.payload, [](void* context, char const* what) {
+                    auto& u = *static_cast<task_block*>(context);
+                    tell_unhandled(current_hub, {u.id, task_name(&u), what[0] ? what : error(errc::task_failed).message(), errc::task_failed});
+                }, &t);
+            } else {
+                tell_unhandled(current_hub, {t.id, task_name(&t), why.message(), why});
+            }
+        }
+    }
+}
+
+namespace {
+// On the loop's thread, while it lives.
+void release_here(task_block& t) noexcept {
+    t.held = false;
+    if (t.state != task_state::ended) return;
+    report_if_unseen(t);
+    t.ops->drop_outcome(t.payload);
+    free_block(t);
+}
+
+// The loop is gone; the outcome goes with the last handle, wherever that is.
+void release_orphan(task_block& t) noexcept {
+    task_arena* const a = t.arena;
+    if (t.state == task_state::ended && t.ops) t.ops->drop_outcome(t.payload);
+    orphan_released(a);
+}
+}  // namespace
+
+namespace {
+constexpr callable_ops release_ops{[](void*, void*) noexcept {}, [](void* block) noexcept { release_here(*static_cast<task_block*>(block)); }, 0, 0};
+}
+
+void drop_handle(task_block* t) noexcept {
+    if (!t) return;
+    if (current_hub && current_hub->serial == t->serial) {
+        release_here(*t);
+        return;
+    }
+    // Another thread, or later than the loop. The loop's thread lets go of the block, through a node that was made
+    // with it; if its door is closed, nobody else can be looking.
+    task_arena* const a = t->arena;
+    auto* const note = ::new (static_cast<void*>(t->release_note)) post_node;
+    note->ops = &release_ops;
+    note->callable = t;
+    note->embedded = true;
+    if (!push_embedded(*a->door, *note)) release_orphan(*t);
+}
+
+}  // namespace spruce::inline v0::detail

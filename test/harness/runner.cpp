@@ -1,0 +1,247 @@
+// The side of the harness that starts tests: each by fork and exec of this program with the test's number.
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <csignal>
+#include <string>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <vector>
+
+#include "runner.hpp"
+
+using namespace harness;
+
+namespace {
+long open_fds() noexcept {
+    DIR* const dir = ::opendir("/proc/self/fd");
+    if (!dir) return 0;
+    long count = -1;   // opendir's own
+    while (dirent const* const e = ::readdir(dir)) count += e->d_name[0] != '.';
+    ::closedir(dir);
+    return count;
+}
+
+double now() {
+    timespec t{};
+    ::clock_gettime(CLOCK_MONOTONIC, &t);
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) / 1e9;
+}
+
+struct running {
+    test_case const* test = nullptr;
+    pid_t pid = -1;
+    int out = -1;
+    double deadline = 0, began = 0;
+    bool timed_out = false;
+    std::string text{};
+};
+
+std::string suite_of(char const* file) {
+    std::string path = file;
+    std::size_t const at = path.rfind("test/");
+    if (at != std::string::npos) path = path.substr(at + 5);
+    if (std::size_t const dot = path.rfind('.'); dot != std::string::npos) path.resize(dot);
+    return path;
+}
+
+running start(test_case const& t, int number, char** argv, std::vector<std::string> const& passed, int slack) {
+    int ends[2];
+    if (::pipe(ends) != 0) std::abort();
+    running r;
+    r.test = &t;
+    r.began = now();
+    r.deadline = r.began + t.time_limit_s * (chosen.nightly ? 60 : 1) * slack;
+    std::fflush(stdout);
+    r.pid = ::fork();
+    if (r.pid == 0) {
+        ::setpgid(0, 0);   // so that what a test leaves running goes with it
+        ::dup2(ends[1], 1);
+        ::dup2(ends[1], 2);
+        int const null = ::open("/dev/null", O_RDONLY);
+        ::dup2(null, 0);
+        for (int fd = 3; fd < 64; ++fd) ::close(fd);
+        std::string const which = std::to_string(number);
+        std::vector<char*> words{argv[0], const_cast<char*>("--run-one"), const_cast<char*>(which.c_str())};
+        for (auto const& p : passed) words.push_back(const_cast<char*>(p.c_str()));
+        words.push_back(nullptr);
+        ::execv("/proc/self/exe", words.data());
+        ::execv(argv[0], words.data());
+        ::_exit(126);
+    }
+    ::close(ends[1]);
+    ::fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    ::fcntl(ends[0], F_SETFD, FD_CLOEXEC);
+    r.out = ends[0];
+    return r;
+}
+
+// Reads what there is; true at the end.
+bool drain(running& r) {
+    char room[4096];
+    for (;;) {
+        ssize_t const n = ::read(r.out, room, sizeof room);
+        if (n > 0) {
+            if (r.text.size() < 65'536) r.text.append(room, static_cast<std::size_t>(n));
+            continue;
+        }
+        if (n < 0 && errno == EINTR) continue;
+        return n == 0;
+    }
+}
+
+enum class verdict { passed, failed, skipped };
+
+verdict judge(running& r, int status, std::string& why) {
+    test_case const& t = *r.test;
+    if (r.timed_out) return why = "time is up", verdict::failed;
+    if (t.dies_with) {
+        // Sanitizers end a process by an exit code of their own instead of the signal.
+        bool const died = WIFSIGNALED(status) || (WIFEXITED(status) && WEXITSTATUS(status) == 99);
+        if (!died) return why = "it lives on", verdict::failed;
+        if (r.text.find(t.dies_with) == std::string::npos) return why = std::string("it dies without saying: ") + t.dies_with, verdict::failed;
+        return verdict::passed;
+    }
+    if (WIFSIGNALED(status)) return why = std::string("it dies by ") + strsignal(WTERMSIG(status)), verdict::failed;
+    int const code = WEXITSTATUS(status);
+    if (code == 0) return verdict::passed;
+    if (code == exit_skipped) return why = r.text.substr(0, r.text.find('\n')), verdict::skipped;
+    if (code != exit_failed) why = "it ends with code " + std::to_string(code);
+    return verdict::failed;
+}
+
+int usage() {
+    std::puts("usage: spruce-test [--filter TEXT] [--exact NAME] [--list] [--jobs N] [--seed N] [--length ci|nightly] [--repeat N]\n"
+              "                   [--poller epoll|poll|kqueue] [--waker eventfd|pipe] [--signals pipe|signalfd]\n"
+              "                   [--kernel real|simulated] [--slack N] [--verbose]");
+    return 2;
+}
+}  // namespace
+
+int main(int argc, char** argv) {
+    std::string filter, exact;
+    bool list = false, verbose = false;
+    int jobs = 2, one = -1, repeat = 1, slack = 1;
+    std::vector<std::string> passed;
+    timespec t{};
+    ::clock_gettime(CLOCK_REALTIME, &t);
+    chosen.seed = static_cast<std::uint64_t>(t.tv_sec) * 1000 + static_cast<std::uint64_t>(t.tv_nsec) / 1'000'000;
+    for (int i = 1; i < argc; ++i) {
+        std::string const word = argv[i];
+        if (word == "--list") { list = true; continue; }
+        if (word == "--verbose") { verbose = true; continue; }
+        if (i + 1 == argc) return usage();
+        char const* const value = argv[++i];
+        if (word == "--filter") filter = value;
+        else if (word == "--exact") exact = value;
+        else if (word == "--jobs") jobs = std::atoi(value);
+        else if (word == "--repeat") repeat = std::atoi(value);
+        else if (word == "--slack") slack = std::atoi(value);
+        else if (word == "--run-one") one = std::atoi(value);
+        else if (word == "--seed") chosen.seed = std::strtoull(value, nullptr, 10);
+        else if (word == "--length") chosen.nightly = std::strcmp(value, "nightly") == 0;
+        else if (word == "--poller") chosen.poller = value;
+        else if (word == "--waker") chosen.waker = value;
+        else if (word == "--signals") chosen.signals = value;
+        else if (word == "--kernel") chosen.kernel = value;
+        else return usage();
+        if (word == "--length" || word == "--poller" || word == "--waker" || word == "--signals" || word == "--kernel") {
+            passed.push_back(word);
+            passed.push_back(value);
+        }
+    }
+    passed.push_back("--seed");
+    passed.push_back(std::to_string(chosen.seed));
+
+    std::vector<test_case const*> all;
+    for (test_case* c = first_case; c; c = c->next) all.push_back(c);
+    if (one >= 0) {
+        on_balance("open fds", open_fds);
+        return run_in_this_process(*all[static_cast<std::size_t>(one)]);
+    }
+
+    struct job {
+        int number;
+    };
+    std::vector<job> queue;
+    for (int r = 0; r != repeat; ++r) {
+        for (std::size_t i = 0; i != all.size(); ++i) {
+            std::string const whole = suite_of(all[i]->file) + ": " + all[i]->name;
+            if (!exact.empty() ? exact != all[i]->name : all[i]->hidden || (!filter.empty() && whole.find(filter) == std::string::npos)) continue;
+            if (list) std::puts(whole.c_str());
+            else queue.push_back({static_cast<int>(i)});
+        }
+    }
+    if (list) return 0;
+
+    int good = 0, bad = 0, skipped = 0;
+    std::vector<running> live;
+    std::size_t next = 0;
+    while (next != queue.size() || !live.empty()) {
+        while (live.size() < static_cast<std::size_t>(jobs) && next != queue.size()) {
+            int const number = queue[next++].number;
+            live.push_back(start(*all[static_cast<std::size_t>(number)], number, argv, passed, slack));
+        }
+        std::vector<pollfd> fds;
+        double soonest = now() + 1;
+        for (auto const& r : live) {
+            fds.push_back({r.out, POLLIN, 0});
+            soonest = r.deadline < soonest ? r.deadline : soonest;
+        }
+        double const wait = soonest - now();
+        ::poll(fds.data(), fds.size(), wait > 0 ? static_cast<int>(wait * 1000) + 1 : 0);
+        for (std::size_t i = 0; i != live.size();) {
+            running& r = live[i];
+            bool ended = drain(r);
+            int status = 0;
+            if (!ended && ::waitpid(r.pid, &status, WNOHANG) == r.pid) {
+                // Something it started still holds the pipe.
+                drain(r);
+                ended = true;
+            } else if (ended) {
+                while (::waitpid(r.pid, &status, 0) < 0 && errno == EINTR) {}
+            }
+            if (!ended && now() >= r.deadline) {
+                r.timed_out = true;
+                ::kill(-r.pid, SIGKILL);
+                while (::waitpid(r.pid, &status, 0) < 0 && errno == EINTR) {}
+                drain(r);
+                ended = true;
+            }
+            if (!ended) {
+                ++i;
+                continue;
+            }
+            ::kill(-r.pid, SIGKILL);
+            ::close(r.out);
+            std::string why;
+            verdict const v = judge(r, status, why);
+            std::string const name = suite_of(r.test->file) + ": " + r.test->name;
+            if (v == verdict::passed) {
+                ++good;
+                if (verbose) std::printf("ok      %6.2f s  %s\n", now() - r.began, name.c_str());
+            } else if (v == verdict::skipped) {
+                ++skipped;
+                std::printf("skipped %s (%s)\n", name.c_str(), why.c_str());
+            } else {
+                ++bad;
+                std::printf("FAILED  %s\n        %s (seed %llu)\n%s\n", name.c_str(), why.c_str(),
+                            static_cast<unsigned long long>(chosen.seed), r.text.c_str());
+            }
+            std::fflush(stdout);
+            live.erase(live.begin() + static_cast<std::ptrdiff_t>(i));
+        }
+    }
+    if (skipped) std::printf("%d passed, %d failed, %d skipped\n", good, bad, skipped);
+    else std::printf("%d passed, %d failed\n", good, bad);
+    if (good + bad + skipped == 0) {
+        std::puts("no test has such a name");
+        return 2;
+    }
+    return bad ? 1 : 0;
+}

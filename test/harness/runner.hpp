@@ -1,0 +1,23 @@
+// What the two sides of the harness share: the one that starts tests, and the one inside a test's process.
+#pragma once
+#include "harness.hpp"
+
+namespace harness {
+
+struct settings {
+    std::uint64_t seed = 0;
+    bool nightly = false;
+    char const* poller = "";
+    char const* waker = "";
+    char const* signals = "";
+    char const* kernel = "";
+};
+extern settings chosen;
+extern test_case* first_case;
+
+inline constexpr int exit_failed = 3, exit_skipped = 77;
+
+// Runs the test here and now. The process's exit code.
+int run_in_this_process(test_case const& t) noexcept;
+
+}  // namespace harness
