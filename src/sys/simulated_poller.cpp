@@ -1,0 +1,245 @@
+#include "simulated_poller.hpp"
+
+#include <cerrno>
+#include <limits>
+#include <new>
+
+#include <sched.h>
+
+#include <spruce/verify.hpp>
+
+namespace spruce::inline v0::detail {
+
+namespace {
+constexpr std::int64_t for_ever = std::numeric_limits<std::int64_t>::max();
+
+unsigned wanted_bits(std::uint8_t wanted) noexcept {
+    bool const read = (wanted & interest_read) != 0, write = (wanted & interest_write) != 0;
+    return bit_if(read, ready_read) | bit_if(read, ready_read_closed) | bit_if(write, ready_write) | ready_hangup | ready_error;
+}
+
+simulated_watch* find_watch(simulated_poller& p, simulated_file& f, int fd) noexcept {
+    for (simulated_watch_of_file* at = f.watches.front(); at; at = f.watches.after(*at)) {
+        auto* const w = static_cast<simulated_watch*>(at);
+        if (w->poller == &p && w->fd == fd) return w;
+    }
+    return nullptr;
+}
+
+void drop_watch(simulated_watch& w) noexcept {
+    static_cast<simulated_watch_of_file&>(w).unlink();
+    static_cast<simulated_watch_of_poller&>(w).unlink();
+    static_cast<simulated_watch_ready&>(w).unlink();
+    w.~simulated_watch();
+    release({}, &w, sizeof w, alignof(simulated_watch));
+}
+
+void queue(simulated_watch& w) noexcept {
+    simulated_watch_ready& link = w;
+    if (!link.linked()) w.poller->ready.push_back(link);
+}
+
+// Once registered or changed it is looked at afresh: whatever is ready then counts as news, edge or not.
+void look_afresh(simulated_watch& w) noexcept {
+    if ((look_at(*w.file) & wanted_bits(w.wanted)) == 0) return;
+    queue(w);
+    w.poller->kernel.changed = true;
+}
+
+int apply(simulated_poller& p, poll_change const& c) noexcept {
+    simulated_file* const f = find_file(p.kernel, c.fd);
+    if (!f) return -EBADF;
+    if (f->kind == simulated_kind::file) return -EPERM;
+    simulated_watch* w = find_watch(p, *f, c.fd);
+    if (c.wanted == interest_none) {
+        if (!w) return -ENOENT;
+        drop_watch(*w);
+        return 0;
+    }
+    if (c.before != interest_none) {
+        if (!w) return -ENOENT;
+    } else {
+        if (w) return -EEXIST;
+        // Not the loop's memory: a file may be closed, and its watches go, on another thread.
+        void* const at = allocate({}, sizeof(simulated_watch), alignof(simulated_watch));
+        if (!at) return -ENOMEM;
+        w = ::new (at) simulated_watch;
+        w->poller = &p;
+        w->file = f;
+        w->fd = c.fd;
+        f->watches.push_back(*w);
+        p.watches.push_back(*w);
+    }
+    w->generation = c.generation;
+    w->wanted = c.wanted;
+    look_afresh(*w);
+    return 0;
+}
+
+void change(void* context, poll_change* changes, std::size_t count) noexcept {
+    auto& p = *static_cast<simulated_poller*>(context);
+    simulated_guard const guard(p.kernel);
+    for (std::size_t i = 0; i != count; ++i) changes[i].result = apply(p, changes[i]);
+}
+
+void shuffle(simulated_kernel& k, poll_event* events, int count) noexcept {
+    for (int i = count - 1; i > 0; --i) {
+        auto const j = static_cast<int>(draw(k, static_cast<std::uint64_t>(i) + 1));
+        poll_event const e = events[i];
+        events[i] = events[j];
+        events[j] = e;
+    }
+}
+
+// Reports what is ready still. A level watch goes back to the end of the line, so that a full batch is no one's
+// privilege; an edge watch has had its turn.
+int take_events(simulated_poller& p, poll_event* events, int room) noexcept {
+    intrusive_list<simulated_watch_ready> line;
+    p.ready.splice_to(line);
+    int count = 0;
+    while (count != room) {
+        simulated_watch_ready* const link = line.take_front();
+        if (!link) break;
+        auto& w = *static_cast<simulated_watch*>(link);
+        unsigned const ready = look_at(*w.file) & wanted_bits(w.wanted);
+        if (ready == 0) continue;
+        events[count++] = {w.fd, w.generation, static_cast<std::uint8_t>(ready)};
+        if ((w.wanted & interest_edge) == 0) queue(w);
+    }
+    p.ready.splice_to(line);
+    line.splice_to(p.ready);
+    if (p.kernel.options.shuffle_events) shuffle(p.kernel, events, count);
+    return count;
+}
+
+std::int64_t end_of_wait(simulated_kernel& k, std::int64_t timeout_ns) noexcept {
+    if (timeout_ns < 0) return for_ever;
+    std::int64_t const now = k.now_ns.load(std::memory_order_relaxed), grain = k.options.poll_grain.count();
+    if (timeout_ns >= for_ever - now) return for_ever;
+    std::int64_t const end = now + timeout_ns;
+    std::int64_t const over = grain > 0 ? end % grain : 0;
+    return over == 0 || end > for_ever - grain ? end : end + (grain - over);
+}
+
+// Jumps to what comes first: this wait's end, something under way, or the end of another loop's wait. False: there
+// is nothing to jump to, or time is held.
+bool jump(simulated_poller& p, std::int64_t end_ns) noexcept {
+    simulated_kernel& k = p.kernel;
+    if (k.holds.load(std::memory_order_seq_cst) > 0) return false;
+    std::int64_t const now = k.now_ns.load(std::memory_order_relaxed), next = next_delivery_ns(k);
+    std::int64_t to = next < end_ns ? next : end_ns;
+    for (simulated_bell const& bell : k.bells)
+        if (bell.poller && bell.poller->sleeps_until_ns > now && bell.poller->sleeps_until_ns < to) to = bell.poller->sleeps_until_ns;
+    if (to == for_ever) return false;
+    move_clock(k, to);
+    return true;
+}
+
+// Sleeps for real; comes back with the lock held again. False: stuck.
+bool sleep(simulated_poller& p, std::int64_t end_ns) noexcept {
+    simulated_kernel& k = p.kernel;
+    if (prepare_bell(*p.bell) < 0) {
+        // The real kernel has no fd left to sleep on: look again and again.
+        k.unlock();
+        ::sched_yield();
+        k.lock();
+        return true;
+    }
+    p.sleeps_until_ns = end_ns;
+    p.bell->asleep.store(1, std::memory_order_seq_cst);
+    // What was done before others could see us asleep, must be seen now.
+    collect_wakes(k);
+    bool rung = true;
+    bool const may_jump = k.holds.load(std::memory_order_seq_cst) <= 0;
+    if (p.ready.empty() && (!may_jump || end_ns == for_ever)) {
+        std::int64_t const longest = may_jump && k.options.stuck_after != duration::max() ? k.options.stuck_after.count() : -1;
+        k.unlock();
+        rung = sleep_on(*p.bell, longest);
+        k.lock();
+    }
+    p.bell->asleep.store(0, std::memory_order_seq_cst);
+    p.sleeps_until_ns = 0;
+    return rung;
+}
+
+int wait(void* context, poll_event* events, int room, std::int64_t timeout_ns) noexcept {
+    auto& p = *static_cast<simulated_poller*>(context);
+    simulated_kernel& k = p.kernel;
+    simulated_guard const guard(k);
+    if (room <= 0) return -EINVAL;
+    std::int64_t const end = end_of_wait(k, timeout_ns);
+    bool rung = true;
+    for (;;) {
+        collect_wakes(k);
+        if (int const count = take_events(p, events, room); count != 0 || timeout_ns == 0) return count;
+        if (k.now_ns.load(std::memory_order_relaxed) >= end) return 0;
+        if (jump(p, end)) continue;
+        SPRUCE_VERIFY(rung || k.holds.load(std::memory_order_seq_cst) > 0,
+                      "a loop on a simulated kernel waits for ever: nothing is ready or under way there, it has no "
+                      "timer, and no other thread woke it for simulation_options::stuck_after");
+        rung = sleep(p, end);
+    }
+}
+
+int backend_fd(void*) noexcept { return -ENOSYS; }
+
+int renew(void* context, bool after_fork) noexcept {
+    auto& p = *static_cast<simulated_poller*>(context);
+    if (after_fork) {
+        // The world was copied with the process, but its bells are shared with the parent, and its lock may have
+        // been held by a thread that is not here.
+        p.kernel.locked.store(0, std::memory_order_relaxed);
+        for (simulated_bell& bell : p.kernel.bells) close_bell(bell);
+    }
+    simulated_guard const guard(p.kernel);
+    while (simulated_watch_of_poller* const w = p.watches.front()) drop_watch(*static_cast<simulated_watch*>(w));
+    return 0;
+}
+
+void close(void* context) noexcept {
+    auto& p = *static_cast<simulated_poller*>(context);
+    simulated_kernel& k = p.kernel;
+    renew(context, false);
+    simulated_guard const guard(k);
+    p.bell->poller = nullptr;
+    memory_hook const memory = p.memory;
+    p.~simulated_poller();
+    release(memory, &p, sizeof p, alignof(simulated_poller));
+}
+
+std::int64_t grain_ns(void* context) noexcept { return static_cast<simulated_poller*>(context)->kernel.options.poll_grain.count(); }
+
+constexpr poller_calls calls{"simulated", false, change, wait, backend_fd, renew, close, grain_ns};
+}  // namespace
+
+void notify(simulated_kernel& k, simulated_file& f, unsigned key) noexcept {
+    for (simulated_watch_of_file* at = f.watches.front(); at; at = f.watches.after(*at)) {
+        auto& w = *static_cast<simulated_watch*>(at);
+        if (key != any_change && (key & wanted_bits(w.wanted)) == 0) continue;
+        queue(w);
+        k.changed = true;
+    }
+}
+
+void drop_watches(simulated_kernel&, simulated_file& f) noexcept {
+    while (simulated_watch_of_file* const w = f.watches.front()) drop_watch(*static_cast<simulated_watch*>(w));
+}
+
+int make_simulated_poller(void* context, int which, memory_hook memory, kernel::made_poller* out) noexcept {
+    if (which != 0 && which != 1) return -ENOSYS;
+    auto& k = *static_cast<simulated_kernel*>(context);
+    void* const at = allocate(memory, sizeof(simulated_poller), alignof(simulated_poller));
+    if (!at) return -ENOMEM;
+    simulated_guard const guard(k);
+    auto* const p = ::new (at) simulated_poller{k, memory, nullptr, 0, {}, {}};
+    p->bell = claim_bell(k, p);
+    if (!p->bell) {
+        p->~simulated_poller();
+        release(memory, at, sizeof(simulated_poller), alignof(simulated_poller));
+        return -EMFILE;
+    }
+    *out = {&calls, p};
+    return 0;
+}
+
+}  // namespace spruce::inline v0::detail
