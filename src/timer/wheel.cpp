@@ -1,0 +1,227 @@
+// Filing: where a timer's entry goes, how it is abandoned, and how the earliest live one is found.
+#include "wheel.hpp"
+
+namespace spruce::inline v0::detail {
+
+namespace {
+unsigned shift_of(std::int64_t tick_ns) noexcept {
+    if (tick_ns <= 1) return 0;
+    unsigned const shift = static_cast<unsigned>(std::bit_width(static_cast<std::uint64_t>(tick_ns))) - 1;
+    return shift < 32 ? shift : 32;
+}
+}  // namespace
+
+wheel::wheel(memory_hook hook, duration tick) noexcept : shift_(shift_of(tick.count())), chunks_(hook), slab_(hook) {}
+
+wheel::~wheel() {
+    for (wheel_slot& s : slots_) sift(chunks_, s.tail, [](wheel_entry) { return false; });
+}
+
+void wheel::start(std::int64_t now_ns) noexcept {
+    SPRUCE_VERIFY(entries_ == 0, "the wheel's time set after the first arm");
+    position_ = now_ns >> shift_;
+}
+
+void wheel::arm_anew(timer& t, std::int64_t due) noexcept {
+    if (t.due == not_armed) ++live_;
+    else --slots_[t.slot].live;
+    t.due = due;
+    forsake(t);
+    // Dead entries are let be until there are many: then each one that comes pays for a slot to be swept.
+    if (entries_ > live_ + live_ + tolerated_dead) [[unlikely]] sweep_one_slot();
+    file(t);
+}
+
+// The timer's entry, if it has one, shall no longer count.
+void wheel::forsake(timer& t) noexcept {
+    if (t.chained) unchain(t);
+    else if (t.slot != slot_nowhere) ++t.generation;
+    t.slot = slot_nowhere;
+    t.filed = not_armed;
+}
+
+// The timer's entry is gone.
+void wheel::forget(timer& t) noexcept {
+    t.slot = slot_nowhere;
+    t.filed = not_armed;
+}
+
+std::uint16_t wheel::slot_for(std::int64_t due) const noexcept {
+    std::int64_t const wanted = due >> shift_;
+    std::int64_t const tick = wanted > position_ ? wanted : position_;
+    auto const differs = static_cast<std::uint64_t>(tick ^ position_);
+    unsigned const level = static_cast<unsigned>(std::bit_width(differs | 1) - 1) / digit_bits;
+    if (level >= levels) return slot_overflow;
+    return static_cast<std::uint16_t>(level * width + static_cast<unsigned>(tick >> level * digit_bits & (width - 1)));
+}
+
+// Gives an armed timer without an entry its entry. Cannot fail.
+void wheel::file(timer& t) noexcept {
+    std::uint16_t const slot = slot_for(t.due);
+    wheel_slot& s = slots_[slot];
+    t.slot = slot;
+    t.filed = t.due;
+    ++s.live;
+    ++entries_;
+    if ((!s.tail || s.tail->full()) && !widen(slot)) [[unlikely]] chain(t, slot);
+    else s.tail->push({&t, t.generation}, t.due);
+}
+
+bool wheel::widen(std::uint16_t slot) noexcept {
+    wheel_slot& s = slots_[slot];
+    wheel_chunk* const c = chunks_.take(s.tail != nullptr);
+    if (!c) return false;
+    append_chunk(s.tail, c);
+    mark(slot);
+    return true;
+}
+
+void wheel::chain(timer& t, std::uint16_t slot) noexcept {
+    timer*& head = slots_[slot].chain;
+    t.chained = true;
+    t.previous = nullptr;
+    t.next = head;
+    if (head) head->previous = &t;
+    head = &t;
+    mark(slot);
+}
+
+void wheel::unchain(timer& t) noexcept {
+    wheel_slot& s = slots_[t.slot];
+    (t.previous ? t.previous->next : s.chain) = t.next;
+    if (t.next) t.next->previous = t.previous;
+    t.chained = false;
+    if (t.slot == slot_due) return;
+    --entries_;
+    if (s.empty()) unmark(t.slot);
+}
+
+// Drops the dead entries of the next slot in turn. One slot at a time, so that no call takes long.
+void wheel::sweep_one_slot() noexcept {
+    for (unsigned tries = 0; tries <= slot_overflow; ++tries) {
+        std::uint16_t const slot = sweep_at_;
+        sweep_at_ = static_cast<std::uint16_t>(slot == slot_overflow ? 0 : slot + 1);
+        wheel_slot& s = slots_[slot];
+        if (s.empty()) continue;
+        sift(chunks_, s.tail, [&](wheel_entry e) {
+            if (e.counts()) {
+                if (armed(*e.who)) return true;
+                forget(*e.who);
+            }
+            --entries_;
+            return false;
+        });
+        for (timer *t = s.chain, *next = nullptr; t; t = next) {
+            next = t->next;
+            if (!armed(*t)) forsake(*t);
+        }
+        if (s.empty()) unmark(slot);
+        return;
+    }
+}
+
+// Slots of a level lie at or after the position's digit (after it, above level 0), and every level's slots
+// before those of the next: so the first bit is the first in time.
+bool wheel::first_occupied(place& found) const noexcept {
+    for (unsigned level = 0; level < levels; ++level) {
+        unsigned const from = static_cast<unsigned>(position_ >> level * digit_bits & (width - 1));
+        std::uint64_t const* const words = occupied_ + level * (width / 64);
+        std::uint64_t word = words[from / 64] >> from % 64 << from % 64;
+        for (unsigned i = from / 64;;) {
+            if (word != 0) {
+                unsigned const digit = i * 64 + static_cast<unsigned>(std::countr_zero(word));
+                std::int64_t const window = position_ >> (level + 1) * digit_bits << digit_bits | digit;
+                found = {static_cast<std::uint16_t>(level * width + digit), window << level * digit_bits};
+                return true;
+            }
+            if (++i == width / 64) break;
+            word = words[i];
+        }
+    }
+    if (slots_[slot_overflow].empty()) return false;
+    found = {slot_overflow, ((position_ >> levels * digit_bits) + 1) << levels * digit_bits};
+    return true;
+}
+
+std::int64_t wheel::find_earliest() noexcept {
+    bound_ = INT64_MAX;
+    earliest_ = nullptr;
+    place at{};
+    while (live_ != slots_[slot_due].live && first_occupied(at)) {
+        // A slot without a live entry is emptied; its memory goes, and nobody looks there again.
+        if (slots_[at.slot].live == 0) {
+            take_apart(at.slot, INT64_MIN);
+            continue;
+        }
+        earliest_ = earliest_in(at.slot);
+        if (!earliest_) continue;
+        bound_ = earliest_->due;
+        break;
+    }
+    return bound_;
+}
+
+// The earliest live timer of the first occupied slot. Null: what lived there has moved on to later slots.
+timer* wheel::earliest_in(std::uint16_t slot) noexcept {
+    wheel_slot& s = slots_[slot];
+    std::int64_t least = INT64_MAX;
+    timer* found = nullptr;
+    wheel_chunk* before = s.tail;
+    for (bool last = !before; !last;) {
+        wheel_chunk* const c = before->next;
+        last = c == s.tail;
+        if (c->least < least && !c->least_is_live()) refresh(*c, slot);
+        if (c->count == 0) {
+            before->next = c->next;
+            if (last) s.tail = before == c ? nullptr : before;
+            chunks_.give_back(c);
+            continue;
+        }
+        if (c->least < least) {
+            least = c->least;
+            found = c->entries()[c->least_at].who;
+        }
+        before = c;
+    }
+    for (timer *t = s.chain, *next = nullptr; t; t = next) {
+        next = t->next;
+        if (t->due != t->filed) {
+            bool const alive = armed(*t);
+            if (alive) --s.live;
+            forsake(*t);
+            if (alive) file(*t);
+        }
+        if (t->due < least && t->slot == slot) {
+            least = t->due;
+            found = t;
+        }
+    }
+    if (s.empty()) unmark(slot);
+    return found;
+}
+
+// Drops a chunk's dead entries, files anew what was re-armed to a time of another slot, and finds the minimum.
+void wheel::refresh(wheel_chunk& c, std::uint16_t slot) noexcept {
+    unsigned const n = c.count;
+    for (unsigned i = 0; i < n; ++i) prefetch_for_write(c.entries()[i].who);
+    c.clear();
+    for (unsigned i = 0; i < n; ++i) {
+        wheel_entry const e = c.entries()[i];
+        timer& t = *e.who;
+        if (e.counts()) {
+            if (armed(t) && slot_for(t.due) == slot) {
+                t.filed = t.due;
+                c.push(e, t.due);
+                continue;
+            }
+            forget(t);
+            if (armed(t)) {
+                --slots_[slot].live;
+                file(t);
+            }
+        }
+        --entries_;
+    }
+}
+
+}  // namespace spruce::inline v0::detail

@@ -1,0 +1,87 @@
+// The invariant check: what the tests ask after every few operations.
+#include "wheel.hpp"
+
+namespace spruce::inline v0::detail {
+
+// One slot: its counts, its minima, and that its entries belong there.
+bool wheel::check_slot(std::uint16_t slot, std::size_t& entries, char const*& rule) const noexcept {
+    auto holds = [&rule](bool condition, char const* words) {
+        if (!condition && !rule) rule = words;
+    };
+    wheel_slot const& s = slots_[slot];
+    std::size_t live = 0;
+    place first{};
+    bool const any = first_occupied(first);
+    auto look = [&](timer const& t) {
+        if (!armed(t)) return;
+        ++live;
+        holds(t.slot == slot, "a live timer knows the slot of its entry");
+        holds(t.filed <= t.due, "a timer is filed no later than it is due");
+        holds(slot == slot_overflow || t.due >> shift_ >= position_ || slot == (position_ & (width - 1)),
+              "what is due before the position lies in the position's slot");
+        holds(t.due >= bound_, "no timer is due before the bound");
+        holds(!any || slot == first.slot || slot < width || t.due >> shift_ >= first.begin,
+              "no timer is due before the first occupied slot");
+    };
+    if (wheel_chunk const* c = s.tail) do {
+            c = c->next;
+            holds(c->count > 0 && c->count <= c->capacity, "a slot's chunk is not empty");
+            holds(c->least_at < c->count, "a chunk knows which entry brought its minimum");
+            for (unsigned i = 0; i < c->count; ++i) {
+                wheel_entry const e = c->entries()[i];
+                ++entries;
+                if (!e.counts()) continue;
+                holds(!e.who->chained && e.who->slot == slot, "an entry that counts is its timer's own");
+                holds(c->least <= e.who->filed, "a chunk's minimum is no later than any of its timers");
+                look(*e.who);
+            }
+        } while (c != s.tail && !rule);
+    timer const* previous = nullptr;
+    for (timer const* t = s.chain; t && !rule; t = t->next) {
+        ++entries;
+        holds(t->chained && t->previous == previous && t->slot == slot, "a slot's chain is linked both ways");
+        look(*t);
+        previous = t;
+    }
+    holds(live == s.live, "a slot counts its live timers");
+    if (slot < slot_overflow) {
+        holds(marked(slot) == !s.empty(), "a slot's bit says whether it holds anything");
+        unsigned const level = slot / width, digit = slot % width;
+        unsigned const at = static_cast<unsigned>(position_ >> level * digit_bits & (width - 1));
+        holds(s.empty() || (level == 0 ? digit >= at : digit > at), "no slot behind the position holds anything");
+    }
+    return !rule;
+}
+
+bool wheel::check(char const** broken_rule) const noexcept {
+    char const* rule = nullptr;
+    auto holds = [&rule](bool condition, char const* words) {
+        if (!condition && !rule) rule = words;
+    };
+    std::size_t entries = 0, live = 0, taken = 0, armed_timers = 0;
+    std::uint64_t latest = 0;
+    for (std::uint16_t slot = 0; slot < slot_due && !rule; ++slot) {
+        check_slot(slot, entries, rule);
+        live += slots_[slot].live;
+    }
+    slab_.each_used([&](timer const& t) {
+        taken += t.taken;
+        holds(t.taken || (!armed(t) && !t.chained), "a timer given back is not armed, and in no chain");
+        holds((t.slot == slot_nowhere) == (t.filed == not_armed), "a timer is filed where it has a slot");
+        if (!armed(t)) return;
+        ++armed_timers;
+        holds(t.slot < slot_due, "an armed timer has an entry");
+        latest = t.sequence > latest ? t.sequence : latest;
+    });
+    holds(slots_[slot_due].empty() && slots_[slot_due].live == 0 && due_cursor_ == 0, "nothing is due outside expire()");
+    holds(entries == entries_, "the wheel counts its entries");
+    holds(live == live_, "the wheel counts its live timers");
+    holds(armed_timers == live_, "every armed timer has one entry that counts");
+    holds(taken == slab_.taken() && taken <= slab_.reserved(), "the slab counts its timers, within what is reserved");
+    holds(latest <= sequence_, "no timer was armed after the last arming");
+    holds(!earliest_ || earliest_->due != bound_ || live_ != 0, "the earliest timer is one that is armed");
+    if (broken_rule) *broken_rule = rule;
+    return !rule;
+}
+
+}  // namespace spruce::inline v0::detail

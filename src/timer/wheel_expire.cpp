@@ -1,0 +1,228 @@
+// Expiry: the position moves on to now, what it passes is taken apart, and what is due queues up in order.
+#include "wheel.hpp"
+
+namespace spruce::inline v0::detail {
+
+namespace {
+bool before(timer const& a, timer const& b) noexcept { return a.due != b.due ? a.due < b.due : a.sequence < b.sequence; }
+
+timer* merge(timer* a, timer* b) noexcept {
+    timer* head = nullptr;
+    timer** to = &head;
+    while (a && b) {
+        timer*& least = before(*b, *a) ? b : a;
+        *to = least;
+        to = &least->next;
+        least = *to;
+    }
+    *to = a ? a : b;
+    return head;
+}
+
+// Sorts timers linked by `next`. Takes the runs that are in order already, and merges them as a binary counter
+// adds: run lists of about equal length meet, and nothing needs memory.
+timer* sort(timer* list) noexcept {
+    constexpr unsigned sizes = 32;
+    timer* sorted[sizes] = {};
+    while (list) {
+        timer* run = list;
+        while (list->next && before(*list, *list->next)) list = list->next;
+        timer* const rest = list->next;
+        list->next = nullptr;
+        unsigned i = 0;
+        for (; i < sizes - 1 && sorted[i]; ++i) {
+            run = merge(sorted[i], run);
+            sorted[i] = nullptr;
+        }
+        sorted[i] = sorted[i] ? merge(sorted[i], run) : run;
+        list = rest;
+    }
+    timer* all = nullptr;
+    for (timer* const some : sorted) all = merge(some, all);
+    return all;
+}
+
+// Sorts the entries of a ring of chunks in their place, by way of their timers' links.
+void sort_ring(wheel_chunk* tail) noexcept {
+    timer* list = nullptr;
+    timer** to = &list;
+    auto each_entry = [tail](auto&& visit) {
+        for (wheel_chunk* c = tail->next;; c = c->next) {
+            for (unsigned i = 0; i < c->count; ++i) visit(c->entries()[i]);
+            if (c == tail) break;
+        }
+    };
+    each_entry([&](wheel_entry& e) {
+        *to = e.who;
+        to = &e.who->next;
+    });
+    *to = nullptr;
+    list = sort(list);
+    each_entry([&](wheel_entry& e) {
+        e = {list, list->generation};
+        list = list->next;
+    });
+}
+}  // namespace
+
+// Moves the position to now, slot by slot in the order of time, and leaves in slot_due what is due, sorted.
+// All of it before the first timer is called: whatever a call arms is then filed from where time stands.
+void wheel::collect(std::int64_t now) noexcept {
+    wheel_slot& due = slots_[slot_due];
+    SPRUCE_VERIFY(due.empty(), "expire() called from a timer that it called");
+    std::int64_t const wanted = now >> shift_;
+    std::int64_t const target = wanted > position_ ? wanted : position_;
+    bound_ = INT64_MAX;
+    earliest_ = nullptr;
+    for (place at{}; first_occupied(at);) {
+        if (at.slot == slot_overflow && at.begin <= target) at.begin = begin_of_overflow();
+        if (at.begin > target) {
+            bound_ = ns_of(at.begin);
+            break;
+        }
+        if (at.slot < width && at.begin == target) {
+            // The tick that now lies in: a part of it may be due.
+            std::int64_t const least = least_in(at.slot);
+            if (least > now) {
+                bound_ = least;
+                break;
+            }
+        }
+        position_ = at.begin;
+        take_apart(at.slot, takes_until(at, now));
+    }
+    position_ = target;
+    if (due.chain) due.chain = sort(due.chain);
+    timer* previous = nullptr;
+    for (timer* t = due.chain; t; t = t->next) {
+        t->previous = previous;
+        previous = t;
+    }
+}
+
+// Up to when a slot's timers are taken as due straight from it: at most to the end of its range, for what was
+// re-armed to beyond has its place among later ones. A slot above level 0 is sorted cheaper by filing its timers
+// a level lower, unless they are few.
+std::int64_t wheel::takes_until(place const& at, std::int64_t now) const noexcept {
+    constexpr std::uint32_t few = 32;
+    unsigned const level = at.slot / width;
+    if (level >= levels || (level > 0 && slots_[at.slot].live > few)) return INT64_MIN;
+    std::int64_t const last = ns_of(at.begin + (std::int64_t{1} << level * digit_bits)) - 1;
+    return last < now ? last : now;
+}
+
+// No later than what is due first in the slot.
+std::int64_t wheel::least_in(std::uint16_t slot) const noexcept {
+    wheel_slot const& s = slots_[slot];
+    std::int64_t least = INT64_MAX;
+    if (wheel_chunk const* c = s.tail) do {
+            c = c->next;
+            if (c->least < least) least = c->least;
+        } while (c != s.tail);
+    for (timer const* t = s.chain; t; t = t->next)
+        if (t->filed < least) least = t->filed;
+    return least;
+}
+
+// The beginning of the first range of the whole wheel's size that has timers beyond the one of the position.
+std::int64_t wheel::begin_of_overflow() const noexcept {
+    return least_in(slot_overflow) >> shift_ >> levels * digit_bits << levels * digit_bits;
+}
+
+// Empties a slot: what is due until then goes to slot_due, in order; what is not is filed anew, from the
+// position; dead entries go.
+void wheel::take_apart(std::uint16_t slot, std::int64_t until) noexcept {
+    wheel_slot& from = slots_[slot];
+    wheel_slot& due = slots_[slot_due];
+    wheel_chunk* ring = from.tail;
+    timer* chained = from.chain;
+    from.tail = nullptr;
+    from.chain = nullptr;
+    unmark(slot);
+
+    bool sorted = true;
+    timer const* previous = nullptr;
+    sift(chunks_, ring, [&](wheel_entry e) {
+        timer& t = *e.who;
+        --entries_;
+        if (!e.counts()) return false;
+        forget(t);
+        if (!armed(t)) return false;
+        --from.live;
+        if (t.due > until) {
+            file(t);
+            return false;
+        }
+        t.slot = slot_due;
+        ++due.live;
+        sorted = sorted && (!previous || before(*previous, t));
+        previous = &t;
+        return true;
+    });
+    if (ring) {
+        if (!sorted) sort_ring(ring);
+        if (due.tail) {
+            wheel_chunk* const first = ring->next;
+            ring->next = due.tail->next;
+            due.tail->next = first;
+        }
+        due.tail = ring;
+    }
+    for (timer *t = chained, *next = nullptr; t; t = next) {
+        next = t->next;
+        --entries_;
+        t->chained = false;
+        forget(*t);
+        if (!armed(*t)) continue;
+        --from.live;
+        if (t->due > until) {
+            file(*t);
+            continue;
+        }
+        t->slot = slot_due;
+        t->chained = true;
+        t->next = due.chain;
+        due.chain = t;
+        ++due.live;
+    }
+}
+
+// The next due timer, disarmed; null when all were taken.
+timer* wheel::take_due() noexcept {
+    constexpr unsigned ahead = 8;
+    wheel_slot& due = slots_[slot_due];
+    timer* found = nullptr;
+    while (due.tail) {
+        wheel_chunk* const c = due.tail->next;
+        if (due_cursor_ == c->count) {
+            if (c == due.tail) due.tail = nullptr;
+            else due.tail->next = c->next;
+            due_cursor_ = 0;
+            chunks_.give_back(c);
+            continue;
+        }
+        wheel_entry const e = c->entries()[due_cursor_];
+        if (due_cursor_ + ahead < c->count) prefetch_for_write(c->entries()[due_cursor_ + ahead].who);
+        if (e.counts()) {
+            if (armed(*e.who)) {
+                found = e.who;
+                break;
+            }
+            forget(*e.who);
+        }
+        ++due_cursor_;
+    }
+    // Those for which there was no chunk are a queue of their own, in the same order.
+    while (due.chain && !armed(*due.chain)) forsake(*due.chain);
+    if (due.chain && (!found || before(*due.chain, *found))) found = due.chain;
+    if (!found) return nullptr;
+    if (found->chained) unchain(*found);
+    else ++due_cursor_;
+    forget(*found);
+    found->due = not_armed;
+    --due.live;
+    --live_;
+    return found;
+}
+
+}  // namespace spruce::inline v0::detail
