@@ -11,6 +11,10 @@ ifeq ($(origin AR),default)
 AR := $(CROSS_COMPILE)ar
 endif
 CXXFLAGS ?= -g
+# make V=1 shows the commands.
+V ?= 0
+Q := $(if $(filter 0,$V),@)
+say = $(if $(filter 0,$V),@printf '  %s\n' "$1")
 
 # Each profile, variant and foreign compiler has a folder of its own.
 compiler := $(notdir $(firstword $(CXX)))
@@ -67,31 +71,40 @@ all: $B/libspruce.a
 
 $B/libspruce.a: $(objects)
 	@rm -f $@
-	$(AR) rcs $@ $(objects)
+	$(call say,archive $@)
+	$(Q)$(AR) rcs $@ $(objects)
 
 $B/lib/%.cpp.o: src/%.cpp
 	@mkdir -p $(@D)
-	$(CXX) $(flags) $(library) -c $< -o $@
+	$(call say,compile $<)
+	$(Q)$(CXX) $(flags) $(library) -c $< -o $@
 $B/lib/%.S.o: src/%.S
 	@mkdir -p $(@D)
-	$(CXX) $(instrument) $(CPPFLAGS) -g -c $< -o $@
+	$(call say,compile $<)
+	$(Q)$(CXX) $(instrument) $(CPPFLAGS) -g -c $< -o $@
 $B/%.o: %.cpp
 	@mkdir -p $(@D)
-	$(CXX) $(flags) $(user) -c $< -o $@
+	$(call say,compile $<)
+	$(Q)$(CXX) $(flags) $(user) -c $< -o $@
 
 $B/spruce-test: $(test_objects) $B/libspruce.a
-	$(CXX) $(instrument) $(link) $(LDFLAGS) $^ -o $@ -pthread
+	$(call say,link $@)
+	$(Q)$(CXX) $(instrument) $(link) $(LDFLAGS) $^ -o $@ -pthread
 $B/spruce-serve: $(serve_objects) $B/libspruce.a
-	$(CXX) $(instrument) $(link) $(LDFLAGS) $^ -o $@ -pthread
+	$(call say,link $@)
+	$(Q)$(CXX) $(instrument) $(link) $(LDFLAGS) $^ -o $@ -pthread
 $B/demo: $(demo_objects) $B/libspruce.a
-	$(CXX) $(instrument) $(link) $(LDFLAGS) $^ -o $@ -pthread
+	$(call say,link $@)
+	$(Q)$(CXX) $(instrument) $(link) $(LDFLAGS) $^ -o $@ -pthread
 $B/examples/%: $B/docs/examples/%.o $B/libspruce.a
 	@mkdir -p $(@D)
-	$(CXX) $(instrument) $(link) $(LDFLAGS) $^ -o $@ -pthread
+	$(call say,link $@)
+	$(Q)$(CXX) $(instrument) $(link) $(LDFLAGS) $^ -o $@ -pthread
 # A benchmark names the libraries it compares with in a line "// links: …"; those that are not found are left out.
 $B/bench/%: bench/%.cpp $B/libspruce.a
 	@mkdir -p $(@D)
-	$(CXX) $(flags) $(user) $< $B/libspruce.a $(LDFLAGS) -o $@ -pthread $$(tools/bench-libraries $(CXX) $<)
+	$(call say,benchmark $@)
+	$(Q)$(CXX) $(flags) $(user) $< $B/libspruce.a $(LDFLAGS) -o $@ -pthread $$(tools/bench-libraries $(CXX) $<)
 
 programs: $B/spruce-test $(example_programs) $(if $(serve),$B/spruce-serve) $(if $(demo),$B/demo)
 

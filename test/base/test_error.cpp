@@ -1,0 +1,87 @@
+#include <spruce/error.hpp>
+#include <spruce/time.hpp>
+
+#include <cerrno>
+#include <cstring>
+
+#include "../../src/base/intrusive_list.hpp"
+#include "../harness/harness.hpp"
+
+using namespace spruce;
+
+TEST("every errc has a name and a sentence of its own") {
+    for (int code = 1; code <= static_cast<int>(errc::too_long); ++code) {
+        error const e(static_cast<errc>(code));
+        CHECK(std::strlen(e.name()) > 2);
+        CHECK(std::strlen(e.message()) > 5);
+        for (int other = 1; other < code; ++other) CHECK(std::strcmp(error(static_cast<errc>(other)).name(), e.name()) != 0);
+    }
+    CHECK_EQ(error(errc::timed_out).name(), "timed_out");
+    CHECK_EQ(error(errc::too_long).name(), "too_long");
+}
+
+TEST("an error of the system keeps its errno and its usual name") {
+    error const e = error::from_errno(ECONNREFUSED);
+    CHECK_EQ(e.name(), "ECONNREFUSED");
+    CHECK_EQ(e.errno_value(), ECONNREFUSED);
+    CHECK(e != error::from_errno(EPIPE));
+    CHECK_EQ(error(errc::full).errno_value(), 0);
+    CHECK(std::strlen(error::from_errno(123456).message()) > 5);
+}
+
+TEST("errors are equal when domain and code are, whoever caused them") {
+    static constexpr error_domain mine{"mine", [](int) noexcept -> char const* { return "my own"; }};
+    error const e(mine, 1);
+    CHECK(e != error(errc::canceled));
+    CHECK_EQ(e.name(), "mine");
+    CHECK_EQ(e.message(), "my own");
+    CHECK(error(errc::canceled).caused_by({7}) == errc::canceled);
+    CHECK(error(errc::canceled).caused_by({7}).is_from({7}));
+    CHECK(!error(errc::canceled).is_from({0}));
+}
+
+TEST("a detail is remembered until sixteen others came") {
+    error const e = detail::with_detail(errc::invalid_argument, "port");
+    CHECK_EQ(e.detail(), "port");
+    for (int i = 0; i != 15; ++i) static_cast<void>(detail::with_detail(errc::full, "other"));
+    CHECK_EQ(e.detail(), "port");
+    static_cast<void>(detail::with_detail(errc::full, "other"));
+    CHECK_EQ(e.detail(), "");
+    char long_text[300];
+    std::memset(long_text, 'x', sizeof long_text - 1);
+    long_text[299] = '\0';
+    CHECK_EQ(std::strlen(detail::with_detail(errc::full, long_text).detail()), 119U);
+}
+
+TEST("deadlines tell what is left, and milliseconds for poll are rounded up") {
+    using namespace std::chrono_literals;
+    CHECK(!never().passed());
+    CHECK_EQ(never().poll_timeout_ms(), -1);
+    CHECK(in(0s).passed());
+    CHECK(in(-1s).passed());
+    CHECK_EQ(in(1ns).poll_timeout_ms(), 1);
+    CHECK_EQ(in(1ms).poll_timeout_ms(), 1);
+    CHECK_EQ(in(24h * 365 * 100).poll_timeout_ms(), 2147483647);
+    CHECK(at(loop_clock::now() - 1s).passed());
+    CHECK(at(loop_clock::now() + 1h).remaining() > 59min);
+}
+
+TEST("a list's members can leave from anywhere, and be spliced") {
+    struct member : detail::list_link {};
+    detail::intrusive_list<member> list, other;
+    member a, b, c;
+    list.push_back(a);
+    list.push_back(b);
+    list.push_front(c);
+    CHECK(list.front() == &c);
+    a.unlink();
+    CHECK(list.after(c) == &b);
+    CHECK(list.after(b) == nullptr);
+    other.push_back(a);
+    list.splice_to(other);
+    CHECK(list.empty());
+    CHECK(other.take_front() == &a);
+    CHECK(other.take_front() == &c);
+    CHECK(other.take_front() == &b);
+    CHECK(other.take_front() == nullptr);
+}

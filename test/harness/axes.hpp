@@ -1,0 +1,53 @@
+// The run-time axes of a test run, as loop_options: --poller, --waker, --kernel.
+#pragma once
+#include <spruce/spruce.hpp>
+#include <spruce/testing.hpp>
+
+#include "../../src/sys/kernel.hpp"
+#include "harness.hpp"
+
+namespace harness {
+
+// Whether loops of this run are on a simulated kernel.
+inline bool simulated() noexcept { return option("kernel") == "simulated"; }
+
+// A kernel for one test: the real one or a simulated one, as the run asks, with its pipes and their far ends.
+class world {
+public:
+    world() {
+        if (simulated()) made_ = new spruce::testing::simulation({.pipe_wakers = option("waker") == "pipe"});
+        else spruce::detail::native_kernel().preferred_waker = option("waker") == "pipe" ? spruce::detail::waker_kind::pipe : spruce::detail::waker_kind::eventfd;
+    }
+    ~world() { delete made_; }
+    world(world const&) = delete;
+    world& operator=(world const&) = delete;
+
+    spruce::kernel& on() { return made_ ? *made_->on() : spruce::detail::native_kernel(); }
+    spruce::loop_options options() {
+        spruce::loop_options o;
+        o.on = &on();
+        if (!made_) {
+            if (option("poller") == "poll") o.poller = spruce::poller::poll;
+            if (option("poller") == "epoll") o.poller = spruce::poller::epoll;
+        }
+        return o;
+    }
+    std::pair<int, int> pipe() {
+        int ends[2];
+        REQUIRE(on().calls->make_pipe(on().context, ends) == 0);
+        return {ends[0], ends[1]};
+    }
+    std::pair<int, int> sockets() {
+        int ends[2];
+        REQUIRE(on().calls->make_socketpair(on().context, ends) == 0);
+        return {ends[0], ends[1]};
+    }
+    std::ptrdiff_t write(int fd, std::string_view text) { return on().calls->write(on().context, fd, text.data(), text.size()); }
+    std::ptrdiff_t read(int fd, char* into, std::size_t size) { return on().calls->read(on().context, fd, into, size); }
+    int close(int fd) { return on().calls->close(on().context, fd); }
+
+private:
+    spruce::testing::simulation* made_ = nullptr;
+};
+
+}  // namespace harness

@@ -1,0 +1,47 @@
+// What every test must leave as it found it, besides fds: the library's memory and mappings, counted at its own seams.
+#include <spruce/memory.hpp>
+
+#include <cstdlib>
+
+#include "../../src/sys/mapping.hpp"
+#include "harness.hpp"
+
+namespace {
+long blocks = 0, mappings = 0;
+
+void* take(void*, std::size_t bytes, std::size_t alignment) noexcept {
+    void* at = nullptr;
+    if (::posix_memalign(&at, alignment < sizeof(void*) ? sizeof(void*) : alignment, bytes) != 0) return nullptr;
+    __atomic_add_fetch(&blocks, 1, __ATOMIC_RELAXED);
+    return at;
+}
+void give(void*, void* block, std::size_t, std::size_t) noexcept {
+    __atomic_sub_fetch(&blocks, 1, __ATOMIC_RELAXED);
+    std::free(block);
+}
+
+spruce::detail::mapping_table native;
+int map(void*, std::size_t bytes, void** out) noexcept {
+    int const got = native.calls->map(native.context, bytes, out);
+    if (got == 0) __atomic_add_fetch(&mappings, 1, __ATOMIC_RELAXED);
+    return got;
+}
+int unmap(void*, void* at, std::size_t bytes) noexcept {
+    __atomic_sub_fetch(&mappings, 1, __ATOMIC_RELAXED);
+    return native.calls->unmap(native.context, at, bytes);
+}
+int guard(void*, void* at, std::size_t bytes, bool light) noexcept { return native.calls->guard(native.context, at, bytes, light); }
+int resident(void*, void* at, std::size_t bytes, unsigned char* pages) noexcept {
+    return native.calls->resident(native.context, at, bytes, pages);
+}
+spruce::detail::mapping_calls const counted{map, unmap, guard, resident};
+
+[[maybe_unused]] bool const installed = [] {
+    static_cast<void>(spruce::set_process_memory({take, give, nullptr}));
+    native = spruce::detail::process_mappings();
+    spruce::detail::set_process_mappings({&counted, nullptr});
+    harness::on_balance("memory blocks", []() noexcept { return blocks; });
+    harness::on_balance("mappings", []() noexcept { return mappings; });
+    return true;
+}();
+}  // namespace
