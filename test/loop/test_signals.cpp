@@ -1,0 +1,175 @@
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <pthread.h>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+
+#include "../harness/axes.hpp"
+
+using namespace spruce;
+using namespace std::chrono_literals;
+using harness::world;
+
+namespace {
+loop_options signal_options(world& w) {
+    auto o = w.options();
+    if (harness::option("signals") == "signalfd") {
+        sigset_t all;
+        sigemptyset(&all);
+        for (int s : {SIGUSR1, SIGUSR2, SIGTERM, SIGINT, SIGCHLD}) sigaddset(&all, s);
+        ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
+        o.use_signalfd = true;
+    }
+    return o;
+}
+bool is_default(int sig) {
+    struct sigaction now {};
+    ::sigaction(sig, nullptr, &now);
+    return now.sa_handler == SIG_DFL;
+}
+}  // namespace
+
+TEST("several handlers of one signal run, each until it is cancelled, and the disposition is put back") {
+    if (harness::simulated()) harness::skip("the real kernel's signals");
+    world w;
+    loop l(signal_options(w));
+    int a = 0, b = 0;
+    auto first = l.add_signal_handler(SIGUSR1, [&] { ++a; });
+    auto second = l.add_signal_handler(SIGUSR1, [&] { ++b; });
+    REQUIRE(first.ok() && second.ok());
+    CHECK(l.run().ok());   // signals do not hold it
+    ::kill(::getpid(), SIGUSR1);
+    CHECK(l.run_until([&] { return a == 1 && b == 1; }, in(5s)).ok());
+    CHECK(first->cancel());
+    CHECK(!first->cancel());
+    ::kill(::getpid(), SIGUSR1);
+    CHECK(l.run_until([&] { return b == 2; }, in(5s)).ok());
+    CHECK_EQ(a, 1);
+    CHECK(l.remove_signal_handlers(SIGUSR1));
+    CHECK(!l.remove_signal_handlers(SIGUSR1));
+    CHECK(is_default(SIGUSR1));
+    CHECK(l.add_signal_handler(SIGUSR1, [] {}).ok());
+    CHECK(l.destroy().ok());
+    CHECK(is_default(SIGUSR1));
+}
+
+TEST("signals that do not exist, and faults, are refused by name") {
+    world w;
+    loop l(w.options());
+    for (int bad : {0, -1, 1000, SIGKILL, SIGSTOP, SIGSEGV, SIGFPE}) {
+        if (harness::simulated() && bad != 0 && bad != -1 && bad != 1000) continue;
+        CHECK(l.add_signal_handler(bad, [] {}) == errc::invalid_argument);
+    }
+    CHECK(l.run().ok());
+}
+
+TEST("signalfd is refused while a thread does not block the signal") {
+    if (harness::simulated()) harness::skip("the real kernel's signals");
+    world w;
+    auto o = w.options();
+    o.use_signalfd = true;
+    loop l(o);
+    CHECK(l.add_signal_handler(SIGUSR1, [] {}) == errc::not_supported);
+    CHECK(l.run().ok());
+}
+
+TEST("each loop hears of a signal on its own thread") {
+    if (harness::simulated()) harness::skip("the real kernel's signals");
+    if (harness::option("signals") == "signalfd") harness::skip("one signalfd takes the signal from the others");
+    world w;
+    loop l(w.options());
+    int here = 0;
+    std::atomic<int> there{0}, ready{0};
+    auto mine = l.add_signal_handler(SIGUSR2, [&] { ++here; });
+    REQUIRE(mine.ok());
+    std::thread other([&] {
+        loop second;
+        auto theirs = second.add_signal_handler(SIGUSR2, [&] { ++there; });
+        CHECK(theirs.ok());
+        ready = 1;
+        CHECK(second.run_until([&] { return there == 1; }, in(5s)).ok());
+    });
+    while (!ready) std::this_thread::yield();
+    ::kill(::getpid(), SIGUSR2);
+    CHECK(l.run_until([&] { return here == 1; }, in(5s)).ok());
+    other.join();
+    CHECK_EQ(there.load(), 1);
+}
+
+TEST("stop_on_signals ends the run by SIGTERM and SIGINT") {
+    if (harness::simulated()) harness::skip("the real kernel's signals");
+    for (int const sig : {SIGTERM, SIGINT}) {
+        world w;
+        auto o = signal_options(w);
+        o.stop_on_signals = true;
+        loop l(o);
+        l.call_soon([=] { ::kill(::getpid(), sig); });
+        CHECK(l.run_forever().ok());
+    }
+    CHECK(is_default(SIGTERM));
+}
+
+TEST("a hub's thread does not die of a broken pipe, and leaves no SIGPIPE behind") {
+    if (harness::simulated()) harness::skip("the real kernel's pipes");
+    world w;
+    auto [out, into] = w.pipe();
+    w.close(out);
+    loop l(w.options());
+    l.call_soon([&, into = into] { CHECK_EQ(w.write(into, "x"), -EPIPE); });
+    CHECK(l.run().ok());
+    sigset_t pending;
+    ::sigpending(&pending);
+    CHECK_EQ(sigismember(&pending, SIGPIPE), 0);
+    CHECK(is_default(SIGPIPE));
+    w.close(into);
+}
+
+TEST("a child's exit status comes once: its code, or the signal that killed it") {
+    if (harness::simulated()) harness::skip("the real kernel's children");
+    world w;
+    loop l(signal_options(w));
+    int const exits = ::fork();
+    if (exits == 0) ::_exit(7);
+    int const sleeps = ::fork();
+    if (sleeps == 0) {
+        ::pause();
+        ::_exit(0);
+    }
+    int code = -2, sig = -2;
+    auto a = l.add_child_handler(exits, [&](result<exit_status> s) { code = s.ok() ? s->code() : -3; });
+    auto b = l.add_child_handler(sleeps, [&](result<exit_status> s) { sig = s.ok() ? s->signal() : -3; });
+    REQUIRE(a.ok() && b.ok());
+    CHECK(l.add_child_handler(sleeps, [](result<exit_status>) {}) == errc::already_registered);
+    l.call_later(5ms, [&] { ::kill(sleeps, SIGKILL); });
+    CHECK(l.run().ok());
+    CHECK_EQ(code, 7);
+    CHECK_EQ(sig, SIGKILL);
+    CHECK(l.add_child_handler(exits, [](result<exit_status>) {}) == errc::invalid_argument);
+    CHECK(l.add_child_handler(-1, [](result<exit_status>) {}) == errc::invalid_argument);
+    CHECK(l.add_child_handler(1, [](result<exit_status>) {}) == errc::invalid_argument);
+}
+
+TEST("a child reaped by somebody else is told as status_lost; with and without child fds") {
+    for (bool const by_signal : {false, true}) {
+        testing::simulation world({.refuse_child_fds = by_signal});
+        loop l(loop_options{.on = world.on()});
+        auto pid = world.spawn_child();
+        auto other = world.spawn_child();
+        REQUIRE(pid.ok() && other.ok());
+        bool lost = false;
+        int code = -1;
+        auto h = l.add_child_handler(*pid, [&](result<exit_status> s) { lost = s == errc::status_lost; });
+        auto g = l.add_child_handler(*other, [&](result<exit_status> s) { code = s.ok() ? s->code() : -2; });
+        REQUIRE(h.ok() && g.ok());
+        l.call_later(1ms, [&] {
+            CHECK(world.end_child(*other, 3).ok());
+            CHECK(world.end_child(*pid, 0).ok());
+            CHECK(world.steal_status(*pid).ok());
+        });
+        CHECK(l.run().ok());
+        CHECK(lost);
+        CHECK_EQ(code, 3);
+    }
+}
