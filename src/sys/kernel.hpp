@@ -122,7 +122,8 @@ struct poller_calls {
     // Whether edge-triggered registrations must be armed again, once they have reported, by a change whose `before`
     // and `wanted` are the same. Where the kernel reports edges by itself such a change is nothing.
     bool needs_rearm;
-    // Applies all changes, in order; each says how it went. Never waits.
+    // Applies all changes, in order; each says how it went. Never waits. A number may have been closed, and given out
+    // again, behind the loop's back: what `before` says is then wrong, and `wanted` holds all the same.
     void (*change)(void* context, poll_change* changes, std::size_t count) noexcept;
     // Up to `room` events; -errno on failure. timeout_ns: 0 polls, negative waits for ever; may come back late by
     // grain_ns and never early but for events. Spurious returns of 0 before the timeout are allowed.

@@ -70,14 +70,16 @@ result<void> park(parked& p, deadline dl) noexcept {
     }
     // Time is outside: a wait with a deadline keeps run() alive.
     bool const inside = !timed && !p.outside && !t.background;
-    if (inside) --h.holds;
+    if (inside) {
+        t.unheld = true;
+        --h.holds;
+    }
     t.ignored = 0;
     p.who = &t;
     t.wait = &p;
     t.state = task_state::waiting;
     leave(*s, t, &t.stack_pointer);
     t.wait = nullptr;
-    if (inside) ++h.holds;
     if (timed && p.outcome != parked::how::expired && p.outcome != parked::how::scope) h.timers.disarm(*t.time);
     switch (p.outcome) {
     case parked::how::fired: return {};

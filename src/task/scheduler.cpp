@@ -70,6 +70,10 @@ namespace {
 
 void make_ready(scheduler& s, task_block& t) noexcept {
     t.state = task_state::ready;
+    if (t.unheld) {
+        t.unheld = false;
+        ++s.h.holds;
+    }
     s.h.ready.push_back(ring_node(t), t.stack_pointer);
 }
 

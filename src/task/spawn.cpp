@@ -37,6 +37,7 @@ error reserve_for_task(scheduler& s) noexcept {
 
 spawn_claim claim_task(task_options const& options, std::size_t size, std::size_t alignment, group_state* group) noexcept {
     scheduler* s = current_scheduler;
+    if (group && (!s || !s->current || !group->owner)) return {nullptr, nullptr, errc::not_in_task};
     if (__builtin_expect(!s, 0)) {
         auto made = need_scheduler();
         if (!made) return {nullptr, nullptr, made.error()};
@@ -44,7 +45,6 @@ spawn_claim claim_task(task_options const& options, std::size_t size, std::size_
     }
     hub& h = s->h;
     if (h.phase >= hub_phase::ending) return {nullptr, nullptr, errc::closed};
-    if (group && (!s->current || group->owner == nullptr)) return {nullptr, nullptr, errc::not_in_task};
     if (s->live >= h.options.max_tasks || s->live + 1 > s->ring_places) {
         if (error const why = reserve_for_task(*s); why != error(errc::canceled)) return {nullptr, nullptr, why};
     } else if (auto timer = h.timers.reserve(1); !timer) {

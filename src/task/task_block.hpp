@@ -41,6 +41,7 @@ struct task_block : listener {
     bool background = false;
     bool held = false;                    // a handle lives
     bool looked = false;                  // somebody asked how it ended
+    bool unheld = false;                  // in a wait that does not keep run() going; it does again once woken
     stack_class size_class{};
     std::uint32_t ignored = 0;            // failing waits since the last real one, while cancelled
     execution machine;

@@ -29,6 +29,8 @@ bool nightly() noexcept;
 std::string_view option(std::string_view axis) noexcept;
 // Ends the test, which counts as skipped, with the reason.
 [[noreturn]] void skip(char const* why) noexcept;
+// Ends the test here, passed if all its checks held; without the balances, for what is left behind on purpose.
+[[noreturn]] void pass() noexcept;
 // Tells the runner of something that must be the same after a test as before: fds are counted by itself.
 void on_balance(char const* what, long (*count)() noexcept) noexcept;
 

@@ -75,6 +75,11 @@ void give_up() noexcept {
     ::_exit(exit_failed);
 }
 
+void pass() noexcept {
+    std::fflush(stdout);
+    ::_exit(failures || checks == 0 ? exit_failed : 0);
+}
+
 void on_balance(char const* what, long (*count)() noexcept) noexcept {
     if (balance_count < static_cast<int>(sizeof balances / sizeof balances[0])) balances[balance_count++] = {what, count, 0};
 }
