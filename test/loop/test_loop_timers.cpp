@@ -33,7 +33,7 @@ TEST("a timer never runs early, and in virtual time late by no more than a tick"
     harness::random r(harness::seed());
     int ran = 0;
     for (int i = 0; i != 500; ++i) {
-        duration const d(static_cast<std::int64_t>(r.below(1u << (r.below(34) + 1))));
+        duration const d(static_cast<std::int64_t>(r.below(std::uint64_t{1} << (r.below(34) + 1))));
         time_point const due = v.l.time() + d;
         v.l.call_later(d, [&, due] {
             ++ran;

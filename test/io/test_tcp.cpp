@@ -1,0 +1,205 @@
+#include <cerrno>
+#include <memory>
+#include <string>
+#include <sys/resource.h>
+#include <vector>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "../harness/axes.hpp"
+
+using namespace spruce;
+using namespace std::chrono_literals;
+using harness::world;
+
+TEST("addresses are read and written alike, and what is wrong with one is said") {
+    for (char const* good : {"127.0.0.1:80", "[::1]:8080", "0.0.0.0:0", "/run/x.sock", "@abstract", "255.255.255.255:65535"}) {
+        auto a = address::parse(good);
+        CHECK(a.ok());
+        if (a) CHECK_EQ(a->text(), good);
+    }
+    CHECK_EQ(address::parse("localhost:1")->text(), "127.0.0.1:1");
+    CHECK_EQ(address::parse("*:1")->text(), "0.0.0.0:1");
+    CHECK_EQ(address::parse(":1")->text(), "0.0.0.0:1");
+    CHECK_EQ(address::parse("[::1]:443")->port(), 443);
+    for (char const* bad : {"", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:8x", "::1:80", "[::1:80", "[::g]:80", "example.org:80", "1.2.3:80",
+                            "127.0.0.1:-1", "[]:1", "[fe80::1%nowhere]:1"}) {
+        auto a = address::parse(bad);
+        CHECK(a == errc::invalid_argument);
+        if (!a) CHECK(a.error().detail()[0] != '\0');
+    }
+    CHECK(address::parse("/" + std::string(200, 'x')) == errc::too_long);
+    CHECK_EQ(address().text(), "");
+    CHECK_EQ(address().port(), 0);
+}
+
+TEST("many clients talk to one server, each byte comes back") {
+    world w;
+    auto r = run(w.options(), []() -> result<void> {
+        SPRUCE_TRY(auto listener, tcp_listener::listen("127.0.0.1:0"));
+        CHECK(listener.local().port() != 0);
+        auto server = spawn([&] {
+            while (auto peer = listener.accept()) {
+                spawn([](tcp_stream s) {
+                    char room[1024];
+                    while (auto n = s.read(room))
+                        if (!s.write(std::string_view(room, *n))) break;
+                }, std::move(*peer));
+            }
+        });
+        task_group clients;
+        int fine = 0;
+        for (int c = 0; c != 50; ++c) {
+            clients.spawn([&, c]() -> result<void> {
+                SPRUCE_TRY(auto s, tcp_stream::connect(listener.local(), in(5s)));
+                CHECK(s.peer().port() == listener.local().port());
+                CHECK(s.local().port() != 0);
+                SPRUCE_CHECK(s.no_delay(true));
+                reader back(s);
+                for (int i = 0; i != 20; ++i) {
+                    std::string const line = "client " + std::to_string(c) + " line " + std::to_string(i);
+                    SPRUCE_CHECK(s.write(line + "\n"));
+                    SPRUCE_TRY(auto got, back.read_line(in(5s)));
+                    CHECK_EQ(got, std::string_view(line));
+                }
+                ++fine;
+                return {};
+            });
+        }
+        SPRUCE_CHECK(clients.join());
+        CHECK_EQ(fine, 50);
+        listener.close();
+        SPRUCE_CHECK(server.join());
+        CHECK(listener.accept() == errc::closed);
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("a refused connection names the address, and leaves nothing open") {
+    world w;
+    auto r = run(w.options(), []() -> result<void> {
+        std::string there;
+        {
+            SPRUCE_TRY(auto listener, tcp_listener::listen("127.0.0.1:0"));
+            there = listener.local().text();
+        }
+        auto none = tcp_stream::connect(there, in(5s));
+        CHECK(none == error::from_errno(ECONNREFUSED));
+        CHECK_EQ(none.error().detail(), std::string_view(there));
+        CHECK(tcp_stream::connect("nonsense") == errc::invalid_argument);
+        CHECK(tcp_stream::connect("/run/x.sock") == errc::invalid_argument);
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("a port that is taken says EADDRINUSE; with reuse_port two may share it") {
+    world w;
+    auto r = run(w.options(), []() -> result<void> {
+        SPRUCE_TRY(auto first, tcp_listener::listen("127.0.0.1:0"));
+        auto second = tcp_listener::listen(first.local().text());
+        CHECK(second == error::from_errno(EADDRINUSE));
+        if (!second) CHECK_EQ(second.error().detail(), std::string_view(first.local().text()));
+        SPRUCE_TRY(auto a, tcp_listener::listen("127.0.0.1:0", {.reuse_port = true}));
+        CHECK(tcp_listener::listen(a.local().text(), {.reuse_port = true}).ok());
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("accept and connect give up at their deadlines, or when cancelled") {
+    testing::simulation sim;
+    auto r = run(loop_options{.on = sim.on()}, [&]() -> result<void> {
+        SPRUCE_TRY(auto listener, tcp_listener::listen("127.0.0.1:0"));
+        CHECK(listener.accept(in(1ms)) == errc::timed_out);
+        auto waits = spawn([&] { return listener.accept().error() == errc::canceled; });
+        CHECK(yield().ok());
+        CHECK(listener.accept() == errc::already_registered);
+        waits.cancel();
+        CHECK(waits.get().value_or(false));
+        CHECK(tcp_stream::connect("192.0.2.1:80", in(1s)) == errc::timed_out);   // never answers
+        auto lost = spawn([] { return tcp_stream::connect("192.0.2.1:80").error() == errc::canceled; });
+        CHECK(yield().ok());
+        lost.cancel();
+        CHECK(lost.get().value_or(false));
+        return {};
+    });
+    CHECK(r.ok());
+    CHECK_EQ(sim.open_fds(), 0U);
+}
+
+TEST("closing a listener wakes its accept with closed") {
+    world w;
+    auto r = run(w.options(), []() -> result<void> {
+        auto listener = std::make_unique<tcp_listener>(*tcp_listener::listen("127.0.0.1:0"));
+        auto waits = spawn([&] { return listener->accept().error() == errc::closed; });
+        CHECK(yield().ok());
+        listener.reset();
+        CHECK(waits.get().value_or(false));
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("without fds accept waits, without spinning, and goes on when there are some") {
+    if (harness::simulated()) harness::skip("the real kernel's limit of fds");
+    world w;
+    loop l(w.options());
+    int told = 0;
+    l.on_unhandled([&](unhandled const& u) {
+        ++told;
+        CHECK(u.reason == error::from_errno(EMFILE));
+    });
+    auto t = spawn([&]() -> result<void> {
+        SPRUCE_TRY(auto listener, tcp_listener::listen("127.0.0.1:0"));
+        SPRUCE_TRY(auto client, tcp_stream::connect(listener.local(), in(5s)));
+        std::vector<int> all;
+        for (int fd; (fd = ::fcntl(0, F_DUPFD_CLOEXEC, 0)) >= 0;) all.push_back(fd);
+        auto accepted = spawn([&] { return listener.accept(in(10s)).ok(); });
+        SPRUCE_CHECK(sleep_for(100ms));
+        CHECK(!accepted.done());
+        CHECK(listener.setbacks() >= 2 && listener.setbacks() <= 15);
+        for (int fd : all) ::close(fd);
+        CHECK(accepted.join(in(200ms)).ok());
+        CHECK(accepted.get().value_or(false));
+        return {};
+    });
+    rlimit few{64, 64};
+    rlimit before{};
+    ::getrlimit(RLIMIT_NOFILE, &before);
+    few.rlim_max = before.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &few);
+    CHECK(l.run().ok());
+    ::setrlimit(RLIMIT_NOFILE, &before);
+    CHECK(t.get().ok());
+    CHECK_EQ(told, 1);
+}
+
+TEST("data and its end that come in one event are both delivered") {
+    world w;
+    auto r = run(w.options(), []() -> result<void> {
+        SPRUCE_TRY(auto listener, tcp_listener::listen("127.0.0.1:0"));
+        for (int i = 0; i != 20; ++i) {
+            SPRUCE_TRY(auto client, tcp_stream::connect(listener.local(), in(5s)));
+            SPRUCE_TRY(auto peer, listener.accept(in(5s)));
+            auto reads = spawn([&]() -> result<std::string> {
+                std::string got;
+                char room[4096];
+                for (;;) {
+                    auto n = peer.read(room, in(5s));
+                    if (n == errc::end_of_stream) return got;
+                    if (!n) return n.error();
+                    got.append(room, *n);
+                }
+            });
+            SPRUCE_CHECK(yield());
+            SPRUCE_CHECK(client.write("all of it"));
+            client.close();
+            SPRUCE_TRY(auto got, reads.get());
+            CHECK_EQ(std::string_view(got), "all of it");
+        }
+        return {};
+    });
+    CHECK(r.ok());
+}
