@@ -66,7 +66,8 @@ demo_objects  := $(patsubst %.cpp,$B/%.o,$(demo))
 example_programs := $(patsubst docs/examples/%.cpp,$B/examples/%,$(examples))
 bench_programs   := $(patsubst bench/%.cpp,$B/bench/%,$(benches))
 
-.PHONY: all test check demo bench programs install amalgamation clean
+
+.PHONY: all test build-demo check demo bench programs install amalgamation clean
 all: $B/libspruce.a
 
 $B/libspruce.a: $(objects)
@@ -113,7 +114,9 @@ test: all programs
 check:
 	tools/check --self-test
 	tools/check
-demo: $B/spruce-serve $B/demo
+# What the demo needs, and nothing more.
+build-demo: $B/spruce-serve $B/demo
+demo: build-demo
 	$B/demo $B/spruce-serve
 bench: $(bench_programs)
 	tools/run-bench $B
