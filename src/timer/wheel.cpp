@@ -36,14 +36,7 @@ void wheel::arm_anew(timer& t, std::int64_t due) noexcept {
 void wheel::forsake(timer& t) noexcept {
     if (t.chained) unchain(t);
     else if (t.slot != slot_nowhere) ++t.generation;
-    t.slot = slot_nowhere;
-    t.filed = not_armed;
-}
-
-// The timer's entry is gone.
-void wheel::forget(timer& t) noexcept {
-    t.slot = slot_nowhere;
-    t.filed = not_armed;
+    forget(t);
 }
 
 std::uint16_t wheel::slot_for(std::int64_t due) const noexcept {
@@ -52,7 +45,9 @@ std::uint16_t wheel::slot_for(std::int64_t due) const noexcept {
     auto const differs = static_cast<std::uint64_t>(tick ^ position_);
     unsigned const level = static_cast<unsigned>(std::bit_width(differs | 1) - 1) / digit_bits;
     if (level >= levels) return slot_overflow;
-    return static_cast<std::uint16_t>(level * width + static_cast<unsigned>(tick >> level * digit_bits & (width - 1)));
+    auto const slot = static_cast<std::uint16_t>(level * width + static_cast<unsigned>(tick >> level * digit_bits & (width - 1)));
+    if (slot != opened_) [[likely]] return slot;
+    return static_cast<std::uint16_t>(slot_front + static_cast<unsigned>(tick >> (level - 1) * digit_bits & (width - 1)));
 }
 
 // Gives an armed timer without an entry its entry. Cannot fail.
@@ -120,23 +115,25 @@ void wheel::sweep_one_slot() noexcept {
     }
 }
 
+// The first occupied slot from `from` to the end of its level.
+bool wheel::first_bit(std::uint16_t from, std::uint16_t& found) const noexcept {
+    unsigned i = from / 64;
+    std::uint64_t word = occupied_[i] >> from % 64 << from % 64;
+    for (unsigned const last = from / width * (width / 64) + width / 64 - 1; word == 0; word = occupied_[++i])
+        if (i == last) return false;
+    found = static_cast<std::uint16_t>(i * 64 + static_cast<unsigned>(std::countr_zero(word)));
+    return true;
+}
+
 // Slots of a level lie at or after the position's digit (after it, above level 0), and every level's slots
 // before those of the next: so the first bit is the first in time.
 bool wheel::first_occupied(place& found) const noexcept {
     for (unsigned level = 0; level < levels; ++level) {
-        unsigned const from = static_cast<unsigned>(position_ >> level * digit_bits & (width - 1));
-        std::uint64_t const* const words = occupied_ + level * (width / 64);
-        std::uint64_t word = words[from / 64] >> from % 64 << from % 64;
-        for (unsigned i = from / 64;;) {
-            if (word != 0) {
-                unsigned const digit = i * 64 + static_cast<unsigned>(std::countr_zero(word));
-                std::int64_t const window = position_ >> (level + 1) * digit_bits << digit_bits | digit;
-                found = {static_cast<std::uint16_t>(level * width + digit), window << level * digit_bits};
-                return true;
-            }
-            if (++i == width / 64) break;
-            word = words[i];
-        }
+        unsigned const digit = static_cast<unsigned>(position_ >> level * digit_bits & (width - 1));
+        if (!first_bit(static_cast<std::uint16_t>(level * width + digit), found.slot)) continue;
+        std::int64_t const window = position_ >> (level + 1) * digit_bits << digit_bits;
+        found.begin = (window | found.slot % width) << level * digit_bits;
+        return true;
     }
     if (slots_[slot_overflow].empty()) return false;
     found = {slot_overflow, ((position_ >> levels * digit_bits) + 1) << levels * digit_bits};
@@ -148,17 +145,48 @@ std::int64_t wheel::find_earliest() noexcept {
     earliest_ = nullptr;
     place at{};
     while (live_ != slots_[slot_due].live && first_occupied(at)) {
-        // A slot without a live entry is emptied; its memory goes, and nobody looks there again.
-        if (slots_[at.slot].live == 0) {
+        if (at.slot == opened_ && !first_bit(slot_front, at.slot)) {
+            close();
+        } else if (slots_[at.slot].live == 0) {
+            // Without a live timer it is emptied; its memory goes, and nobody looks there again.
             take_apart(at.slot, INT64_MIN);
-            continue;
+        } else if (worth_opening(at.slot)) {
+            open(at.slot);
+        } else if ((earliest_ = earliest_in(at.slot))) {
+            bound_ = earliest_->due;
+            break;
         }
-        earliest_ = earliest_in(at.slot);
-        if (!earliest_) continue;
-        bound_ = earliest_->due;
-        break;
     }
     return bound_;
+}
+
+// When the first slot holds many timers, and again and again the earliest of them is re-armed or disarmed, then
+// each time all its chunks would have to be asked for the next. So such a slot is opened: its timers are spread
+// over 256 slots of their own, just as they will be over those of the level below when their time comes (which
+// now stand for another range, and must be free for it). One slot is open at a time. Another takes its place
+// only if it is not much smaller, so that a few timers that come and go do not move many each time.
+bool wheel::worth_opening(std::uint16_t slot) const noexcept {
+    constexpr std::uint32_t many = 64;
+    std::uint32_t const here = slots_[slot].live;
+    if (slot < width || slot >= slot_front || here <= many) return false;
+    std::size_t open_now = 0;
+    if (opened_ != slot_nowhere)
+        for (unsigned i = 0; i < width; ++i) open_now += slots_[slot_front + i].live;
+    return here >= open_now / 4;
+}
+
+void wheel::open(std::uint16_t slot) noexcept {
+    if (opened_ != slot_nowhere) close();
+    opened_ = slot;
+    take_apart(slot, INT64_MIN);
+    mark(slot);
+}
+
+// Files the opened slot's timers where they belong now: there, or once the position has come, a level lower.
+void wheel::close() noexcept {
+    unmark(opened_);
+    opened_ = slot_nowhere;
+    for (std::uint16_t slot = slot_front; first_bit(slot, slot);) take_apart(slot, INT64_MIN);
 }
 
 // The earliest live timer of the first occupied slot. Null: what lived there has moved on to later slots.

@@ -109,7 +109,8 @@ private:
     static constexpr unsigned levels = 4;
     static constexpr unsigned width = 256;
     static constexpr unsigned digit_bits = 8;
-    static constexpr std::uint16_t slot_overflow = levels * width;     // beyond the top level's range
+    static constexpr std::uint16_t slot_front = levels * width;        // the first of 256: the opened slot, spread out
+    static constexpr std::uint16_t slot_overflow = slot_front + width;  // beyond the top level's range
     static constexpr std::uint16_t slot_due = slot_overflow + 1;       // collected, about to be called
     static constexpr unsigned all_slots = slot_due + 1;
     static constexpr std::size_t tolerated_dead = 1024;
@@ -127,9 +128,12 @@ private:
     bool widen(std::uint16_t slot) noexcept;
     void chain(timer& t, std::uint16_t slot) noexcept;
     void unchain(timer& t) noexcept;
-    void forget(timer& t) noexcept;
     void sweep_one_slot() noexcept;
+    bool first_bit(std::uint16_t from, std::uint16_t& found) const noexcept;
     bool first_occupied(place& found) const noexcept;
+    bool worth_opening(std::uint16_t slot) const noexcept;
+    void open(std::uint16_t slot) noexcept;
+    void close() noexcept;
     std::int64_t find_earliest() noexcept;
     timer* earliest_in(std::uint16_t slot) noexcept;
     void refresh(wheel_chunk& c, std::uint16_t slot) noexcept;
@@ -141,6 +145,11 @@ private:
     timer* take_due() noexcept;
     bool check_slot(std::uint16_t slot, std::size_t& entries, char const*& rule) const noexcept;
 
+    // The timer's entry is gone.
+    static void forget(timer& t) noexcept {
+        t.slot = slot_nowhere;
+        t.filed = not_armed;
+    }
     void mark(std::uint16_t slot) noexcept {
         if (slot < slot_overflow) occupied_[slot / 64] |= std::uint64_t{1} << slot % 64;
     }
@@ -161,7 +170,8 @@ private:
     unsigned shift_;                     // a tick is 2^shift_ ns
     unsigned due_cursor_ = 0;            // entries already called in slot_due's first chunk
     std::uint16_t sweep_at_ = 0;         // the slot to be swept next
-    std::uint64_t occupied_[levels * width / 64] = {};  // a bit for each slot that isn't empty
+    std::uint16_t opened_ = slot_nowhere;  // the slot whose entries are in the front
+    std::uint64_t occupied_[slot_overflow / 64] = {};  // a bit for each slot that isn't empty, and the opened one
     wheel_slot slots_[all_slots];
     chunk_pool chunks_;
     timer_slab slab_;

@@ -20,7 +20,7 @@ bool wheel::check_slot(std::uint16_t slot, std::size_t& entries, char const*& ru
         holds(slot == slot_overflow || t.due >> shift_ >= position_ || slot == (position_ & (width - 1)),
               "what is due before the position lies in the position's slot");
         holds(t.due >= bound_, "no timer is due before the bound");
-        holds(!any || slot == first.slot || slot < width || t.due >> shift_ >= first.begin,
+        holds(!any || slot < width || t.due >> shift_ >= first.begin,
               "no timer is due before the first occupied slot");
     };
     if (wheel_chunk const* c = s.tail) do {
@@ -45,10 +45,15 @@ bool wheel::check_slot(std::uint16_t slot, std::size_t& entries, char const*& ru
     }
     holds(live == s.live, "a slot counts its live timers");
     if (slot < slot_overflow) {
-        holds(marked(slot) == !s.empty(), "a slot's bit says whether it holds anything");
+        holds(marked(slot) == (!s.empty() || slot == opened_), "a slot's bit says whether it holds anything");
+        holds(slot != opened_ || s.empty(), "an opened slot's timers are in the front");
+    }
+    if (slot >= slot_front && slot < slot_overflow) {
+        holds(s.empty() || opened_ != slot_nowhere, "the front is empty when no slot is open");
+    } else if (slot < slot_front) {
         unsigned const level = slot / width, digit = slot % width;
         unsigned const at = static_cast<unsigned>(position_ >> level * digit_bits & (width - 1));
-        holds(s.empty() || (level == 0 ? digit >= at : digit > at), "no slot behind the position holds anything");
+        holds(!marked(slot) || (level == 0 ? digit >= at : digit > at), "no slot behind the position holds anything");
     }
     return !rule;
 }

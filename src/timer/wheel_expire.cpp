@@ -4,16 +4,22 @@
 namespace spruce::inline v0::detail {
 
 namespace {
-bool before(timer const& a, timer const& b) noexcept { return a.due != b.due ? a.due < b.due : a.sequence < b.sequence; }
+// Without branches, as are the choices in merge(): random due times would have half of them guessed wrong.
+bool before(timer const& a, timer const& b) noexcept {
+    return (a.due < b.due) | ((a.due == b.due) & (a.sequence < b.sequence));
+}
 
 timer* merge(timer* a, timer* b) noexcept {
     timer* head = nullptr;
     timer** to = &head;
     while (a && b) {
-        timer*& least = before(*b, *a) ? b : a;
+        bool const second = before(*b, *a);
+        timer* const least = second ? b : a;
+        timer* const other = second ? a : b;
         *to = least;
         to = &least->next;
-        least = *to;
+        a = least->next;
+        b = other;
     }
     *to = a ? a : b;
     return head;
@@ -89,7 +95,8 @@ void wheel::collect(std::int64_t now) noexcept {
             }
         }
         position_ = at.begin;
-        take_apart(at.slot, takes_until(at, now));
+        if (at.slot == opened_) close();
+        else take_apart(at.slot, takes_until(at, now));
     }
     position_ = target;
     if (due.chain) due.chain = sort(due.chain);
@@ -106,7 +113,7 @@ void wheel::collect(std::int64_t now) noexcept {
 std::int64_t wheel::takes_until(place const& at, std::int64_t now) const noexcept {
     constexpr std::uint32_t few = 32;
     unsigned const level = at.slot / width;
-    if (level >= levels || (level > 0 && slots_[at.slot].live > few)) return INT64_MIN;
+    if (at.slot == slot_overflow || (level > 0 && slots_[at.slot].live > few)) return INT64_MIN;
     std::int64_t const last = ns_of(at.begin + (std::int64_t{1} << level * digit_bits)) - 1;
     return last < now ? last : now;
 }
@@ -140,21 +147,24 @@ void wheel::take_apart(std::uint16_t slot, std::int64_t until) noexcept {
     from.chain = nullptr;
     unmark(slot);
 
+    // Counted here and entered at the end: a member counted up and down for each timer would hold the stream up.
+    std::size_t seen = 0;
+    std::uint32_t lived = 0, taken = 0;
     bool sorted = true;
     timer const* previous = nullptr;
     sift(chunks_, ring, [&](wheel_entry e) {
         timer& t = *e.who;
-        --entries_;
+        ++seen;
         if (!e.counts()) return false;
         forget(t);
         if (!armed(t)) return false;
-        --from.live;
+        ++lived;
         if (t.due > until) {
             file(t);
             return false;
         }
         t.slot = slot_due;
-        ++due.live;
+        ++taken;
         sorted = sorted && (!previous || before(*previous, t));
         previous = &t;
         return true;
@@ -170,11 +180,11 @@ void wheel::take_apart(std::uint16_t slot, std::int64_t until) noexcept {
     }
     for (timer *t = chained, *next = nullptr; t; t = next) {
         next = t->next;
-        --entries_;
+        ++seen;
         t->chained = false;
         forget(*t);
         if (!armed(*t)) continue;
-        --from.live;
+        ++lived;
         if (t->due > until) {
             file(*t);
             continue;
@@ -183,8 +193,11 @@ void wheel::take_apart(std::uint16_t slot, std::int64_t until) noexcept {
         t->chained = true;
         t->next = due.chain;
         due.chain = t;
-        ++due.live;
+        ++taken;
     }
+    entries_ -= seen;
+    from.live -= lived;
+    due.live += taken;
 }
 
 // The next due timer, disarmed; null when all were taken.

@@ -93,7 +93,7 @@ inline void append_chunk(wheel_chunk*& tail, wheel_chunk* c) noexcept {
 // does may well need them. The ring is the caller's alone: keep() must not get at it.
 template <class Keep> void sift(chunk_pool& pool, wheel_chunk*& tail, Keep&& keep) {
     if (!tail) return;
-    constexpr unsigned ahead = 8;  // timers on their way from memory while one is looked at
+    constexpr unsigned ahead = 16;  // timers on their way from memory while one is looked at; found by trying
     wheel_chunk* const last = tail;
     wheel_chunk* const first = last->next;
     wheel_chunk* to = first;       // filled behind the reader's back, never ahead of it
@@ -105,13 +105,14 @@ template <class Keep> void sift(chunk_pool& pool, wheel_chunk*& tail, Keep&& kee
             to->push(e, e.who->filed);
         }
     };
+    for (unsigned i = 0; i < ahead && i < first->count; ++i) prefetch_for_write(first->entries()[i].who);
     for (wheel_chunk *from = first, *next = nullptr; from; from = next) {
         next = from == last ? nullptr : from->next;
-        if (next) prefetch_for_write(next);
         unsigned const n = from->count;
-        for (unsigned i = 0; i < ahead && i < n; ++i) prefetch_for_write(from->entries()[i].who);
+        unsigned const n_next = next ? next->count : 0;
         for (unsigned i = 0; i < n; ++i) {
             if (i + ahead < n) prefetch_for_write(from->entries()[i + ahead].who);
+            else if (i + ahead - n < n_next) prefetch_for_write(next->entries()[i + ahead - n].who);
             wheel_entry const e = from->entries()[i];
             if (!keep(e)) continue;
             if (used == to->capacity) {
