@@ -23,8 +23,7 @@ void wheel::start(std::int64_t now_ns) noexcept {
 }
 
 void wheel::arm_anew(timer& t, std::int64_t due) noexcept {
-    if (t.due == not_armed) ++live_;
-    else --slots_[t.slot].live;
+    live_ += t.due == not_armed;
     t.due = due;
     forsake(t);
     // Dead entries are let be until there are many: then each one that comes pays for a slot to be swept.
@@ -34,14 +33,12 @@ void wheel::arm_anew(timer& t, std::int64_t due) noexcept {
 
 // The timer's entry, if it has one, shall no longer count.
 void wheel::forsake(timer& t) noexcept {
-    if (t.chained) unchain(t);
-    else if (t.slot != slot_nowhere) ++t.generation;
+    if (t.place == timer_place::in_chain) unchain(t);
+    else if (t.place == timer_place::in_chunk) ++t.generation;
     forget(t);
 }
 
-std::uint16_t wheel::slot_for(std::int64_t due) const noexcept {
-    std::int64_t const wanted = due >> shift_;
-    std::int64_t const tick = wanted > position_ ? wanted : position_;
+std::uint16_t wheel::slot_for(std::int64_t tick) const noexcept {
     auto const differs = static_cast<std::uint64_t>(tick ^ position_);
     unsigned const level = static_cast<unsigned>(std::bit_width(differs | 1) - 1) / digit_bits;
     if (level >= levels) return slot_overflow;
@@ -52,14 +49,33 @@ std::uint16_t wheel::slot_for(std::int64_t due) const noexcept {
 
 // Gives an armed timer without an entry its entry. Cannot fail.
 void wheel::file(timer& t) noexcept {
-    std::uint16_t const slot = slot_for(t.due);
+    std::int64_t const tick = tick_for(t.due);
+    std::uint16_t const slot = slot_for(tick);
     wheel_slot& s = slots_[slot];
-    t.slot = slot;
     t.filed = t.due;
-    ++s.live;
+    ++s.count;
     ++entries_;
-    if ((!s.tail || s.tail->full()) && !widen(slot)) [[unlikely]] chain(t, slot);
-    else s.tail->push({&t, t.generation}, t.due);
+    if ((!s.tail || s.tail->full()) && !widen(slot)) [[unlikely]] return chain(t, slot);
+    t.place = timer_place::in_chunk;
+    s.tail->push({&t, t.generation, static_cast<std::uint32_t>(tick)}, t.due);
+}
+
+// Files an entry from a slot that the position has come to, or that is opened, without a look at its timer. All
+// its slot's ticks have their high bits from the position.
+void wheel::pass_on(wheel_entry e) noexcept {
+    constexpr std::int64_t low_bits = UINT32_MAX;
+    std::int64_t const tick = (position_ & ~low_bits) | e.tick;
+    std::uint16_t const slot = slot_for(tick);
+    wheel_slot& s = slots_[slot];
+    ++s.count;
+    ++entries_;
+    if ((!s.tail || s.tail->full()) && !widen(slot)) [[unlikely]] {
+        if (e.counts()) return chain(*e.who, slot);
+        --s.count;
+        --entries_;
+        return;
+    }
+    s.tail->push(e, ns_of(tick));
 }
 
 bool wheel::widen(std::uint16_t slot) noexcept {
@@ -73,7 +89,8 @@ bool wheel::widen(std::uint16_t slot) noexcept {
 
 void wheel::chain(timer& t, std::uint16_t slot) noexcept {
     timer*& head = slots_[slot].chain;
-    t.chained = true;
+    t.place = timer_place::in_chain;
+    t.slot = slot;
     t.previous = nullptr;
     t.next = head;
     if (head) head->previous = &t;
@@ -85,8 +102,8 @@ void wheel::unchain(timer& t) noexcept {
     wheel_slot& s = slots_[t.slot];
     (t.previous ? t.previous->next : s.chain) = t.next;
     if (t.next) t.next->previous = t.previous;
-    t.chained = false;
     if (t.slot == slot_due) return;
+    --s.count;
     --entries_;
     if (s.empty()) unmark(t.slot);
 }
@@ -103,6 +120,7 @@ void wheel::sweep_one_slot() noexcept {
                 if (armed(*e.who)) return true;
                 forget(*e.who);
             }
+            --s.count;
             --entries_;
             return false;
         });
@@ -144,12 +162,9 @@ std::int64_t wheel::find_earliest() noexcept {
     bound_ = INT64_MAX;
     earliest_ = nullptr;
     place at{};
-    while (live_ != slots_[slot_due].live && first_occupied(at)) {
+    while (live_ != 0 && first_occupied(at)) {
         if (at.slot == opened_ && !first_bit(slot_front, at.slot)) {
             close();
-        } else if (slots_[at.slot].live == 0) {
-            // Without a live timer it is emptied; its memory goes, and nobody looks there again.
-            take_apart(at.slot, INT64_MIN);
         } else if (worth_opening(at.slot)) {
             open(at.slot);
         } else if ((earliest_ = earliest_in(at.slot))) {
@@ -167,29 +182,30 @@ std::int64_t wheel::find_earliest() noexcept {
 // only if it is not much smaller, so that a few timers that come and go do not move many each time.
 bool wheel::worth_opening(std::uint16_t slot) const noexcept {
     constexpr std::uint32_t many = 64;
-    std::uint32_t const here = slots_[slot].live;
+    std::uint32_t const here = slots_[slot].count;
     if (slot < width || slot >= slot_front || here <= many) return false;
     std::size_t open_now = 0;
-    if (opened_ != slot_nowhere)
-        for (unsigned i = 0; i < width; ++i) open_now += slots_[slot_front + i].live;
+    if (opened_ != no_slot)
+        for (unsigned i = 0; i < width; ++i) open_now += slots_[slot_front + i].count;
     return here >= open_now / 4;
 }
 
 void wheel::open(std::uint16_t slot) noexcept {
-    if (opened_ != slot_nowhere) close();
+    if (opened_ != no_slot) close();
     opened_ = slot;
-    take_apart(slot, INT64_MIN);
+    spread(slot);
     mark(slot);
 }
 
 // Files the opened slot's timers where they belong now: there, or once the position has come, a level lower.
 void wheel::close() noexcept {
     unmark(opened_);
-    opened_ = slot_nowhere;
-    for (std::uint16_t slot = slot_front; first_bit(slot, slot);) take_apart(slot, INT64_MIN);
+    opened_ = no_slot;
+    for (std::uint16_t slot = slot_front; first_bit(slot, slot);) spread(slot);
 }
 
-// The earliest live timer of the first occupied slot. Null: what lived there has moved on to later slots.
+// The earliest live timer of the first occupied slot. Null: none lived there, or only such as were re-armed to
+// the times of later slots, where they are now.
 timer* wheel::earliest_in(std::uint16_t slot) noexcept {
     wheel_slot& s = slots_[slot];
     std::int64_t least = INT64_MAX;
@@ -214,12 +230,10 @@ timer* wheel::earliest_in(std::uint16_t slot) noexcept {
     for (timer *t = s.chain, *next = nullptr; t; t = next) {
         next = t->next;
         if (t->due != t->filed) {
-            bool const alive = armed(*t);
-            if (alive) --s.live;
             forsake(*t);
-            if (alive) file(*t);
+            if (armed(*t)) file(*t);
         }
-        if (t->due < least && t->slot == slot) {
+        if (t->due < least && slot_for(tick_for(t->due)) == slot) {
             least = t->due;
             found = t;
         }
@@ -237,17 +251,16 @@ void wheel::refresh(wheel_chunk& c, std::uint16_t slot) noexcept {
         wheel_entry const e = c.entries()[i];
         timer& t = *e.who;
         if (e.counts()) {
-            if (armed(t) && slot_for(t.due) == slot) {
+            std::int64_t const tick = tick_for(t.due);
+            if (armed(t) && slot_for(tick) == slot) {
                 t.filed = t.due;
-                c.push(e, t.due);
+                c.push({&t, e.generation, static_cast<std::uint32_t>(tick)}, t.due);
                 continue;
             }
             forget(t);
-            if (armed(t)) {
-                --slots_[slot].live;
-                file(t);
-            }
+            if (armed(t)) file(t);
         }
+        --slots_[slot].count;
         --entries_;
     }
 }
