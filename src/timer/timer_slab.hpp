@@ -11,8 +11,12 @@ namespace spruce::inline v0::detail {
 // "armed, and due".
 inline constexpr std::int64_t not_armed = INT64_MAX;
 
-// Where a timer's entry is, beyond the numbers of the wheel's slots.
-inline constexpr std::uint16_t slot_nowhere = 0xffff;
+// What leads the wheel to a timer.
+enum class timer_place : std::uint8_t {
+    nowhere,   // nothing
+    in_chunk,  // an entry in a chunk of some slot, which carries the timer's generation
+    in_chain   // its own links: it is in the chain of the slot that it names
+};
 
 // One timer, in a cache line of its own. Entries in the wheel go on pointing to it after it was disarmed or
 // given back, so its memory never becomes anything else, and all but the first two members outlive a user.
@@ -28,8 +32,8 @@ struct alignas(sizeof(void*) == 8 ? 64 : 16) timer : pinned {
     std::uint64_t sequence = 0;       // the how-manieth arming it was; orders equal due times
     timer* next = nullptr;            // in a slot's chain, in the slab's free list, or while sorting
     timer* previous = nullptr;        // in a slot's chain
-    std::uint16_t slot = slot_nowhere;  // where its entry is
-    bool chained = false;             // its entry is a place in the slot's chain, not in a chunk
+    std::uint16_t slot = 0;           // whose chain it is in
+    timer_place place = timer_place::nowhere;
     bool taken = false;               // somebody has it
 };
 static_assert(sizeof(void*) != 8 || sizeof(timer) == 64, "a timer is one cache line");

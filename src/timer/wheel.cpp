@@ -23,8 +23,7 @@ void wheel::start(std::int64_t now_ns) noexcept {
 }
 
 void wheel::arm_anew(timer& t, std::int64_t due) noexcept {
-    if (t.due == not_armed) ++live_;
-    else --slots_[t.slot].live;
+    live_ += t.due == not_armed;
     t.due = due;
     forsake(t);
     // Dead entries are let be until there are many: then each one that comes pays for a slot to be swept.
@@ -34,37 +33,49 @@ void wheel::arm_anew(timer& t, std::int64_t due) noexcept {
 
 // The timer's entry, if it has one, shall no longer count.
 void wheel::forsake(timer& t) noexcept {
-    if (t.chained) unchain(t);
-    else if (t.slot != slot_nowhere) ++t.generation;
-    t.slot = slot_nowhere;
-    t.filed = not_armed;
+    if (t.place == timer_place::in_chain) unchain(t);
+    else if (t.place == timer_place::in_chunk) ++t.generation;
+    forget(t);
 }
 
-// The timer's entry is gone.
-void wheel::forget(timer& t) noexcept {
-    t.slot = slot_nowhere;
-    t.filed = not_armed;
-}
-
-std::uint16_t wheel::slot_for(std::int64_t due) const noexcept {
-    std::int64_t const wanted = due >> shift_;
-    std::int64_t const tick = wanted > position_ ? wanted : position_;
+std::uint16_t wheel::slot_for(std::int64_t tick) const noexcept {
     auto const differs = static_cast<std::uint64_t>(tick ^ position_);
     unsigned const level = static_cast<unsigned>(std::bit_width(differs | 1) - 1) / digit_bits;
     if (level >= levels) return slot_overflow;
-    return static_cast<std::uint16_t>(level * width + static_cast<unsigned>(tick >> level * digit_bits & (width - 1)));
+    auto const slot = static_cast<std::uint16_t>(level * width + static_cast<unsigned>(tick >> level * digit_bits & (width - 1)));
+    if (slot != opened_) [[likely]] return slot;
+    return static_cast<std::uint16_t>(slot_front + static_cast<unsigned>(tick >> (level - 1) * digit_bits & (width - 1)));
 }
 
 // Gives an armed timer without an entry its entry. Cannot fail.
 void wheel::file(timer& t) noexcept {
-    std::uint16_t const slot = slot_for(t.due);
+    std::int64_t const tick = tick_for(t.due);
+    std::uint16_t const slot = slot_for(tick);
     wheel_slot& s = slots_[slot];
-    t.slot = slot;
     t.filed = t.due;
-    ++s.live;
+    ++s.count;
     ++entries_;
-    if ((!s.tail || s.tail->full()) && !widen(slot)) [[unlikely]] chain(t, slot);
-    else s.tail->push({&t, t.generation}, t.due);
+    if ((!s.tail || s.tail->full()) && !widen(slot)) [[unlikely]] return chain(t, slot);
+    t.place = timer_place::in_chunk;
+    s.tail->push({&t, t.generation, static_cast<std::uint32_t>(tick)}, t.due);
+}
+
+// Files an entry from a slot that the position has come to, or that is opened, without a look at its timer. All
+// its slot's ticks have their high bits from the position.
+void wheel::pass_on(wheel_entry e) noexcept {
+    constexpr std::int64_t low_bits = UINT32_MAX;
+    std::int64_t const tick = (position_ & ~low_bits) | e.tick;
+    std::uint16_t const slot = slot_for(tick);
+    wheel_slot& s = slots_[slot];
+    ++s.count;
+    ++entries_;
+    if ((!s.tail || s.tail->full()) && !widen(slot)) [[unlikely]] {
+        if (e.counts()) return chain(*e.who, slot);
+        --s.count;
+        --entries_;
+        return;
+    }
+    s.tail->push(e, ns_of(tick));
 }
 
 bool wheel::widen(std::uint16_t slot) noexcept {
@@ -78,7 +89,8 @@ bool wheel::widen(std::uint16_t slot) noexcept {
 
 void wheel::chain(timer& t, std::uint16_t slot) noexcept {
     timer*& head = slots_[slot].chain;
-    t.chained = true;
+    t.place = timer_place::in_chain;
+    t.slot = slot;
     t.previous = nullptr;
     t.next = head;
     if (head) head->previous = &t;
@@ -90,8 +102,8 @@ void wheel::unchain(timer& t) noexcept {
     wheel_slot& s = slots_[t.slot];
     (t.previous ? t.previous->next : s.chain) = t.next;
     if (t.next) t.next->previous = t.previous;
-    t.chained = false;
     if (t.slot == slot_due) return;
+    --s.count;
     --entries_;
     if (s.empty()) unmark(t.slot);
 }
@@ -108,6 +120,7 @@ void wheel::sweep_one_slot() noexcept {
                 if (armed(*e.who)) return true;
                 forget(*e.who);
             }
+            --s.count;
             --entries_;
             return false;
         });
@@ -120,23 +133,25 @@ void wheel::sweep_one_slot() noexcept {
     }
 }
 
+// The first occupied slot from `from` to the end of its level.
+bool wheel::first_bit(std::uint16_t from, std::uint16_t& found) const noexcept {
+    unsigned i = from / 64;
+    std::uint64_t word = occupied_[i] >> from % 64 << from % 64;
+    for (unsigned const last = from / width * (width / 64) + width / 64 - 1; word == 0; word = occupied_[++i])
+        if (i == last) return false;
+    found = static_cast<std::uint16_t>(i * 64 + static_cast<unsigned>(std::countr_zero(word)));
+    return true;
+}
+
 // Slots of a level lie at or after the position's digit (after it, above level 0), and every level's slots
 // before those of the next: so the first bit is the first in time.
 bool wheel::first_occupied(place& found) const noexcept {
     for (unsigned level = 0; level < levels; ++level) {
-        unsigned const from = static_cast<unsigned>(position_ >> level * digit_bits & (width - 1));
-        std::uint64_t const* const words = occupied_ + level * (width / 64);
-        std::uint64_t word = words[from / 64] >> from % 64 << from % 64;
-        for (unsigned i = from / 64;;) {
-            if (word != 0) {
-                unsigned const digit = i * 64 + static_cast<unsigned>(std::countr_zero(word));
-                std::int64_t const window = position_ >> (level + 1) * digit_bits << digit_bits | digit;
-                found = {static_cast<std::uint16_t>(level * width + digit), window << level * digit_bits};
-                return true;
-            }
-            if (++i == width / 64) break;
-            word = words[i];
-        }
+        unsigned const digit = static_cast<unsigned>(position_ >> level * digit_bits & (width - 1));
+        if (!first_bit(static_cast<std::uint16_t>(level * width + digit), found.slot)) continue;
+        std::int64_t const window = position_ >> (level + 1) * digit_bits << digit_bits;
+        found.begin = (window | found.slot % width) << level * digit_bits;
+        return true;
     }
     if (slots_[slot_overflow].empty()) return false;
     found = {slot_overflow, ((position_ >> levels * digit_bits) + 1) << levels * digit_bits};
@@ -147,21 +162,50 @@ std::int64_t wheel::find_earliest() noexcept {
     bound_ = INT64_MAX;
     earliest_ = nullptr;
     place at{};
-    while (live_ != slots_[slot_due].live && first_occupied(at)) {
-        // A slot without a live entry is emptied; its memory goes, and nobody looks there again.
-        if (slots_[at.slot].live == 0) {
-            take_apart(at.slot, INT64_MIN);
-            continue;
+    while (live_ != 0 && first_occupied(at)) {
+        if (at.slot == opened_ && !first_bit(slot_front, at.slot)) {
+            close();
+        } else if (worth_opening(at.slot)) {
+            open(at.slot);
+        } else if ((earliest_ = earliest_in(at.slot))) {
+            bound_ = earliest_->due;
+            break;
         }
-        earliest_ = earliest_in(at.slot);
-        if (!earliest_) continue;
-        bound_ = earliest_->due;
-        break;
     }
     return bound_;
 }
 
-// The earliest live timer of the first occupied slot. Null: what lived there has moved on to later slots.
+// When the first slot holds many timers, and again and again the earliest of them is re-armed or disarmed, then
+// each time all its chunks would have to be asked for the next. So such a slot is opened: its timers are spread
+// over 256 slots of their own, just as they will be over those of the level below when their time comes (which
+// now stand for another range, and must be free for it). One slot is open at a time. Another takes its place
+// only if it is not much smaller, so that a few timers that come and go do not move many each time.
+bool wheel::worth_opening(std::uint16_t slot) const noexcept {
+    constexpr std::uint32_t many = 64;
+    std::uint32_t const here = slots_[slot].count;
+    if (slot < width || slot >= slot_front || here <= many) return false;
+    std::size_t open_now = 0;
+    if (opened_ != no_slot)
+        for (unsigned i = 0; i < width; ++i) open_now += slots_[slot_front + i].count;
+    return here >= open_now / 4;
+}
+
+void wheel::open(std::uint16_t slot) noexcept {
+    if (opened_ != no_slot) close();
+    opened_ = slot;
+    spread(slot);
+    mark(slot);
+}
+
+// Files the opened slot's timers where they belong now: there, or once the position has come, a level lower.
+void wheel::close() noexcept {
+    unmark(opened_);
+    opened_ = no_slot;
+    for (std::uint16_t slot = slot_front; first_bit(slot, slot);) spread(slot);
+}
+
+// The earliest live timer of the first occupied slot. Null: none lived there, or only such as were re-armed to
+// the times of later slots, where they are now.
 timer* wheel::earliest_in(std::uint16_t slot) noexcept {
     wheel_slot& s = slots_[slot];
     std::int64_t least = INT64_MAX;
@@ -186,12 +230,10 @@ timer* wheel::earliest_in(std::uint16_t slot) noexcept {
     for (timer *t = s.chain, *next = nullptr; t; t = next) {
         next = t->next;
         if (t->due != t->filed) {
-            bool const alive = armed(*t);
-            if (alive) --s.live;
             forsake(*t);
-            if (alive) file(*t);
+            if (armed(*t)) file(*t);
         }
-        if (t->due < least && t->slot == slot) {
+        if (t->due < least && slot_for(tick_for(t->due)) == slot) {
             least = t->due;
             found = t;
         }
@@ -209,17 +251,16 @@ void wheel::refresh(wheel_chunk& c, std::uint16_t slot) noexcept {
         wheel_entry const e = c.entries()[i];
         timer& t = *e.who;
         if (e.counts()) {
-            if (armed(t) && slot_for(t.due) == slot) {
+            std::int64_t const tick = tick_for(t.due);
+            if (armed(t) && slot_for(tick) == slot) {
                 t.filed = t.due;
-                c.push(e, t.due);
+                c.push({&t, e.generation, static_cast<std::uint32_t>(tick)}, t.due);
                 continue;
             }
             forget(t);
-            if (armed(t)) {
-                --slots_[slot].live;
-                file(t);
-            }
+            if (armed(t)) file(t);
         }
+        --slots_[slot].count;
         --entries_;
     }
 }

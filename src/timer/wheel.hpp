@@ -40,7 +40,7 @@ public:
     // Disarms it and takes it back.
     void give_back(timer* t) noexcept {
         disarm(*t);
-        if (t->chained) forsake(*t);
+        if (t->place == timer_place::in_chain) forsake(*t);
         slab_.give_back(*t);
     }
 
@@ -53,10 +53,7 @@ public:
             arm_anew(t, due);
         } else {
             // Its entry, live or dead, is reached no later than this: it will be filed anew from there.
-            if (t.due == not_armed) {
-                ++live_;
-                ++slots_[t.slot].live;
-            }
+            live_ += t.due == not_armed;
             t.due = due;
         }
         if (due < bound_) {
@@ -68,7 +65,6 @@ public:
     bool disarm(timer& t) noexcept {
         if (t.due == not_armed) return false;
         t.due = not_armed;
-        --slots_[t.slot].live;
         --live_;
         return true;
     }
@@ -109,9 +105,11 @@ private:
     static constexpr unsigned levels = 4;
     static constexpr unsigned width = 256;
     static constexpr unsigned digit_bits = 8;
-    static constexpr std::uint16_t slot_overflow = levels * width;     // beyond the top level's range
+    static constexpr std::uint16_t slot_front = levels * width;        // the first of 256: the opened slot, spread out
+    static constexpr std::uint16_t slot_overflow = slot_front + width;  // beyond the top level's range
     static constexpr std::uint16_t slot_due = slot_overflow + 1;       // collected, about to be called
     static constexpr unsigned all_slots = slot_due + 1;
+    static constexpr std::uint16_t no_slot = 0xffff;
     static constexpr std::size_t tolerated_dead = 1024;
 
     // The first slot in time that holds an entry, and the tick with which its range begins.
@@ -122,25 +120,40 @@ private:
 
     void arm_anew(timer& t, std::int64_t due) noexcept;
     void forsake(timer& t) noexcept;
-    std::uint16_t slot_for(std::int64_t due) const noexcept;
+    std::int64_t tick_for(std::int64_t due) const noexcept {
+        std::int64_t const tick = due >> shift_;
+        return tick > position_ ? tick : position_;
+    }
+    std::uint16_t slot_for(std::int64_t tick) const noexcept;
     void file(timer& t) noexcept;
+    void pass_on(wheel_entry e) noexcept;
     bool widen(std::uint16_t slot) noexcept;
     void chain(timer& t, std::uint16_t slot) noexcept;
     void unchain(timer& t) noexcept;
-    void forget(timer& t) noexcept;
     void sweep_one_slot() noexcept;
+    bool first_bit(std::uint16_t from, std::uint16_t& found) const noexcept;
     bool first_occupied(place& found) const noexcept;
+    bool worth_opening(std::uint16_t slot) const noexcept;
+    void open(std::uint16_t slot) noexcept;
+    void close() noexcept;
     std::int64_t find_earliest() noexcept;
     timer* earliest_in(std::uint16_t slot) noexcept;
     void refresh(wheel_chunk& c, std::uint16_t slot) noexcept;
     void collect(std::int64_t now) noexcept;
+    std::int64_t takes_until(place const& at, std::int64_t now) const noexcept;
     std::int64_t least_in(std::uint16_t slot) const noexcept;
     std::int64_t begin_of_overflow() const noexcept;
-    std::int64_t takes_until(place const& at, std::int64_t now) const noexcept;
     void take_apart(std::uint16_t slot, std::int64_t until) noexcept;
+    void spread(std::uint16_t slot) noexcept;
+    wheel_slot detach(std::uint16_t slot) noexcept;
     timer* take_due() noexcept;
-    bool check_slot(std::uint16_t slot, std::size_t& entries, char const*& rule) const noexcept;
+    bool check_slot(std::uint16_t slot, std::size_t& entries, std::size_t& live, char const*& rule) const noexcept;
 
+    // The timer's entry is gone.
+    static void forget(timer& t) noexcept {
+        t.place = timer_place::nowhere;
+        t.filed = not_armed;
+    }
     void mark(std::uint16_t slot) noexcept {
         if (slot < slot_overflow) occupied_[slot / 64] |= std::uint64_t{1} << slot % 64;
     }
@@ -161,7 +174,8 @@ private:
     unsigned shift_;                     // a tick is 2^shift_ ns
     unsigned due_cursor_ = 0;            // entries already called in slot_due's first chunk
     std::uint16_t sweep_at_ = 0;         // the slot to be swept next
-    std::uint64_t occupied_[levels * width / 64] = {};  // a bit for each slot that isn't empty
+    std::uint16_t opened_ = no_slot;       // the slot whose entries are in the front
+    std::uint64_t occupied_[slot_overflow / 64] = {};  // a bit for each slot that isn't empty, and the opened one
     wheel_slot slots_[all_slots];
     chunk_pool chunks_;
     timer_slab slab_;

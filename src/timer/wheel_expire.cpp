@@ -4,16 +4,24 @@
 namespace spruce::inline v0::detail {
 
 namespace {
-bool before(timer const& a, timer const& b) noexcept { return a.due != b.due ? a.due < b.due : a.sequence < b.sequence; }
+constexpr std::uint32_t few = 32;  // entries that are sorted sooner than passed on a level
+
+// Without branches, as are the choices in merge(): random due times would have half of them guessed wrong.
+bool before(timer const& a, timer const& b) noexcept {
+    return (a.due < b.due) | ((a.due == b.due) & (a.sequence < b.sequence));
+}
 
 timer* merge(timer* a, timer* b) noexcept {
     timer* head = nullptr;
     timer** to = &head;
     while (a && b) {
-        timer*& least = before(*b, *a) ? b : a;
+        bool const second = before(*b, *a);
+        timer* const least = second ? b : a;
+        timer* const other = second ? a : b;
         *to = least;
         to = &least->next;
-        least = *to;
+        a = least->next;
+        b = other;
     }
     *to = a ? a : b;
     return head;
@@ -59,7 +67,8 @@ void sort_ring(wheel_chunk* tail) noexcept {
     *to = nullptr;
     list = sort(list);
     each_entry([&](wheel_entry& e) {
-        e = {list, list->generation};
+        e.who = list;
+        e.generation = list->generation;
         list = list->next;
     });
 }
@@ -89,7 +98,9 @@ void wheel::collect(std::int64_t now) noexcept {
             }
         }
         position_ = at.begin;
-        take_apart(at.slot, takes_until(at, now));
+        if (at.slot == opened_) close();
+        else if (at.slot < width || at.slot == slot_overflow || slots_[at.slot].count <= few) take_apart(at.slot, takes_until(at, now));
+        else spread(at.slot);
     }
     position_ = target;
     if (due.chain) due.chain = sort(due.chain);
@@ -101,13 +112,10 @@ void wheel::collect(std::int64_t now) noexcept {
 }
 
 // Up to when a slot's timers are taken as due straight from it: at most to the end of its range, for what was
-// re-armed to beyond has its place among later ones. A slot above level 0 is sorted cheaper by filing its timers
-// a level lower, unless they are few.
+// re-armed to beyond has its place among later ones.
 std::int64_t wheel::takes_until(place const& at, std::int64_t now) const noexcept {
-    constexpr std::uint32_t few = 32;
-    unsigned const level = at.slot / width;
-    if (level >= levels || (level > 0 && slots_[at.slot].live > few)) return INT64_MIN;
-    std::int64_t const last = ns_of(at.begin + (std::int64_t{1} << level * digit_bits)) - 1;
+    if (at.slot == slot_overflow) return INT64_MIN;
+    std::int64_t const last = ns_of(at.begin + (std::int64_t{1} << at.slot / width * digit_bits)) - 1;
     return last < now ? last : now;
 }
 
@@ -132,32 +140,23 @@ std::int64_t wheel::begin_of_overflow() const noexcept {
 // Empties a slot: what is due until then goes to slot_due, in order; what is not is filed anew, from the
 // position; dead entries go.
 void wheel::take_apart(std::uint16_t slot, std::int64_t until) noexcept {
-    wheel_slot& from = slots_[slot];
     wheel_slot& due = slots_[slot_due];
+    wheel_slot const from = detach(slot);
     wheel_chunk* ring = from.tail;
-    timer* chained = from.chain;
-    from.tail = nullptr;
-    from.chain = nullptr;
-    unmark(slot);
-
     bool sorted = true;
     timer const* previous = nullptr;
     sift(chunks_, ring, [&](wheel_entry e) {
         timer& t = *e.who;
-        --entries_;
         if (!e.counts()) return false;
         forget(t);
-        if (!armed(t)) return false;
-        --from.live;
-        if (t.due > until) {
-            file(t);
-            return false;
+        if (t.due <= until) {
+            t.place = timer_place::in_chunk;
+            sorted = sorted && (!previous || before(*previous, t));
+            previous = &t;
+            return true;
         }
-        t.slot = slot_due;
-        ++due.live;
-        sorted = sorted && (!previous || before(*previous, t));
-        previous = &t;
-        return true;
+        if (armed(t)) file(t);
+        return false;
     });
     if (ring) {
         if (!sorted) sort_ring(ring);
@@ -168,23 +167,38 @@ void wheel::take_apart(std::uint16_t slot, std::int64_t until) noexcept {
         }
         due.tail = ring;
     }
-    for (timer *t = chained, *next = nullptr; t; t = next) {
+    for (timer *t = from.chain, *next = nullptr; t; t = next) {
         next = t->next;
-        --entries_;
-        t->chained = false;
         forget(*t);
-        if (!armed(*t)) continue;
-        --from.live;
-        if (t->due > until) {
-            file(*t);
-            continue;
-        }
-        t->slot = slot_due;
-        t->chained = true;
-        t->next = due.chain;
-        due.chain = t;
-        ++due.live;
+        if (t->due <= until) chain(*t, slot_due);
+        else if (armed(*t)) file(*t);
     }
+}
+
+// Empties a slot, too, one level down, or into the front, and dead entries with it.
+void wheel::spread(std::uint16_t slot) noexcept {
+    wheel_slot from = detach(slot);
+    while (from.tail) {
+        wheel_chunk* const c = from.tail->next;
+        if (c == from.tail) from.tail = nullptr;
+        else from.tail->next = c->next;
+        for (unsigned i = 0; i < c->count; ++i) pass_on(c->entries()[i]);
+        chunks_.give_back(c);
+    }
+    for (timer *t = from.chain, *next = nullptr; t; t = next) {
+        next = t->next;
+        forget(*t);
+        if (armed(*t)) file(*t);
+    }
+}
+
+// Makes a slot empty, and gives its content to the caller.
+wheel_slot wheel::detach(std::uint16_t slot) noexcept {
+    wheel_slot const content = slots_[slot];
+    slots_[slot] = {};
+    unmark(slot);
+    entries_ -= content.count;
+    return content;
 }
 
 // The next due timer, disarmed; null when all were taken.
@@ -216,11 +230,10 @@ timer* wheel::take_due() noexcept {
     while (due.chain && !armed(*due.chain)) forsake(*due.chain);
     if (due.chain && (!found || before(*due.chain, *found))) found = due.chain;
     if (!found) return nullptr;
-    if (found->chained) unchain(*found);
+    if (found->place == timer_place::in_chain) unchain(*found);
     else ++due_cursor_;
     forget(*found);
     found->due = not_armed;
-    --due.live;
     --live_;
     return found;
 }

@@ -9,10 +9,12 @@
 namespace spruce::inline v0::detail {
 
 // A note that a timer is to be looked at. It counts only while it carries the timer's generation: whoever
-// abandons an entry moves the timer on to the next generation, and leaves the entry where it is.
+// abandons an entry moves the timer on to the next generation, and leaves the entry where it is. It knows its
+// tick, so that it can be passed on from level to level without a look at the timer, which is elsewhere in memory.
 struct wheel_entry {
     timer* who;
     std::uint32_t generation;
+    std::uint32_t tick;  // when to look at it, no later than the timer is due; the low bits
     bool counts() const noexcept { return who->generation == generation; }
 };
 
@@ -21,10 +23,10 @@ struct wheel_entry {
 // as a stream, and its least due time found by looking at one number a chunk.
 struct wheel_chunk {
     wheel_chunk* next;       // in a slot a ring: the last one's is the first; else the pool's free list
-    std::int64_t least;      // no entry that counts is due earlier, nor can it be re-armed earlier and kept
+    std::int64_t least;      // no timer here is due earlier, nor can it be re-armed to earlier and keep its entry
     std::uint16_t count;
     std::uint16_t capacity;
-    std::uint16_t least_at;  // the entry that brought `least`
+    std::uint16_t least_at;  // the entry that brought `least`: if its timer is due just then, that is the minimum
 
     wheel_entry* entries() noexcept { return reinterpret_cast<wheel_entry*>(this + 1); }
     wheel_entry const* entries() const noexcept { return reinterpret_cast<wheel_entry const*>(this + 1); }
@@ -72,7 +74,7 @@ private:
 struct wheel_slot {
     wheel_chunk* tail = nullptr;  // the last chunk; its next is the first
     timer* chain = nullptr;       // timers for which no chunk could be had; in no order
-    std::uint32_t live = 0;       // armed timers whose entry is here
+    std::uint32_t count = 0;      // entries, dead ones and the chain included
 
     bool empty() const noexcept { return !tail && !chain; }
 };
@@ -93,7 +95,7 @@ inline void append_chunk(wheel_chunk*& tail, wheel_chunk* c) noexcept {
 // does may well need them. The ring is the caller's alone: keep() must not get at it.
 template <class Keep> void sift(chunk_pool& pool, wheel_chunk*& tail, Keep&& keep) {
     if (!tail) return;
-    constexpr unsigned ahead = 8;  // timers on their way from memory while one is looked at
+    constexpr unsigned ahead = 16;  // timers on their way from memory while one is looked at; found by trying
     wheel_chunk* const last = tail;
     wheel_chunk* const first = last->next;
     wheel_chunk* to = first;       // filled behind the reader's back, never ahead of it
@@ -105,13 +107,14 @@ template <class Keep> void sift(chunk_pool& pool, wheel_chunk*& tail, Keep&& kee
             to->push(e, e.who->filed);
         }
     };
+    for (unsigned i = 0; i < ahead && i < first->count; ++i) prefetch_for_write(first->entries()[i].who);
     for (wheel_chunk *from = first, *next = nullptr; from; from = next) {
         next = from == last ? nullptr : from->next;
-        if (next) prefetch_for_write(next);
         unsigned const n = from->count;
-        for (unsigned i = 0; i < ahead && i < n; ++i) prefetch_for_write(from->entries()[i].who);
+        unsigned const n_next = next ? next->count : 0;
         for (unsigned i = 0; i < n; ++i) {
             if (i + ahead < n) prefetch_for_write(from->entries()[i + ahead].who);
+            else if (i + ahead - n < n_next) prefetch_for_write(next->entries()[i + ahead - n].who);
             wheel_entry const e = from->entries()[i];
             if (!keep(e)) continue;
             if (used == to->capacity) {

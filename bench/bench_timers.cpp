@@ -1,0 +1,223 @@
+// Timers: arming and disarming one beside many, re-arming at random, and letting a million expire.
+// Ours beside its floor, and beside libuv and libev where they are installed (libuv1-dev, libev-dev; link with
+// -luv -lev). Rounds interleave; printed are the minimum, the median, and the ratios of the medians.
+#include "../src/timer/wheel.hpp"
+
+#include <memory>
+#include <string>
+
+#include "floors/wheel_floor.hpp"
+#include "measure.hpp"
+
+#if __has_include(<uv.h>)
+#include <uv.h>
+#define HAVE_UV 1
+#endif
+#if __has_include(<ev.h>)
+#include <ev.h>
+#define HAVE_EV 1
+#endif
+
+namespace {
+using measure::figures;
+using spruce::detail::timer;
+using spruce::detail::wheel;
+
+constexpr std::int64_t ms = 1'000'000;
+
+// Each contender has its timers made beforehand, by number, and counts in milliseconds.
+struct ours {
+    static constexpr char const* name = "spruce";
+    explicit ours(std::size_t n) {
+        if (!in.reserve(n)) std::abort();
+        in.start(now);
+        // They lie one after the other. Whoever arms one has its address, so looking that up is not measured.
+        timers = in.take(nullptr);
+        for (std::size_t i = 1; i < n; ++i)
+            if (in.take(nullptr) != timers + i) std::abort();
+    }
+    void arm(std::size_t i, std::uint32_t after) { in.arm(timers[i], now + after * ms); }
+    void disarm(std::size_t i) { in.disarm(timers[i]); }
+    void expire_all(std::size_t n) {
+        std::size_t fired = 0;
+        while (fired < n) {
+            now += ms;
+            in.expire(now, [&fired](timer&) { ++fired; });
+        }
+    }
+    std::int64_t now = 1'000'000 * ms;
+    wheel in{spruce::memory_hook{}};
+    timer* timers;
+};
+
+struct bare {
+    static constexpr char const* name = "floor";
+    explicit bare(std::size_t n) : in(n) {}
+    void arm(std::size_t i, std::uint32_t after) { in.arm(i, after); }
+    void disarm(std::size_t i) { in.disarm(i); }
+    void expire_all(std::size_t n) {
+        for (std::size_t fired = 0; fired < n;) fired += in.turn();
+    }
+    floors::bare_wheel in;
+};
+
+#ifdef HAVE_UV
+struct libuv {
+    static constexpr char const* name = "libuv";
+    explicit libuv(std::size_t n) : timers(n) {
+        uv_loop_init(&loop);
+        for (uv_timer_t& t : timers) {
+            uv_timer_init(&loop, &t);
+            t.data = this;
+        }
+    }
+    static void count(uv_timer_t* t) { ++static_cast<libuv*>(t->data)->fired; }
+    void arm(std::size_t i, std::uint32_t after) { uv_timer_start(&timers[i], count, after, 0); }
+    void disarm(std::size_t i) { uv_timer_stop(&timers[i]); }
+    void expire_all(std::size_t) { uv_run(&loop, UV_RUN_DEFAULT); }
+    std::size_t fired = 0;
+    uv_loop_t loop;
+    std::vector<uv_timer_t> timers;
+};
+#endif
+
+#ifdef HAVE_EV
+struct libev {
+    static constexpr char const* name = "libev";
+    explicit libev(std::size_t n) : loop(ev_loop_new(0)), timers(n) {
+        for (ev_timer& t : timers) {
+            ev_init(&t, count);
+            t.data = this;
+        }
+    }
+    static void count(struct ev_loop*, ev_timer* t, int) { ++static_cast<libev*>(t->data)->fired; }
+    void arm(std::size_t i, std::uint32_t after) {
+        ev_timer_set(&timers[i], after * 1e-3, 0.);
+        ev_timer_start(loop, &timers[i]);
+    }
+    void disarm(std::size_t i) { ev_timer_stop(loop, &timers[i]); }
+    void expire_all(std::size_t) { ev_run(loop, 0); }
+    std::size_t fired = 0;
+    struct ev_loop* loop;
+    std::vector<ev_timer> timers;
+};
+#endif
+
+struct lengths {
+    std::size_t timers;
+    std::size_t operations;
+    int rounds;
+};
+
+// One contender at all sizes of a workload; the timer after the last stands for the one beside many.
+template <class C> struct runner {
+    explicit runner(std::size_t n) : all(n), it(std::make_unique<C>(n + 1)) {}
+    void fill(std::size_t n) {
+        for (; filled < n; ++filled) it->arm(filled, 1000 + random.below(59'000));
+    }
+    double add_cancel(std::size_t operations) {
+        std::int64_t const begin = measure::now_ns();
+        for (std::size_t i = 0; i < operations; ++i) {
+            it->arm(all, 1000 + random.below(59'000));
+            it->disarm(all);
+        }
+        return static_cast<double>(measure::now_ns() - begin) / static_cast<double>(operations);
+    }
+    double rearm(std::size_t among, std::size_t operations) {
+        std::int64_t const begin = measure::now_ns();
+        for (std::size_t i = 0; i < operations; ++i) {
+            std::size_t const one = random.below(static_cast<std::uint32_t>(among));
+            it->disarm(one);
+            it->arm(one, 1000 + random.below(59'000));
+        }
+        return static_cast<double>(measure::now_ns() - begin) / static_cast<double>(operations);
+    }
+    // The processor's time: peers with a clock of their own sleep in between.
+    double add_expire() {
+        for (; filled > 0; --filled) it->disarm(filled - 1);
+        std::int64_t const begin = measure::cpu_ns();
+        for (std::size_t i = 0; i < all; ++i) it->arm(i, 1 + static_cast<std::uint32_t>(i * 7919 % 1000));
+        it->expire_all(all);
+        return static_cast<double>(measure::cpu_ns() - begin) / static_cast<double>(all);
+    }
+    std::size_t all;
+    std::size_t filled = 0;
+    measure::numbers random;
+    std::unique_ptr<C> it;
+    figures values;
+};
+
+template <class... C> struct race {
+    explicit race(std::size_t n) : runners(runner<C>(n)...) {}
+    template <class F> void run(std::string const& workload, int rounds, F&& one) {
+        std::apply([](auto&... r) { (static_cast<void>(r.values = {}), ...); }, runners);
+        for (int i = 0; i < rounds; ++i)
+            std::apply([&](auto&... r) { (r.values.add(one(r)), ...); }, runners);
+        double const own = std::get<0>(runners).values.median();
+        std::apply([&](auto&... r) { (tell(workload, r, own), ...); }, runners);
+    }
+    template <class Each> void each(Each&& f) {
+        std::apply([&](auto&... r) { (f(r), ...); }, runners);
+    }
+    template <class D> static void tell(std::string const& workload, runner<D>& r, double own) {
+        measure::report(workload.c_str(), D::name, r.values, "ns");
+        if constexpr (!std::is_same_v<D, ours>)
+            measure::line(workload.c_str(), (std::string("spruce_to_") + D::name).c_str(), own / r.values.median(), "ratio");
+    }
+    std::tuple<runner<C>...> runners;
+};
+
+// What a hub does all day: a wait that ends before its deadline, a turn of the loop, the time to sleep.
+void turns(std::size_t connections, std::size_t operations, int rounds, char const* name) {
+    figures values;
+    auto o = std::make_unique<ours>(connections);
+    for (std::size_t i = 0; i < connections; ++i) o->in.arm(o->timers[i], o->now + static_cast<std::int64_t>(i) * 30'000 * ms / static_cast<std::int64_t>(connections));
+    std::size_t next = 0;
+    for (int round = 0; round < rounds; ++round) {
+        std::int64_t const begin = measure::now_ns();
+        for (std::size_t i = 0; i < operations; ++i) {
+            // The one whose turn it is, is always the one due first.
+            o->in.arm(o->timers[next], o->now + 30'000 * ms);
+            next = next + 1 == connections ? 0 : next + 1;
+            o->now += 30'000 * ms / static_cast<std::int64_t>(connections) / 2;
+            o->in.expire(o->now, [](timer&) {});
+            measure::keep(o->in.next_due_ns());
+        }
+        values.add(static_cast<double>(measure::now_ns() - begin) / static_cast<double>(operations));
+    }
+    measure::report(name, "spruce", values, "ns");
+}
+}  // namespace
+
+int main(int count, char** arguments) {
+    measure::pin();
+    bool const brief = measure::brief(count, arguments);
+    lengths const l = brief ? lengths{10'000, 10'000, 1} : lengths{1'000'000, 1'000'000, 7};
+    race<ours, bare
+#ifdef HAVE_UV
+         , libuv
+#endif
+#ifdef HAVE_EV
+         , libev
+#endif
+         > all(l.timers);
+    struct {
+        std::size_t among;
+        char const* tag;
+    } const sizes[] = {{1'000, "_1k"}, {100'000, "_100k"}, {1'000'000, "_1m"}};
+    for (auto const& size : sizes) {
+        if (size.among > l.timers) break;
+        all.each([&](auto& r) {
+            r.fill(size.among);
+            r.rearm(size.among, l.operations);
+        });
+        all.run(std::string("add_cancel") + size.tag, l.rounds, [&](auto& r) { return r.add_cancel(2 * l.operations); });
+        all.run(std::string("rearm") + size.tag, l.rounds, [&](auto& r) { return r.rearm(size.among, l.operations); });
+    }
+    all.run(brief ? "add_expire_10k" : "add_expire_1m", l.rounds, [](auto& r) { return r.add_expire(); });
+    turns(1'000, l.operations / 10, l.rounds, "turn_1k");
+    if (!brief) {
+        turns(100'000, l.operations / 10, l.rounds, "turn_100k");
+        turns(1'000'000, l.operations / 10, l.rounds, "turn_1m");
+    }
+}

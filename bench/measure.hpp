@@ -1,0 +1,90 @@
+// What every benchmark needs: one core, a clock, rounds that interleave, and lines `name value unit`.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <vector>
+
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
+namespace measure {
+
+// Stays on the core it runs on, so that rounds meet the same caches.
+inline void pin() noexcept {
+#if defined(__linux__)
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    int const core = ::sched_getcpu();
+    CPU_SET(static_cast<unsigned>(core < 0 ? 0 : core), &one);
+    ::sched_setaffinity(0, sizeof one, &one);
+#endif
+}
+
+inline std::int64_t now_ns(clockid_t clock = CLOCK_MONOTONIC) noexcept {
+    timespec t{};
+    ::clock_gettime(clock, &t);
+    return static_cast<std::int64_t>(t.tv_sec) * 1'000'000'000 + t.tv_nsec;
+}
+inline std::int64_t cpu_ns() noexcept { return now_ns(CLOCK_PROCESS_CPUTIME_ID); }
+
+// `brief` among the arguments: everything once and small, to see that it still works.
+inline bool brief(int count, char** arguments) noexcept {
+    for (int i = 1; i < count; ++i)
+        if (std::strcmp(arguments[i], "brief") == 0) return true;
+    return false;
+}
+
+// Figures of one thing, a round each.
+class figures {
+public:
+    void add(double value) { values_.push_back(value); }
+    bool empty() const noexcept { return values_.empty(); }
+    double minimum() const { return *std::min_element(values_.begin(), values_.end()); }
+    double median() const {
+        std::vector<double> sorted = values_;
+        std::sort(sorted.begin(), sorted.end());
+        std::size_t const n = sorted.size();
+        return n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
+    }
+
+private:
+    std::vector<double> values_;
+};
+
+inline void line(char const* name, char const* what, double value, char const* unit) {
+    std::printf("%s_%s %.3f %s\n", name, what, value, unit);
+    std::fflush(stdout);
+}
+inline void report(char const* name, char const* whose, figures const& f, char const* unit) {
+    char what[64];
+    std::snprintf(what, sizeof what, "%s_min", whose);
+    line(name, what, f.minimum(), unit);
+    std::snprintf(what, sizeof what, "%s_median", whose);
+    line(name, what, f.median(), unit);
+}
+
+// Keeps a value, and what led to it, from being optimised away.
+template <class T> void keep(T const& value) noexcept { asm volatile("" : : "g"(&value) : "memory"); }
+
+// A stream of pseudo-random numbers, cheap beside what is measured.
+class numbers {
+public:
+    std::uint32_t next() noexcept {
+        state_ ^= state_ << 13;
+        state_ ^= state_ >> 7;
+        state_ ^= state_ << 17;
+        return static_cast<std::uint32_t>(state_ >> 16);
+    }
+    std::uint32_t below(std::uint32_t n) noexcept {
+        return static_cast<std::uint32_t>(static_cast<std::uint64_t>(next()) * n >> 32);
+    }
+
+private:
+    std::uint64_t state_ = 0x2545f4914f6cdd1d;
+};
+
+}  // namespace measure
