@@ -56,10 +56,9 @@ int apply(simulated_poller& p, poll_change const& c) noexcept {
         drop_watch(*w);
         return 0;
     }
-    if (c.before != interest_none) {
-        if (!w) return -ENOENT;
-    } else {
-        if (w) return -EEXIST;
+    // `before` is what the caller believes. A number that was closed and given out again behind its back is healed:
+    // what is there is changed, what is not there is added.
+    if (!w) {
         // Not the loop's memory: a file may be closed, and its watches go, on another thread.
         void* const at = allocate({}, sizeof(simulated_watch), alignof(simulated_watch));
         if (!at) return -ENOMEM;
