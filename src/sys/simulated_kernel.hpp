@@ -74,6 +74,10 @@ struct simulated_file : simulated_turn, simulated_bound {
     intrusive_list<simulated_watch_of_file> watches;
 };
 
+inline bool is_tcp(simulated_file const& f) noexcept {
+    return f.kind == simulated_kind::stream && f.local.kind != simulated_address::family::local;
+}
+
 // What is under way: it arrives when its time has come.
 enum class under_way : std::uint8_t { syn, data, fin, reset };
 struct simulated_delivery {

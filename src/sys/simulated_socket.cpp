@@ -10,8 +10,6 @@ using family = simulated_address::family;
 
 constexpr std::uint16_t first_port = 40'000;   // of those chosen by the kernel
 
-bool is_tcp(simulated_file const& f) noexcept { return f.kind == simulated_kind::stream && f.local.kind != family::local; }
-
 bool overlap(simulated_file const& a, simulated_file const& b) noexcept {
     if (a.local.port != b.local.port) return false;
     if (a.local.kind != b.local.kind) {

@@ -10,10 +10,6 @@ namespace {
 constexpr std::size_t whole_pipe_write = 4'096;   // PIPE_BUF: up to here a pipe takes all or nothing
 
 bool is_pipe(simulated_file const& f) noexcept { return f.kind == simulated_kind::pipe_reader || f.kind == simulated_kind::pipe_writer; }
-bool is_tcp(simulated_file const& f) noexcept {
-    return f.kind == simulated_kind::stream && f.local.kind != simulated_address::family::local;
-}
-
 int take_error(simulated_file& f) noexcept {
     int const e = f.error;
     f.error = 0;
