@@ -1,0 +1,219 @@
+#include "http_connection.hpp"
+
+#include <cstdio>
+
+#include <sys/socket.h>
+
+#include "http_response.hpp"
+#include "media_type.hpp"
+
+namespace serve {
+namespace {
+
+// After so much work in a row without a wait of its own, a task lets the others of its hub have their turn.
+constexpr unsigned requests_in_a_row = 16;
+constexpr unsigned chunks_in_a_row = 16;
+
+// How long, and for how much, a closing connection listens to what the client was still sending. A close with
+// bytes unread makes the kernel reset the connection, and the client may then never see the answer.
+constexpr auto linger_time = std::chrono::seconds(2);
+constexpr std::size_t linger_bytes = 4 * 1024 * 1024;
+
+}  // namespace
+
+http_connection::http_connection(site& where, spruce::tcp_stream peer) noexcept
+    : site_(where), peer_(std::move(peer)), in_(peer_, head_limit), next_(where.connections) {
+    if (next_) next_->previous_ = this;
+    site_.connections = this;
+}
+
+http_connection::~http_connection() {
+    if (next_) next_->previous_ = previous_;
+    (previous_ ? previous_->next_ : site_.connections) = next_;
+}
+
+void http_connection::end_if_idle() noexcept {
+    if (waiting_for_head_ && in_.buffered().empty()) ::shutdown(peer_.fd(), SHUT_RD);
+}
+
+void http_connection::serve() {
+    (void)peer_.no_delay(true);  // every write is all there is to say; nothing is gained by holding it back
+    fate next = fate::stay;
+    for (unsigned row = 1; next == fate::stay; ++row) {
+        if (row % requests_in_a_row == 0 && !in_.buffered().empty() && !spruce::yield()) return;
+        auto head = wait_for_head();
+        next = head ? serve_request(*head) : refuse_head(head.error());
+        answered_before_ = true;
+    }
+    if (next == fate::linger) linger();
+}
+
+spruce::result<std::string_view> http_connection::wait_for_head() {
+    auto timeout = spruce::in(site_.common.timeout);
+    waiting_for_head_ = true;
+    if (site_.stopping) end_if_idle();
+    auto head = in_.read_until({head_end, bare_head_end}, timeout);
+    // A kept connection may be silent for the whole timeout; if a request has begun by then, nobody knows when,
+    // and it gets the whole timeout once more.
+    if (answered_before_ && head == spruce::errc::timed_out && !in_.buffered().empty())
+        head = in_.read_until({head_end, bare_head_end}, timeout);
+    waiting_for_head_ = false;
+    return head;
+}
+
+// No head came. Silence needs no answer; half a head does.
+http_connection::fate http_connection::refuse_head(spruce::error why) {
+    auto begun = in_.buffered();
+    if (why == spruce::errc::too_long) return send_refusal(refuse_endless(begun), {}, false);
+    if (begun.empty()) return fate::close;
+    if (why == spruce::errc::timed_out) return send_refusal({408, "the request took too long to come"}, {}, false);
+    if (why == spruce::errc::end_of_stream) return send_refusal({400, "the request ends in the middle"}, {}, false);
+    return fate::close;
+}
+
+http_connection::fate http_connection::serve_request(std::string_view head) {
+    request asked;
+    if (auto bad = parse_request(head, asked)) return send_refusal(bad, asked, false);
+    // Who waits for "100 Continue" gets the final answer at once; whether the body comes then is anyone's guess.
+    bool stay = asked.keep_alive && !site_.stopping && !(asked.expects_continue && asked.body_bytes != 0);
+    auto body = asked.body_bytes;  // the answer may make the reader move what `asked` looks at
+    bool may_send_more = asked.keep_alive || body != 0;
+    fate next = fate::close;
+    if (asked.what == method::unknown) next = send_refusal({501, "this server knows no such method"}, asked, stay);
+    else if (asked.what == method::other) next = send_refusal({405, "files here can be read, and nothing else"}, asked, stay);
+    else next = serve_path(asked, stay);
+    if (next == fate::stay && body != 0 && !drop_body(body)) return fate::close;
+    if (next == fate::linger && !may_send_more) return fate::close;
+    return next;
+}
+
+http_connection::fate http_connection::serve_path(request const& asked, bool stay) {
+    safe_path path;
+    if (auto bad = path.take(asked.path)) return send_refusal(bad, asked, stay);
+    bool wants_folder = path.asks_for_folder();
+    if (wants_folder && !path.append("index.html")) return send_refusal({414, "the path is too long"}, asked, stay);
+    auto what = site_.common.root.find(path);
+    if (what.refused) {
+        if (wants_folder && what.refused.status == 404) what.refused.why = "there is no index.html there, and folders are not listed";
+        return send_refusal(what.refused, asked, stay);
+    }
+    if (!what.is_folder) return send_file(asked, what, path.text(), stay);
+    if (wants_folder) return send_refusal({404, "index.html is a folder there"}, asked, stay);
+    return send_redirect(asked, path, stay);
+}
+
+http_connection::fate http_connection::send_file(request const& asked, found& what, std::string_view path, bool stay) {
+    chunk buffer(site_.chunks);
+    if (!buffer) return fate::close;
+    auto room = buffer.room();
+    char modified[http_date_size];
+    std::int64_t now = site_.now(), since = 0;
+    // A file from the future would never again look changed.
+    auto changed = what.modified < now ? what.modified : now;
+    write_http_date(changed, modified);
+
+    response_head head{.date = site_.date(), .keep_alive = stay, .answers_http_1_0 = asked.is_http_1_0};
+    head.content_type = media_type(path);
+    head.last_modified = {modified, http_date_size};
+    head.offers_ranges = true;
+    head.whole_size = what.size;
+    head.range.size = what.size;
+    bool unchanged = read_http_date(asked.if_modified_since, since) && changed <= since;
+    // If-Range: the part is wanted only if the file is still the one of that date. (We give no other validator.)
+    bool range_holds = asked.if_range.empty() || (read_http_date(asked.if_range, since) && since == changed);
+    if (unchanged) head.status = 304;
+    else if (asked.what == method::get && range_holds) head.range = choose_range(asked.range, what.size);
+    if (head.range.what == byte_range::kind::unsatisfiable) {
+        head.status = 416;
+        head.content_type = {};
+    } else if (head.range.what == byte_range::kind::part) {
+        head.status = 206;
+    }
+    head.content_length = head.range.size;
+
+    std::size_t used = write_head(room, head);
+    auto left = asked.what == method::head || head.status == 304 ? 0 : head.range.size;
+    note(asked, head.status, left);
+    auto at = head.range.begin;
+    for (unsigned row = 1;; ++row) {
+        if (left != 0) {
+            auto most = room.size() - used < left ? room.size() - used : static_cast<std::size_t>(left);
+            auto got = what.file.read_at(at, room.data() + used, most);
+            if (got < 0 && row == 1) return send_refusal({500, "the file cannot be read"}, asked, stay);
+            if (got <= 0) return fate::close;  // it shrank: what was promised cannot come, and the client must see that
+            at += static_cast<std::uint64_t>(got);
+            left -= static_cast<std::uint64_t>(got);
+            used += static_cast<std::size_t>(got);
+        }
+        if (!send({room.data(), used})) return fate::close;
+        if (left == 0) return stay ? fate::stay : fate::linger;
+        used = 0;
+        if (row % chunks_in_a_row == 0 && !spruce::yield()) return fate::close;
+    }
+}
+
+http_connection::fate http_connection::send_redirect(request const& asked, safe_path const& path, bool stay) {
+    chunk buffer(site_.chunks);
+    if (!buffer) return fate::close;
+    response_head head{.status = 301, .date = site_.date(), .keep_alive = stay, .answers_http_1_0 = asked.is_http_1_0};
+    head.location_path = path.text();
+    head.location_query = asked.query;
+    head.location_has_query = asked.has_query;
+    auto size = write_head(buffer.room(), head);
+    note(asked, 301, 0);
+    if (size == 0 || !send({buffer.room().data(), size})) return fate::close;
+    return stay ? fate::stay : fate::linger;
+}
+
+http_connection::fate http_connection::send_refusal(refusal why, request const& asked, bool stay) {
+    char room[1024], text[256];
+    text_room body(text);
+    body << static_cast<std::uint64_t>(why.status) << " " << reason_phrase(why.status) << ": " << why.why << "\n";
+    response_head head{.status = why.status, .date = site_.date(), .keep_alive = stay, .answers_http_1_0 = asked.is_http_1_0};
+    head.content_length = body.size();
+    head.content_type = "text/plain; charset=utf-8";
+    head.allows_reading_only = why.status == 405;
+    text_room whole(room);
+    auto size = write_head(room, head);
+    note(asked, why.status, body.size());
+    if (asked.what != method::head) size += std::string_view(text, body.size()).copy(room + size, sizeof room - size);
+    if (!send({room, size})) return fate::close;
+    return stay ? fate::stay : fate::linger;
+}
+
+// Each write has the timeout to itself: a client that takes 64 KiB within it may take as long as it likes in all.
+bool http_connection::send(std::string_view bytes) {
+    return peer_.write(bytes, spruce::in(site_.common.timeout)).ok();
+}
+
+bool http_connection::drop_body(std::uint64_t bytes) {
+    auto until = spruce::at(spruce::loop::current()->time() + site_.common.timeout);
+    while (bytes != 0) {
+        auto part = bytes < head_limit ? static_cast<std::size_t>(bytes) : head_limit;
+        if (!in_.read_exactly(part, until)) return false;
+        bytes -= part;
+    }
+    return true;
+}
+
+void http_connection::linger() {
+    if (!peer_.shut_write()) return;
+    chunk buffer(site_.chunks);
+    if (!buffer) return;
+    auto until = spruce::at(spruce::loop::current()->time() + linger_time);
+    for (std::size_t dropped = 0; dropped < linger_bytes;) {
+        auto got = peer_.read(spruce::bytes(buffer.room()), until);
+        if (!got) return;
+        dropped += *got;
+    }
+}
+
+void http_connection::note(request const& asked, int status, std::uint64_t bytes) const noexcept {
+    if (!site_.common.verbose) return;
+    auto method = asked.method_name.empty() ? std::string_view("-") : asked.method_name;
+    auto target = asked.target.empty() ? std::string_view("-") : asked.target;
+    std::fprintf(stderr, "%s %.*s %.*s %d %llu\n", peer_.peer().text(), static_cast<int>(method.size()), method.data(),
+                 static_cast<int>(target.size()), target.data(), status, static_cast<unsigned long long>(bytes));
+}
+
+}  // namespace serve
