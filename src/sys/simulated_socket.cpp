@@ -22,9 +22,10 @@ bool overlap(simulated_file const& a, simulated_file const& b) noexcept {
     return a.local.is_any() || b.local.is_any() || a.local.same_ip(b.local);
 }
 
-bool may_share(simulated_file const& a, simulated_file const& b) noexcept {
-    if (a.reuse_port && b.reuse_port) return true;
-    return a.reuse_address && b.reuse_address && a.state != stream_state::listening && b.state != stream_state::listening;
+// Whether one that comes may have the port beside one that is there.
+bool may_share(simulated_file const& comes, simulated_file const& there) noexcept {
+    if (comes.reuse_port && there.reuse_port) return true;
+    return comes.reuse_address && there.reuse_address && there.state != stream_state::listening;
 }
 
 bool port_is_free(simulated_kernel& k, simulated_file& f) noexcept {

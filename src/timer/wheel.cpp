@@ -70,7 +70,10 @@ void wheel::pass_on(wheel_entry e) noexcept {
     ++s.count;
     ++entries_;
     if ((!s.tail || s.tail->full()) && !widen(slot)) [[unlikely]] {
-        if (e.counts()) return chain(*e.who, slot);
+        if (e.counts()) {
+            if (armed(*e.who)) return chain(*e.who, slot);
+            forget(*e.who);  // nobody may want it any more, and a chain holds only what somebody does
+        }
         --s.count;
         --entries_;
         return;
