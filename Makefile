@@ -66,7 +66,7 @@ demo_objects  := $(patsubst %.cpp,$B/%.o,$(demo))
 example_programs := $(patsubst docs/examples/%.cpp,$B/examples/%,$(examples))
 bench_programs   := $(patsubst bench/%.cpp,$B/bench/%,$(benches))
 
-
+.SECONDARY:
 .PHONY: all test build-demo check demo bench programs install amalgamation clean
 all: $B/libspruce.a
 

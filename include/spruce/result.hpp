@@ -201,5 +201,5 @@ private:
 // SPRUCE_CHECK(out.write("hi"));           the same where there is no value to take.
 #define SPRUCE_CHECK(...)                                                               \
     do {                                                                                \
-        if (auto spruce_check_ = (__VA_ARGS__); !spruce_check_.ok()) return spruce_check_.error(); \
+        if (auto&& spruce_check_ = (__VA_ARGS__); !spruce_check_.ok()) return spruce_check_.error(); \
     } while (false)

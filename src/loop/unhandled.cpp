@@ -1,5 +1,6 @@
 // What nobody caught, and errors nobody looked at: to the loop's hook, or in one line to stderr.
 #include <cstdio>
+#include <cstring>
 #include <unistd.h>
 
 #include "hub.hpp"
@@ -10,11 +11,18 @@ namespace {
 void write_line(unhandled const& what) noexcept {
     char line[400];
     int used;
-    if (what.task.value != 0)
-        used = std::snprintf(line, sizeof line, "spruce: task %llu '%s': %s (%s)\n",
-                             static_cast<unsigned long long>(what.task.value), what.name, what.what, what.reason.name());
-    else
+    if (what.task.value != 0) {
+        char who[32];
+        std::snprintf(who, sizeof who, "task %llu", static_cast<unsigned long long>(what.task.value));
+        // A task that nobody named is called just that.
+        if (std::strcmp(what.name, who) == 0)
+            used = std::snprintf(line, sizeof line, "spruce: %s: %s (%s)\n", who, what.what, what.reason.name());
+        else
+            used = std::snprintf(line, sizeof line, "spruce: %s '%s': %s (%s)\n", who, what.name, what.what,
+                                 what.reason.name());
+    } else {
         used = std::snprintf(line, sizeof line, "spruce: a callback: %s (%s)\n", what.what, what.reason.name());
+    }
     if (used < 0) return;
     auto size = static_cast<std::size_t>(used);
     if (size >= sizeof line) {
