@@ -119,7 +119,7 @@ build-demo: $B/spruce-serve $B/demo
 demo: build-demo
 	$B/demo $B/spruce-serve
 bench: $(bench_programs)
-	tools/run-bench $B
+	tools/run-bench $(BENCHFLAGS) $B
 
 install: all
 	tools/install $B "$(DESTDIR)$(PREFIX)" "$(PREFIX)"

@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <string>
+#include <tuple>
 #include <unistd.h>
 
 #include "../harness/axes.hpp"
@@ -10,7 +11,8 @@ using harness::world;
 
 TEST("a reader runs once a turn while there is something to read, and the end counts as something") {
     world w;
-    auto [out, into] = w.pipe();
+    int out, into;
+    std::tie(out, into) = w.pipe();
     {
         loop l(w.options());
         int ran = 0;
@@ -34,7 +36,8 @@ TEST("a reader runs once a turn while there is something to read, and the end co
 
 TEST("a second reader on an fd is refused; removing tells whether there was one") {
     world w;
-    auto [out, into] = w.pipe();
+    int out, into;
+    std::tie(out, into) = w.pipe();
     {
         loop l(w.options());
         REQUIRE(l.add_reader(out, [] {}).ok());
@@ -63,7 +66,8 @@ TEST("bad fds are refused by name") {
 
 TEST("a reader and a writer share an fd, each with its own end") {
     world w;
-    auto [a, b] = w.sockets();
+    int a, b;
+    std::tie(a, b) = w.sockets();
     {
         loop l(w.options());
         int read = 0, wrote = 0;
@@ -89,8 +93,10 @@ TEST("a reader and a writer share an fd, each with its own end") {
 
 TEST("a reader removed after its event was collected does not run") {
     world w;
-    auto [a_out, a_in] = w.pipe();
-    auto [b_out, b_in] = w.pipe();
+    int a_out, a_in;
+    std::tie(a_out, a_in) = w.pipe();
+    int b_out, b_in;
+    std::tie(b_out, b_in) = w.pipe();
     {
         loop l(w.options());
         int ran = 0;
@@ -115,7 +121,8 @@ TEST("a reader removed after its event was collected does not run") {
 
 TEST("an fd number closed and given out again in one callback gets no event of its former owner") {
     world w;
-    auto [a, b] = w.sockets();
+    int a, b;
+    std::tie(a, b) = w.sockets();
     {
         loop l(w.options());
         int old_ran = 0, new_ran = 0;
@@ -124,7 +131,8 @@ TEST("an fd number closed and given out again in one callback gets no event of i
             ++old_ran;
             self.cancel();
             w.close(a);
-            auto [x, y] = w.sockets();
+            int x, y;
+            std::tie(x, y) = w.sockets();
             fresh = x == a ? x : y == a ? y : -1;
             fresh_other = x == a ? y : x;
             REQUIRE(fresh == a);
@@ -148,7 +156,8 @@ TEST("an fd number closed and given out again in one callback gets no event of i
 
 TEST("hang-up wakes the reader, and with nobody left to tell the loop does not spin") {
     world w;
-    auto [a, b] = w.sockets();
+    int a, b;
+    std::tie(a, b) = w.sockets();
     {
         loop l(w.options());
         int ran = 0;
@@ -210,7 +219,8 @@ TEST("what cannot be polled is always ready, and goes on sharing the loop") {
 TEST("a ghost, closed while a duplicate lives, does not keep the loop busy") {
     if (harness::simulated()) harness::skip("made with the real kernel's dup()");
     world w;
-    auto [a, b] = w.sockets();
+    int a, b;
+    std::tie(a, b) = w.sockets();
     int const twin = ::dup(a);
     {
         loop l(w.options());

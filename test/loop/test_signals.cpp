@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sys/wait.h>
 #include <thread>
+#include <tuple>
 #include <unistd.h>
 
 #include "../harness/axes.hpp"
@@ -114,7 +115,8 @@ TEST("stop_on_signals ends the run by SIGTERM and SIGINT") {
 TEST("a hub's thread does not die of a broken pipe, and leaves no SIGPIPE behind") {
     if (harness::simulated()) harness::skip("the real kernel's pipes");
     world w;
-    auto [out, into] = w.pipe();
+    int out, into;
+    std::tie(out, into) = w.pipe();
     w.close(out);
     loop l(w.options());
     l.call_soon([&, into = into] { CHECK_EQ(w.write(into, "x"), -EPIPE); });

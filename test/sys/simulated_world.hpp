@@ -3,6 +3,7 @@
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <spruce/testing.hpp>
 
@@ -66,10 +67,8 @@ struct simulated_world {
         while (auto const took = sim.read(fd, block, sizeof block)) all += *took;
         return all;
     }
-    struct connection {
-        int client, server;
-    };
-    connection connected() {
+    // The client's and the server's end.
+    std::pair<int, int> connected() {
         int const l = *sim.listen();
         int const client = *sim.connect(*sim.port_of(l));
         int const server = *sim.accept(l);

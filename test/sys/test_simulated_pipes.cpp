@@ -1,17 +1,21 @@
 #include <cerrno>
+#include <tuple>
 
 #include "simulated_world.hpp"
 
 TEST("a simulated number is given out again, the lowest first, as soon as it is closed") {
     simulated_world w;
-    auto const [a, b] = *w.sim.make_pipe();
-    auto const [c, d] = *w.sim.make_pipe();
+    int a, b;
+    std::tie(a, b) = *w.sim.make_pipe();
+    int c, d;
+    std::tie(c, d) = *w.sim.make_pipe();
     CHECK_EQ(a, 1'000);
     CHECK_EQ(d, 1'003);
     CHECK(w.sim.close(c).ok());
     CHECK(w.sim.close(b).ok());
     CHECK_EQ(w.sim.open_fds(), 2U);
-    auto const [e, f] = *w.sim.make_pipe();
+    int e, f;
+    std::tie(e, f) = *w.sim.make_pipe();
     CHECK_EQ(e, b);
     CHECK_EQ(f, c);
     CHECK(w.sim.close(12'345) == spruce::error::from_errno(EBADF));
@@ -31,7 +35,8 @@ TEST("a simulated kernel out of numbers says EMFILE, and leaks none") {
 
 TEST("a simulated pipe gives bytes in order, then its end") {
     simulated_world w;
-    auto const [r, wr] = *w.sim.make_pipe();
+    int r, wr;
+    std::tie(r, wr) = *w.sim.make_pipe();
     char c;
     CHECK(w.sim.read(r, &c, 1) == spruce::error(errc::would_wait));
     CHECK_EQ(*w.sim.write(wr, "hello, "), 7U);
@@ -44,7 +49,8 @@ TEST("a simulated pipe gives bytes in order, then its end") {
 
 TEST("a simulated pipe without a reader breaks, and each end serves one direction") {
     simulated_world w;
-    auto const [r, wr] = *w.sim.make_pipe();
+    int r, wr;
+    std::tie(r, wr) = *w.sim.make_pipe();
     char c;
     CHECK_EQ(w.failure(w.sim.read(wr, &c, 1)), EBADF);
     CHECK_EQ(w.failure(w.sim.write(r, "x")), EBADF);
@@ -55,7 +61,8 @@ TEST("a simulated pipe without a reader breaks, and each end serves one directio
 
 TEST("a simulated pipe holds what it was made to hold, and takes small writes whole or not at all") {
     simulated_world w({.pipe_buffer = 8'192});
-    auto const [r, wr] = *w.sim.make_pipe();
+    int r, wr;
+    std::tie(r, wr) = *w.sim.make_pipe();
     CHECK_EQ(*w.sim.write(wr, std::string(5'000, 'a')), 5'000U);
     CHECK(w.sim.write(wr, std::string(4'000, 'b')) == spruce::error(errc::would_wait));
     CHECK_EQ(*w.sim.write(wr, std::string(9'000, 'b')), 3'192U);   // larger than PIPE_BUF: what fits
@@ -69,8 +76,10 @@ TEST("a simulated pipe holds what it was made to hold, and takes small writes wh
 
 TEST("a simulated pipe tells its poller of hang-ups as Linux does: HUP to the reader, ERR to the writer") {
     simulated_world w;
-    auto const [r, wr] = *w.sim.make_pipe();
-    auto const [r2, wr2] = *w.sim.make_pipe();
+    int r, wr;
+    std::tie(r, wr) = *w.sim.make_pipe();
+    int r2, wr2;
+    std::tie(r2, wr2) = *w.sim.make_pipe();
     CHECK_EQ(w.watch(r), 0);
     CHECK_EQ(w.watch(wr2, interest_read), 0);   // no interest in writing: only the error shows
     CHECK_EQ(w.wait(), 0);
@@ -88,7 +97,8 @@ TEST("a simulated pipe tells its poller of hang-ups as Linux does: HUP to the re
 
 TEST("a gathered write to a simulated pipe arrives as one") {
     simulated_world w;
-    auto const [r, wr] = *w.sim.make_pipe();
+    int r, wr;
+    std::tie(r, wr) = *w.sim.make_pipe();
     io_slice const slices[] = {{"one ", 4}, {"", 0}, {"two ", 4}, {"three", 5}};
     CHECK_EQ(w.calls.writev(w.on.context, wr, slices, 4), 13);
     CHECK_EQ(w.take(r), "one two three");
@@ -108,7 +118,8 @@ TEST("a simulated file reads to its end, appends, and cannot be polled") {
 
 TEST("a duplicate of a simulated fd keeps the other end from seeing it closed") {
     simulated_world w;
-    auto const [r, wr] = *w.sim.make_pipe();
+    int r, wr;
+    std::tie(r, wr) = *w.sim.make_pipe();
     int const again = *w.sim.duplicate(wr);
     CHECK(w.sim.close(wr).ok());
     char c;

@@ -1,9 +1,9 @@
 #include <cerrno>
-
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <tuple>
 
 #include "simulated_world.hpp"
 
@@ -132,7 +132,8 @@ TEST("a listener that closes resets whom it had not accepted, and refuses whom i
 
 TEST("a half-closed simulated connection still carries the other direction") {
     network w;
-    auto const [c, s] = w.connected();
+    int c, s;
+    std::tie(c, s) = w.connected();
     CHECK_EQ(w.watch(s), 0);
     CHECK_EQ(*w.sim.write(c, "request"), 7U);
     CHECK_EQ(w.shutdown(c, SHUT_WR), 0);
@@ -150,7 +151,8 @@ TEST("a half-closed simulated connection still carries the other direction") {
 
 TEST("closing a simulated connection with unread data resets it; what had arrived is still read") {
     network w;
-    auto const [c, s] = w.connected();
+    int c, s;
+    std::tie(c, s) = w.connected();
     CHECK_EQ(*w.sim.write(s, "for the client"), 14U);
     CHECK_EQ(*w.sim.write(c, "never read"), 10U);
     CHECK_EQ(w.watch(c, interest_read | interest_write), 0);
@@ -165,7 +167,8 @@ TEST("closing a simulated connection with unread data resets it; what had arrive
 
 TEST("the first write after the peer's close is lost, the next one breaks the pipe") {
     network w;
-    auto const [c, s] = w.connected();
+    int c, s;
+    std::tie(c, s) = w.connected();
     CHECK(w.sim.close(s).ok());
     CHECK_EQ(*w.sim.write(c, "lost"), 4U);
     CHECK_EQ(w.failure(w.sim.write(c, "x")), EPIPE);
@@ -175,12 +178,14 @@ TEST("the first write after the peer's close is lost, the next one breaks the pi
 
 TEST("SO_LINGER of 0 and reset() both make the other side see a reset") {
     network w;
-    auto const [c, s] = w.connected();
+    int c, s;
+    std::tie(c, s) = w.connected();
     linger const at_once{1, 0};
     CHECK_EQ(w.calls.setsockopt(w.on.context, s, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
     CHECK(w.sim.close(s).ok());
     CHECK_EQ(w.get(c, SOL_SOCKET, SO_ERROR), ECONNRESET);
-    auto const [c2, s2] = w.connected();
+    int c2, s2;
+    std::tie(c2, s2) = w.connected();
     CHECK(w.sim.reset(c2).ok());
     char b;
     CHECK_EQ(w.calls.recv(w.on.context, s2, &b, 1), -ECONNRESET);
@@ -188,7 +193,8 @@ TEST("SO_LINGER of 0 and reset() both make the other side see a reset") {
 
 TEST("a simulated socket pushes back when its buffer is full, and is writable again when a third is free") {
     network w({.socket_buffer = 9'000});
-    auto const [c, s] = w.connected();
+    int c, s;
+    std::tie(c, s) = w.connected();
     CHECK_EQ(w.fill(c), 9'000U);
     CHECK_EQ(w.watch(c, interest_write | interest_edge), 0);
     CHECK_EQ(w.ready(c), 0U);
@@ -202,7 +208,8 @@ TEST("a simulated socket pushes back when its buffer is full, and is writable ag
 
 TEST("SO_SNDBUF and SO_RCVBUF change what a simulated connection holds") {
     network w;
-    auto const [c, s] = w.connected();
+    int c, s;
+    std::tie(c, s) = w.connected();
     CHECK_EQ(w.set(c, SOL_SOCKET, SO_SNDBUF, 2'000), 0);
     CHECK_EQ(w.set(s, SOL_SOCKET, SO_RCVBUF, 3'000), 0);
     CHECK_EQ(w.get(c, SOL_SOCKET, SO_SNDBUF), 2'000);
@@ -258,7 +265,8 @@ TEST("an IPv6 listener takes IPv4 as mapped addresses, unless it is told not to"
 
 TEST("simulated sockets answer wrong calls as real ones do") {
     network w;
-    auto const [r, wr] = *w.sim.make_pipe();
+    int r, wr;
+    std::tie(r, wr) = *w.sim.make_pipe();
     int const s = w.socket();
     char b;
     CHECK_EQ(w.calls.recv(w.on.context, s, &b, 1), -ENOTCONN);
@@ -281,7 +289,8 @@ TEST("simulated sockets answer wrong calls as real ones do") {
 
 TEST("a simulated socket pair is two ways, and each side sees the other's shutdown and close") {
     network w;
-    auto const [a, b] = *w.sim.make_socketpair();
+    int a, b;
+    std::tie(a, b) = *w.sim.make_socketpair();
     CHECK_EQ(*w.sim.write(a, "to b"), 4U);
     CHECK_EQ(*w.sim.write(b, "to a"), 4U);
     CHECK_EQ(w.take(a), "to a");
@@ -330,7 +339,8 @@ TEST("with latency a simulated connection takes its time, and keeps its order") 
 
 TEST("a short simulated write is followed by a new edge") {
     network w({.short_writes = true});
-    auto const [c, s] = w.connected();
+    int c, s;
+    std::tie(c, s) = w.connected();
     CHECK_EQ(w.watch(c, interest_read | interest_write | interest_edge), 0);
     CHECK_EQ(w.ready(c), out);
     CHECK_EQ(w.wait(), 0);

@@ -387,7 +387,7 @@ TEST("destroy() cancels all tasks, honours shields, and runs every destructor; s
             CHECK(sleep_for(20ms).ok());
             CHECK(spawn([] {}).join() == errc::closed);
         });
-        spawn([&ended, n = note_end{&ended}] { CHECK(false); }).cancel();
+        spawn([n = note_end{&ended}] { CHECK(false); }).cancel();
         CHECK(l.run() == errc::deadlock);
         ended = 0;
         stop.set();
