@@ -29,6 +29,7 @@ public:
                  std::constructible_from<std::span<std::remove_pointer_t<decltype(std::declval<R&>().data())>>, R&>)
     bytes(R& container) noexcept
         : bytes(std::span<std::remove_pointer_t<decltype(container.data())>>(container)) {}
+    bytes(void* data, std::size_t size) noexcept : data_(static_cast<std::byte*>(data)), size_(size) {}
     std::byte* data() const noexcept { return data_; }
     std::size_t size() const noexcept { return size_; }
 
@@ -42,18 +43,21 @@ class const_bytes {
 public:
     template <class T>
         requires std::convertible_to<T const&, std::string_view>
-    const_bytes(T const& text) noexcept : const_bytes(std::string_view(text), 0) {}
+    const_bytes(T const& text) noexcept : const_bytes(as_text{}, text) {}
     template <class R>
         requires(!std::convertible_to<R const&, std::string_view> && sizeof(*std::declval<R const&>().data()) == 1)
     const_bytes(R const& container) noexcept
         : data_(reinterpret_cast<std::byte const*>(container.data())), size_(container.size()) {}
-    // Is a char array text, and how long? Say bytes(room), or a string_view.
+    const_bytes(void const* data, std::size_t size) noexcept
+        : data_(static_cast<std::byte const*>(data)), size_(size) {}
+    // Is a char array text, and how long? Say {room, size}, or a string_view.
     template <std::size_t N> const_bytes(char (&room)[N]) = delete;
     std::byte const* data() const noexcept { return data_; }
     std::size_t size() const noexcept { return size_; }
 
 private:
-    const_bytes(std::string_view text, int) noexcept
+    struct as_text {};
+    const_bytes(as_text, std::string_view text) noexcept
         : data_(reinterpret_cast<std::byte const*>(text.data())), size_(text.size()) {}
     std::byte const* data_;
     std::size_t size_;
