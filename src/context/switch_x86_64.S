@@ -30,6 +30,6 @@ spruce_first_entry:
         .cfi_endproc
         .size   spruce_first_entry, . - spruce_first_entry
 #endif
-#if defined(__linux__) || defined(__ELF__)
+#if defined(__ELF__)
         .section .note.GNU-stack, "", %progbits
 #endif
