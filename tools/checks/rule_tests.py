@@ -65,6 +65,7 @@ PLANTED = (
     ("std clock", "src/loop/a.cpp", "auto t = std::chrono::steady_clock::now();\n", 1, "steady_clock"),
     ("exception_ptr in src", "src/task/a.cpp", "std::exception_ptr p;\n", 1, "exception_ptr"),
     ("thread_local with a constructor", "src/task/a.cpp", "thread_local thing t;\n", 1, "thread_local"),
+    ("substr", "src/io/a.cpp", "auto v = text.substr(1);\n", 1, "substr()"),
     ("printf", "src/task/a.cpp", "void f() { std::printf(\"a\"); }\n", 1, "printf()"),
     ("assert", "src/task/a.cpp", "void f() { assert(1); }\n", 1, "assert()"),
     ("number of an issue", "test/base/a.cpp", "// see iss" + "ue #12\n", 1, "number of an issue"),

@@ -12,6 +12,7 @@ EVERYWHERE = (
     (r"\b(virtual)\b", "virtual: tables of function pointers instead"),
     (r"\bstd::(?:chrono::)?(steady_clock|system_clock|high_resolution_clock)\b", "std::chrono::{0}: the clock is a parameter of the loop"),
     (r"(?<!constinit )\b(thread_local)\b(?! constinit)", "thread_local without constinit"),
+    (r"\.(substr)\s*\(", "substr(): its range check throws, out of the C++ library"),
     (r"\b(malloc|calloc|realloc|free)\s*\(", "{0}(): memory comes through the hooks"),
 )
 # Only in src/: headers may catch and throw where SPRUCE_THROWS says so.
