@@ -2,7 +2,7 @@
 import os
 import tempfile
 
-from . import conditional_rules, floor_rules, tree_rules, word_rules
+from . import archive_tests, conditional_rules, floor_rules, tree_rules, word_rules
 from .source_text import tree
 
 CLEAN = {
@@ -109,12 +109,7 @@ def run():
         right = [f for f in found if f.startswith(f"{path}:{line}: ") and sentence in f]
         others = [f for f in found if not f.startswith(f"{path}:{line}: ")]
         expect(what, right and not others, found)
-    try:
-        from . import archive_tests
-    except ImportError:
-        pass
-    else:
-        for what, right, found in archive_tests.cases():
-            expect(what, right, found)
+    for what, right, found in archive_tests.cases():
+        expect(what, right, found)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
