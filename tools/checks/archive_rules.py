@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 
-from .commands import last_lines, run
+from .commands import archive_of, last_lines, run
 
 # Needed by neither archive: memory by operator new, exceptions, RTTI, guards of local statics, the C++ library, libatomic.
 NOT_NEEDED = (
@@ -79,10 +79,12 @@ def check(top):
             print(f"skipped: the archives, since {tool} is not installed")
             return found
     for profile in ("hosted", "embedded"):
-        code, output = run(["make", "-s", "--no-print-directory", f"-j{os.cpu_count() or 2}", f"PROFILE={profile}", "VARIANT=", "all"], cwd=top, timeout=600)
+        code, output = run(["make", "-s", "--no-print-directory", f"-j{os.cpu_count() or 2}", f"PROFILE={profile}", "VARIANT=",
+                            "all"], cwd=top, timeout=600)
         if code != 0:
             found.append(f"Makefile:1: the {profile} profile does not build: {last_lines(output)}")
-    archives = {f"build/{p}/libspruce.a" for p in ("hosted", "embedded")}
+    archives = {archive_of(p) for p in ("hosted", "embedded")}
+    # And those of the other compiler, as far as they are built.
     archives |= {os.path.relpath(a, top) for a in glob.glob(os.path.join(top, "build/*-clang++/libspruce.a"))}
     for archive in sorted(archives):
         if os.path.exists(os.path.join(top, archive)):

@@ -1,6 +1,7 @@
 """Running compilers and the like, two at a time."""
 import concurrent.futures
 import os
+import shlex
 import shutil
 import subprocess
 
@@ -27,6 +28,17 @@ def compilers():
     for missing in {"g++", "clang++"} - set(found):
         print(f"skipped: {missing} is not installed")
     return found
+
+
+def default_compiler():
+    """The words of CXX, or g++."""
+    return shlex.split(os.environ.get("CXX", "")) or ["g++"]
+
+
+def archive_of(profile):
+    """Where the Makefile puts the archive of a profile with the default compiler."""
+    name = os.path.basename(default_compiler()[0])
+    return f"build/{profile}{'' if name in ('g++', 'c++') else '-' + name}/libspruce.a"
 
 
 def last_lines(output, count=3):

@@ -1,11 +1,11 @@
 """Programs link with what the profiles promise: libc and the compiler's helpers alone, dynamically and statically; a
-program of the other profile does not link, and is told why; and the sources compile flat, without a build system."""
+program of the other profile does not link, and is told why; the sources compile flat, without a build system, and so do
+the two files of the amalgamation."""
 import glob
 import os
-import shlex
 import tempfile
 
-from .commands import all_of, last_lines, run
+from .commands import all_of, archive_of, default_compiler, first_error, last_lines, run
 from .stamps import stamp
 
 # Touches each floor: a task, a timer, a group, an event, a socket, a signal handler.
@@ -49,7 +49,7 @@ def program_findings(top, scratch, cxx):
     with open(source, "w", encoding="utf-8") as f:
         f.write(PROGRAM)
     include = "-I" + os.path.join(top, "include")
-    archive = {p: os.path.join(top, "build", p, "libspruce.a") for p in ("hosted", "embedded")}
+    archive = {p: os.path.join(top, archive_of(p)) for p in ("hosted", "embedded")}
 
     def links(name, more):
         program = os.path.join(scratch, "static" if "-static" in more else "dynamic")
@@ -91,21 +91,52 @@ def flat_findings(top, scratch, cxx):
     halves = all_of([lambda h=h: run([*compile_half, *sources[h::2]], cwd=objects, timeout=300) for h in (0, 1)])
     for code, output in halves:
         if code != 0:
-            return [f"src/base/error.cpp:1: the sources do not compile flat: {last_lines(output)}"]
+            return [f"Makefile:1: the sources do not compile flat: {last_lines(output)}"]
     if len(os.listdir(objects)) != len(sources):
-        return ["src/base/error.cpp:1: the objects of a flat build overwrite each other"]
+        return ["Makefile:1: the objects of a flat build overwrite each other"]
     program = os.path.join(scratch, "flat-program")
     code, output = run([*cxx, "-std=c++20", "-I" + os.path.join(top, "include"), os.path.join(scratch, "program.cpp"),
                         *glob.glob(os.path.join(objects, "*.o")), "-o", program, "-pthread"])
     if code == 0:
         code, output = run([program], timeout=30)
     if (code, output) != (0, "42\n"):
-        return [f"src/base/error.cpp:1: a program of the flat build gives {code} and says: {last_lines(output)}"]
+        return [f"Makefile:1: a program of the flat build gives {code} and says: {last_lines(output)}"]
     done.put()
     return []
 
 
+def amalgamation_findings(top, scratch, cxx):
+    """The program with spruce.hpp and spruce.cpp beside it, without a warning, in both profiles."""
+    made_from = [os.path.join(top, "tools/amalgamate"), os.path.join(top, "tools/checks/link_rules.py")]
+    for pattern in ("src/*/*", "include/spruce/*.hpp", "tools/checks/source_text.py"):
+        made_from += glob.glob(os.path.join(top, pattern))
+    done = stamp(top, "amalgamation", made_from, *cxx, run([*cxx, "--version"])[1])
+    if done.holds():
+        return []
+    where = "tools/amalgamate:1:"
+    folder = os.path.join(scratch, "amalgamation")
+    code, output = run([os.path.join(top, "tools/amalgamate"), folder])
+    if code != 0:
+        return [f"{where} fails: {last_lines(output)}"]
+    with open(os.path.join(folder, "program.cpp"), "w", encoding="utf-8") as f:
+        f.write(PROGRAM.replace("<spruce/spruce.hpp>", '"spruce.hpp"'))
+
+    def works(name, flags):
+        program = os.path.join(folder, name)
+        code, output = run([*cxx, "-std=c++20", "-Wall", "-Wextra", "-Wpedantic", "-Werror", *flags, "program.cpp", "spruce.cpp",
+                            "-o", program, "-pthread"], cwd=folder)
+        if code != 0:
+            return f"{where} what it writes does not compile ({name}): {first_error(output)}"
+        code, output = run([program], timeout=30)
+        return None if (code, output) == (0, "42\n") else f"{where} its program ({name}) gives {code} and says: {last_lines(output)}"
+
+    found = [f for f in all_of([lambda: works("hosted", []), lambda: works("embedded", ["-fno-exceptions", "-fno-rtti"])]) if f]
+    if not found:
+        done.put()
+    return found
+
+
 def check(top):
-    cxx = shlex.split(os.environ.get("CXX", "")) or ["g++"]
+    cxx = default_compiler()
     with tempfile.TemporaryDirectory() as scratch:
-        return program_findings(top, scratch, cxx) + flat_findings(top, scratch, cxx)
+        return program_findings(top, scratch, cxx) + flat_findings(top, scratch, cxx) + amalgamation_findings(top, scratch, cxx)
