@@ -187,8 +187,8 @@ public:
     // Asks it to end: its waits fail with `canceled` from now on; not yet begun, it never will.
     // Returns: true if it had not ended. Never waits.
     bool cancel() const noexcept { return block() && detail::cancel_task(block()); }
-    // Whether it has ended.
-    bool done() const noexcept { return block() && detail::task_done(block()); }
+    // Whether it has ended. True as well where nothing will ever run: a refused spawn, an empty handle.
+    bool done() const noexcept { return !block() || detail::task_done(block()); }
     // Its name, or "task N"; "" of an empty handle. Lifetime: the handle's.
     char const* name() const noexcept { return block() ? detail::task_name(block()) : ""; }
     // Its id; 0 of an empty handle.

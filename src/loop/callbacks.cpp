@@ -119,6 +119,11 @@ void set_unhandled(hub* on, handler_slot* s, callable_ops const* ops) noexcept {
     else on->handlers.dispose(*before);
 }
 
+// The hook before this one, or stderr, hears of it: nobody else could.
+void refuse_unhandled(hub* on, error why) noexcept {
+    if (on) tell_unhandled(on, {{}, "", "on_unhandled() could not take its hook", why});
+}
+
 // -- running
 
 namespace {
