@@ -23,7 +23,7 @@ ALLOWED["all"] = set(ALLOWED)  # the umbrella header
 # The floor of each public header.
 HEADERS = {
     "base": "callback config error memory result time verify",
-    "sys": "testing",
+    "sys": "faults testing",
     "loop": "handler loop",
     "task": "group run task",
     "sync": "wait message future async_function timer emitter event_bus sync channel shared",
