@@ -3,6 +3,7 @@ program of the other profile does not link, and is told why; the sources compile
 the two files of the amalgamation."""
 import glob
 import os
+import shutil
 import tempfile
 
 from .commands import all_of, archive_of, default_compiler, first_error, last_lines, run
@@ -44,6 +45,27 @@ LINKS = (
 )
 
 
+def musl_finding(scratch, compile_program, archive):
+    """Statically with musl. Its package has no C++ headers, so the objects are those made with glibc's: this shows that
+    no name of glibc alone is needed, and that the program runs all the same."""
+    if not shutil.which("musl-gcc"):
+        print("skipped: a static program with musl, since musl-gcc is not installed")
+        return None
+    objects, program = os.path.join(scratch, "program.o"), os.path.join(scratch, "with-musl")
+    code, output = run([*compile_program, "-U_FORTIFY_SOURCE", "-c", "-o", objects])
+    if code == 0:
+        code, output = run(["musl-gcc", "-static", "-Wl,--gc-sections", objects, archive, "-o", program,
+                            "-nodefaultlibs", "-lc", "-lgcc"])
+    if code != 0 and "_chk'" in output:
+        print("skipped: a static program with musl, since this compiler hardens libc's calls by itself")
+        return None
+    if code == 0:
+        code, output = run([program], timeout=30)
+    if (code, output) != (0, "42\n"):
+        return f"Makefile:1: a small embedded program linked statically with musl gives {code} and says: {last_lines(output)}"
+    return None
+
+
 def program_findings(top, scratch, cxx):
     source = os.path.join(scratch, "program.cpp")
     with open(source, "w", encoding="utf-8") as f:
@@ -72,6 +94,7 @@ def program_findings(top, scratch, cxx):
 
     return [finding for finding in all_of([
         *[lambda n=n, m=m: links(n, m) for n, m in LINKS],
+        lambda: musl_finding(scratch, [*cxx, *EMBEDDED[:-1], include, source], archive["embedded"]),
         lambda: refuses("hosted", [], "embedded", "built_for_programs_with_exceptions_but_this_library_is_the_embedded_profile"),
         lambda: refuses("embedded", ["-fno-exceptions", "-fno-rtti"], "hosted",
                         "built_for_programs_without_exceptions_but_this_library_is_the_hosted_profile"),
