@@ -39,7 +39,7 @@ int main() {
 EMBEDDED = ("-std=c++20 -Os -fno-exceptions -fno-rtti -DSPRUCE_EXCEPTIONS=0 -ffunction-sections -fdata-sections "
             "-Wl,--gc-sections").split()
 LINKS = (
-    ("dynamically with libc and the compiler's helpers alone", ["-nodefaultlibs", "-lc", "-lgcc"]),
+    ("dynamically with libc and the compiler's helpers alone", ["-Wl,-z,text,--fatal-warnings", "-nodefaultlibs", "-lc", "-lgcc"]),
     # glibc's own archive wants the unwinder.
     ("statically with libc and the compiler's helpers alone", ["-static", "-nodefaultlibs", "-lc", "-lgcc", "-lgcc_eh", "-lc"]),
 )
