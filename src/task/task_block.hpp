@@ -27,7 +27,7 @@ enum class task_state : std::uint8_t {
 };
 
 // From the top of the stack downwards: this block, the payload (callable, arguments, outcome), then frames.
-struct task_block : listener {
+struct alignas(sizeof(void*) == 8 ? 64 : 16) task_block : listener {
     task_block() noexcept : listener(nullptr) {}
 
     // -- one line: what a switch touches
