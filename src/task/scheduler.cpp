@@ -137,10 +137,12 @@ void end_task(scheduler& s, task_block& t) noexcept {
         t.time = nullptr;
     }
     h.timers.unreserve(1);
-    // In the order they came: those who join, then the callbacks.
-    while (parked* const p = t.joiners.take_front()) wake(*p);
-    while (handler_slot* const slot = t.done_handlers.take_front()) make_ready(h, *slot);
-    if (t.group) group_ended(t);
+    if (t.watched) {
+        // In the order they came: those who join, then the callbacks.
+        while (parked* const p = t.watchers().joiners.take_front()) wake(*p);
+        while (handler_slot* const slot = t.watchers().handlers.take_front()) make_ready(h, *slot);
+    }
+    if (t.grouped) group_ended(t);
     if (t.held) return;
     report_if_unseen(t);
     free_block(t);
