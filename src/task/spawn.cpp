@@ -52,6 +52,10 @@ spawn_claim claim_task(task_options const& options, std::size_t size, std::size_
     }
     // A callable that would fill a good part of the stack asks for more of it.
     std::size_t const asked = options.stack_size ? options.stack_size : default_stack_bytes;
+    if (__builtin_expect(asked > bytes_of(stack_class::m8), 0)) {
+        h.timers.unreserve(1);
+        return {nullptr, nullptr, with_detail(errc::invalid_argument, "stack_size: at most 8 M")};
+    }
     stack_class const size_class = class_for(size > asked / 4 ? asked + size : asked);
     if (bytes_of(size_class) < size + alignment + 8192) {
         h.timers.unreserve(1);
