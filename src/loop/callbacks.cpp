@@ -318,7 +318,7 @@ result<time_point> handler::due() const noexcept {
     detail::handler_slot const* const s = slot_of(*this);
     if (!s || !is_timer(*s) || s->state == detail::slot_state::cancelled) return errc::wrong_state;
     detail::hub& h = *detail::current_hub;
-    if (s->state == detail::slot_state::queued && !h.timers.armed(*s->time)) return time_point(duration(h.now_ns));
+    if (s->state == detail::slot_state::queued && !s->again && !h.timers.armed(*s->time)) return time_point(duration(h.now_ns));
     if (!h.timers.armed(*s->time)) return errc::wrong_state;
     return time_point(duration(h.timers.due(*s->time)));
 }

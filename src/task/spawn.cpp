@@ -55,10 +55,11 @@ spawn_claim claim_task(task_options const& options, std::size_t size, std::size_
     if (options.stack_size != 0 || size > default_stack_bytes / 4) {
         // A callable that would fill a good part of the stack asks for more of it.
         std::size_t const asked = options.stack_size ? options.stack_size : default_stack_bytes;
-        size_class = class_for(size > asked / 4 ? asked + size : asked);
-        if (bytes_of(size_class) < size + alignment + 8192) {
+        bool const too_much = asked > bytes_of(stack_class::m8);
+        if (!too_much) size_class = class_for(size > asked / 4 ? asked + size : asked);
+        if (too_much || bytes_of(size_class) < size + alignment + 8192) {
             h.timers.unreserve(1);
-            return {nullptr, nullptr, with_detail(errc::invalid_argument, "the task's arguments are larger than any stack")};
+            return {nullptr, nullptr, with_detail(errc::invalid_argument, too_much ? "stack_size: at most 8 M" : "the task's arguments are larger than any stack")};
         }
     }
     auto stack = s->arena->pool.take(size_class);
