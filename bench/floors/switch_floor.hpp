@@ -1,6 +1,5 @@
 // A yardstick for the switch: a stack pointer is saved, another is loaded, and an indirect jump goes on there. What
-// lives is the compiler's to save. No unwind rules, no sanitizers, no exception state, no red zone: users of this
-// header call before they switch, or are compiled without one.
+// lives is the compiler's to save. No unwind rules, no sanitizers, no exception state.
 #pragma once
 #include <cstdint>
 #include <cstdlib>
@@ -17,6 +16,7 @@ namespace floors {
 
 [[gnu::always_inline]] inline void bare_switch(void** save, void* to) noexcept {
     asm volatile(
+        "lea -128(%%rsp), %%rsp\n\t"   // the red zone
         "lea 1f(%%rip), %%rax\n\t"
         "push %%rbp\n\t"
         "push %%rax\n\t"
@@ -25,7 +25,7 @@ namespace floors {
         "pop %%rax\n\t"
         "pop %%rbp\n\t"
         "jmp *%%rax\n"
-        "1:"
+        "1: lea 128(%%rsp), %%rsp"
         : "+D"(save), "+S"(to)
         :
         : BARE_CLOBBERS);
@@ -34,6 +34,7 @@ namespace floors {
 // The same, for those who keep rounding modes and exception masks apart: loaded only where they differ.
 [[gnu::always_inline]] inline void bare_switch_with_control(void** save, void* to) noexcept {
     asm volatile(
+        "lea -128(%%rsp), %%rsp\n\t"   // the red zone
         "lea 1f(%%rip), %%rcx\n\t"
         "push %%rbp\n\t"
         "push %%rcx\n\t"
@@ -57,7 +58,7 @@ namespace floors {
         "jmp 2b\n"
         "5: fldcw 4(%%rsp)\n\t"
         "jmp 4b\n"
-        "1:"
+        "1: lea 128(%%rsp), %%rsp"
         : "+D"(save), "+S"(to)
         :
         : BARE_CLOBBERS);
