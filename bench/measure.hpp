@@ -26,6 +26,28 @@ inline void pin() noexcept {
 #endif
 }
 
+// Puts this thread on the n-th of the cores the process may use (modulo their number).
+inline void pin_to([[maybe_unused]] unsigned n) noexcept {
+#if defined(__linux__)
+    static cpu_set_t const allowed = [] {
+        cpu_set_t set;
+        CPU_ZERO(&set);
+        ::sched_getaffinity(0, sizeof set, &set);
+        return set;
+    }();
+    auto const cores = static_cast<unsigned>(CPU_COUNT(&allowed));
+    n = cores ? n % cores : 0;
+    for (unsigned core = 0; core < CPU_SETSIZE; ++core) {
+        if (!CPU_ISSET(core, &allowed) || n-- != 0) continue;
+        cpu_set_t one;
+        CPU_ZERO(&one);
+        CPU_SET(core, &one);
+        ::sched_setaffinity(0, sizeof one, &one);
+        return;
+    }
+#endif
+}
+
 inline std::int64_t now_ns(clockid_t clock = CLOCK_MONOTONIC) noexcept {
     timespec t{};
     ::clock_gettime(clock, &t);
