@@ -71,8 +71,9 @@ handler arm_hook(hub* on, handler_slot* s, callable_ops const* ops, int phase) n
     s->kind = slot_kind::hook;
     s->number = phase;
     s->state = slot_state::armed;
+    (phase < 0 ? on->start_hooks : on->shutdown_hooks[phase]).push_back(*s);
+    // A start hook that comes too late for this run has its first go now, and its place in the next one.
     if (phase < 0 && on->phase == hub_phase::running) make_ready(*on, *s);
-    else (phase < 0 ? on->start_hooks : on->shutdown_hooks[phase]).push_back(*s);
     return handler_access::name(on->serial, *s);
 }
 

@@ -144,6 +144,8 @@ void drop_all_handlers(hub& h) noexcept;
 // 0, or -errno.
 int subscribe_signal(hub& h, int signal) noexcept;
 void drop_signal(hub& h, int signal) noexcept;
+// Registers the port's signalfd, if there is one, with a poller that was renewed.
+void rewatch_signal_fd(hub& h) noexcept;
 void signal_phase(hub& h) noexcept;
 void reap_children(hub& h) noexcept;
 void detach_child(hub& h, handler_slot& s) noexcept;

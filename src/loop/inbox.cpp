@@ -178,7 +178,7 @@ void drop_waker(post_node* n) noexcept {
 // -- the loop's side
 
 namespace {
-void run_node(hub& h, post_node& n) noexcept {
+void run_node(post_node& n) noexcept {
     if (n.is_waker) {
         n.pending.store(0, std::memory_order_seq_cst);
         if (n.dropped.load(std::memory_order_seq_cst) != 0) {
@@ -190,7 +190,6 @@ void run_node(hub& h, post_node& n) noexcept {
     }
     post_state was = post_state::queued;
     if (n.state.compare_exchange_strong(was, post_state::running, std::memory_order_acq_rel)) {
-        ++h.dispatches;
         n.ops->run(n.callable, nullptr);
         n.ops->destroy(n.callable);
         n.state.store(post_state::done, std::memory_order_release);
@@ -210,11 +209,12 @@ std::size_t run_posts(hub& h, std::size_t most) noexcept {
         if (!n) break;
         ++count;
         r.gate.fetch_sub(2, std::memory_order_seq_cst);
+        ++h.dispatches;   // whatever it is, what it reads from the clock is fresh
         if (n->embedded) {
             n->ops->destroy(n->callable);
             continue;
         }
-        run_node(h, *n);
+        run_node(*n);
         release(n);
     }
     return count;

@@ -216,6 +216,7 @@ result<void> loop::after_fork() {
     detail::poll_change c{h.wake.read_fd, 0, detail::interest_none, detail::interest_read, 0};
     h.poller->change(h.poller_context, &c, 1);
     if (c.result < 0) return error::from_errno(-c.result);
+    detail::rewatch_signal_fd(h);
     if (!h.on.simulated) detail::dispatcher_after_fork(&h.port);
     h.fds.register_all();
     if (h.ext) h.ext->after_fork(h);

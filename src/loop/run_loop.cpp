@@ -69,6 +69,7 @@ void run_hooks(hub& h, intrusive_list<handler_slot>& hooks) noexcept {
     h.dispatching = true;
     while (handler_slot* const s = now.take_front()) {
         hooks.push_back(*s);
+        if (s->state == slot_state::queued) continue;   // it is in the ready ring, and runs from there
         ++h.dispatches;
         run_slot(h, *s);
     }

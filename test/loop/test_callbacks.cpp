@@ -229,6 +229,24 @@ TEST("start and shutdown hooks run each time, in order") {
     CHECK_EQ(std::string_view(seen), "s123s13");
 }
 
+TEST("a start hook given within a run runs soon, and at the start of the next") {
+    world w;
+    loop l(w.options());
+    std::string seen;
+    handler late;
+    l.call_soon([&] {
+        late = l.on_start([&] { seen += 's'; });
+        l.call_soon([&] { seen += 'c'; });
+    });
+    CHECK(l.run().ok());
+    CHECK_EQ(std::string_view(seen), "sc");
+    CHECK(l.run().ok());
+    CHECK_EQ(std::string_view(seen), "scs");
+    CHECK(late.cancel());
+    CHECK(l.run().ok());
+    CHECK_EQ(std::string_view(seen), "scs");
+}
+
 TEST("run_until ends at its predicate, at its deadline, or when stopped") {
     world w;
     loop l(w.options());

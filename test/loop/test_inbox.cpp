@@ -185,6 +185,23 @@ TEST("a waker's calls melt into one, from threads and signal handlers alike, and
     std::signal(SIGUSR1, SIG_DFL);
 }
 
+TEST("a waker's function counts relative times from a fresh reading, not from an earlier callback's") {
+    testing::simulation world;
+    loop l(loop_options{.on = world.on()});
+    time_point due{};
+    auto made = l.make_waker([&] { due = *l.call_later(1s, [] {}).due(); });
+    REQUIRE(made.ok());
+    l.call_soon([&] {
+        handler h = l.call_later(1h, [] {});   // reads the clock
+        h.cancel();
+        world.advance(10s);
+        made->wake();
+    });
+    CHECK(l.run_until([&] { return due != time_point{}; }, in(1min)).ok());
+    CHECK(due >= world.now() + 1s);
+    CHECK(l.run().ok());
+}
+
 TEST("a waker may outlive its loop, and its function is destroyed once") {
     auto alive = std::make_shared<int>(1);
     world w;

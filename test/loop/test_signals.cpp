@@ -76,6 +76,31 @@ TEST("signalfd is refused while a thread does not block the signal") {
     CHECK(l.run().ok());
 }
 
+TEST("signals go on coming after a ghost made the loop renew its poller") {
+    if (harness::simulated()) harness::skip("made with the real kernel's dup()");
+    world w;
+    int a, b;
+    std::tie(a, b) = w.sockets();
+    int const twin = ::dup(a);
+    {
+        loop l(signal_options(w));
+        int heard = 0;
+        auto sig = l.add_signal_handler(SIGUSR1, [&] { ++heard; });
+        auto h = l.add_reader(a, [] {});
+        REQUIRE(sig.ok() && h.ok());
+        // Closed behind the loop's back, its registration lives on in the duplicate, and reports.
+        ::close(a);
+        h->cancel();
+        w.write(b, "x");
+        int turns = 0;
+        while (l.run_once(in(20ms)).ok() && turns < 200) ++turns;
+        ::kill(::getpid(), SIGUSR1);
+        CHECK(l.run_until([&] { return heard == 1; }, in(5s)).ok());
+    }
+    ::close(twin);
+    w.close(b);
+}
+
 TEST("each loop hears of a signal on its own thread") {
     if (harness::simulated()) harness::skip("the real kernel's signals");
     if (harness::option("signals") == "signalfd") harness::skip("one signalfd takes the signal from the others");
