@@ -175,6 +175,15 @@ void expire_slot(hub& h, handler_slot& s) noexcept {
 }
 
 void run_slot(hub& h, handler_slot& s) noexcept {
+    if (s.kind == slot_kind::soon && s.state == slot_state::queued) [[likely]] {
+        // What most are: called once, and gone, whether it was cancelled meanwhile or not.
+        s.state = slot_state::running;
+        drop_hold(h, s);
+        callback_argument<> argument{handler_access::name(h.serial, s)};
+        s.ops->run(s.callable, &argument);
+        h.handlers.dispose(s);
+        return;
+    }
     if (s.state == slot_state::cancelled) {
         h.handlers.dispose(s);
         return;

@@ -42,62 +42,26 @@ error handler_table::add_chunk(hub& of) noexcept {
     return errc::canceled;   // unused: success is told by free_
 }
 
-slot_claim handler_table::claim(hub& of, std::size_t size, std::size_t alignment) noexcept {
+slot_claim handler_table::claim_slowly(hub& of, std::size_t size, std::size_t alignment) noexcept {
     slot_claim c;
     if (!free_) {
         error const why = add_chunk(of);
         if (!free_) return c.why = why, c;
     }
-    handler_slot& s = *free_;
-    void* room = s.room;
-    if (size > sizeof s.room || alignment > alignof(std::max_align_t)) {
+    void* room = free_->room;
+    if (!fits(size, alignment)) {
         room = allocate(memory_, size, alignment);
         if (!room) return c.why = errc::no_memory, c;
     }
-    free_ = s.next_free;
-    s.callable = room;
-    s.ops = nullptr;
-    s.state = slot_state::claimed;
-    s.kind = slot_kind::none;
-    s.holds = s.again = false;
-    s.period_ns = static_cast<std::int64_t>(size);   // until it is armed: what to give back if it never is
-    s.number = static_cast<int>(alignment);
-    c.slot = &s;
+    c.slot = &take_free(room, size, alignment);
     c.room = room;
     return c;
 }
 
 void handler_table::free_room(handler_slot& s) noexcept {
-    if (s.callable == s.room || !s.callable) return;
     std::size_t const size = s.ops ? s.ops->size : static_cast<std::size_t>(s.period_ns);
     std::size_t const alignment = s.ops ? s.ops->alignment : static_cast<std::size_t>(s.number);
     release(memory_, s.callable, size, alignment);
-}
-
-void handler_table::unclaim(handler_slot& s) noexcept {
-    free_room(s);
-    s.callable = nullptr;
-    s.ops = nullptr;
-    s.state = slot_state::free;
-    s.kind = slot_kind::none;
-    ++s.generation;
-    s.next_free = free_;
-    free_ = &s;
-}
-
-void handler_table::drop_callable(handler_slot& s) noexcept {
-    if (!s.callable || !s.ops) return;
-    // Emptied first: the destructor may come back here, through its own handler.
-    void* const callable = s.callable;
-    callable_ops const* const ops = s.ops;
-    s.callable = nullptr;
-    ops->destroy(callable);
-    if (callable != s.room) release(memory_, callable, ops->size, ops->alignment);
-}
-
-void handler_table::dispose(handler_slot& s) noexcept {
-    drop_callable(s);
-    unclaim(s);
 }
 
 }  // namespace spruce::inline v0::detail

@@ -65,13 +65,39 @@ public:
     handler_table& operator=(handler_table const&) = delete;
 
     // A free slot with room for such a callable. Its place in the ready ring is reserved. full, no_memory.
-    slot_claim claim(hub& of, std::size_t size, std::size_t alignment) noexcept;
+    slot_claim claim(hub& of, std::size_t size, std::size_t alignment) noexcept {
+        if (!free_ || !fits(size, alignment)) [[unlikely]] return claim_slowly(of, size, alignment);
+        slot_claim c;
+        c.room = free_->room;
+        c.slot = &take_free(c.room, size, alignment);
+        return c;
+    }
     // Gives the callable's room and the slot back; the callable must be gone.
-    void unclaim(handler_slot& slot) noexcept;
+    void unclaim(handler_slot& s) noexcept {
+        if (s.callable && s.callable != s.room) [[unlikely]] free_room(s);
+        s.callable = nullptr;
+        s.ops = nullptr;
+        s.state = slot_state::free;
+        s.kind = slot_kind::none;
+        ++s.generation;
+        s.next_free = free_;
+        free_ = &s;
+    }
     // Destroys the callable, then unclaims. The callable's destructor may call anything.
-    void dispose(handler_slot& slot) noexcept;
+    void dispose(handler_slot& s) noexcept {
+        drop_callable(s);
+        unclaim(s);
+    }
     // Frees only the callable, for a slot that something still points to.
-    void drop_callable(handler_slot& slot) noexcept;
+    void drop_callable(handler_slot& s) noexcept {
+        if (!s.callable || !s.ops) return;
+        // Emptied first: the destructor may come back here, through its own handler.
+        void* const callable = s.callable;
+        callable_ops const* const ops = s.ops;
+        s.callable = nullptr;
+        ops->destroy(callable);
+        if (callable != s.room) [[unlikely]] release(memory_, callable, ops->size, ops->alignment);
+    }
 
     // The slot a handler names, or null if that use of it is over.
     handler_slot* find(std::uint32_t index, std::uint64_t generation) noexcept {
@@ -84,6 +110,22 @@ public:
 
 private:
     static constexpr std::size_t chunk_size = 32;
+    static bool fits(std::size_t size, std::size_t alignment) noexcept {
+        return size <= sizeof(handler_slot::room) && alignment <= alignof(std::max_align_t);
+    }
+    handler_slot& take_free(void* room, std::size_t size, std::size_t alignment) noexcept {
+        handler_slot& s = *free_;
+        free_ = s.next_free;
+        s.callable = room;
+        s.ops = nullptr;
+        s.state = slot_state::claimed;
+        s.kind = slot_kind::none;
+        s.holds = s.again = false;
+        s.period_ns = static_cast<std::int64_t>(size);   // until it is armed: what to give back if it never is
+        s.number = static_cast<int>(alignment);
+        return s;
+    }
+    slot_claim claim_slowly(hub& of, std::size_t size, std::size_t alignment) noexcept;
     error add_chunk(hub& of) noexcept;
     void free_room(handler_slot& slot) noexcept;
 
