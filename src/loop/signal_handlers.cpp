@@ -30,6 +30,11 @@ bool anybody_listens(hub& h, int signal) noexcept {
 }
 }  // namespace
 
+void rewatch_signal_fd(hub& h) noexcept {
+    h.watched_signal_fd = -1;
+    watch_signal_fd(h);
+}
+
 int subscribe_signal(hub& h, int signal) noexcept {
     if (!h.port_open) open_port(h);
     int const got = h.calls->signal_subscribe(h.on.context, &h.port, signal);

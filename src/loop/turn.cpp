@@ -20,6 +20,7 @@ void lay_ghosts(hub& h) noexcept {
     if (h.poller->renew(h.poller_context, false) < 0) return;   // as before; tried again at the next ghost
     poll_change c{h.wake.read_fd, 0, interest_none, interest_read, 0};
     h.poller->change(h.poller_context, &c, 1);
+    rewatch_signal_fd(h);
     h.fds.register_all();
 }
 
