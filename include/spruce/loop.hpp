@@ -463,7 +463,8 @@ public:
     SPRUCE_API result<std::size_t> dispatch(std::size_t max = SIZE_MAX);
     // The fd to poll, or -1 where the poller has none. Lifetime: the loop's; its number stays.
     SPRUCE_API int backend_fd();
-    // In a forked child, before anything else there: a fresh poller, waker and inbox. Errors: an errno, no_memory.
+    // In a forked child, before anything else there: a fresh poller, waker and inbox. Handlers and tasks go on in both;
+    // calls from other threads that were pending are the parent's alone. Errors: an errno, no_memory.
     SPRUCE_API result<void> after_fork();
 
     // For the library's own floors.

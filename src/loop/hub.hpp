@@ -143,6 +143,8 @@ void drop_all_handlers(hub& h) noexcept;
 // -- signals and children
 // 0, or -errno.
 int subscribe_signal(hub& h, int signal) noexcept;
+// After the poller was renewed.
+void rewatch_signal_fd(hub& h) noexcept;
 void drop_signal(hub& h, int signal) noexcept;
 // Registers the port's signalfd, if there is one, with a poller that was renewed.
 void rewatch_signal_fd(hub& h) noexcept;

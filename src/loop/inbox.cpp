@@ -220,6 +220,41 @@ std::size_t run_posts(hub& h, std::size_t most) noexcept {
     return count;
 }
 
+namespace {
+// Ends a node that will not run.
+void end_node(post_node& n) noexcept {
+    if (n.embedded) {
+        n.ops->destroy(n.callable);
+        return;
+    }
+    if (n.is_waker) {
+        if (n.dropped.load(std::memory_order_seq_cst) != 0 && n.state.exchange(post_state::cancelled) != post_state::cancelled)
+            n.ops->destroy(n.callable);
+    } else {
+        post_state was = post_state::queued;
+        n.state.compare_exchange_strong(was, post_state::cancelled, std::memory_order_acq_rel);
+        n.ops->destroy(n.callable);
+    }
+    release(&n);
+}
+}  // namespace
+
+void inbox_after_fork(hub& h) noexcept {
+    remote& r = *h.door;
+    while (post_node* const n = r.queue.take()) {
+        if (n->is_waker) n->pending.store(0, std::memory_order_seq_cst);
+        end_node(*n);
+    }
+    // No other thread came along. One that was in the midst of a call left its marks here for ever, and perhaps a
+    // gap in the queue.
+    r.queue.~post_queue();
+    ::new (static_cast<void*>(&r.queue)) post_queue;
+    r.gate.store(0, std::memory_order_seq_cst);
+    r.asleep.store(0, std::memory_order_seq_cst);
+    r.waking.store(0, std::memory_order_seq_cst);
+    r.stop_asked.store(0, std::memory_order_seq_cst);
+}
+
 void close_remote(hub& h) noexcept {
     remote& r = *h.door;
     r.gate.fetch_or(1, std::memory_order_seq_cst);
@@ -231,19 +266,7 @@ void close_remote(hub& h) noexcept {
             continue;
         }
         r.gate.fetch_sub(2, std::memory_order_seq_cst);
-        if (n->embedded) {
-            n->ops->destroy(n->callable);
-            continue;
-        }
-        if (n->is_waker) {
-            if (n->dropped.load(std::memory_order_seq_cst) != 0 && n->state.exchange(post_state::cancelled) != post_state::cancelled)
-                n->ops->destroy(n->callable);
-        } else {
-            post_state was = post_state::queued;
-            n->state.compare_exchange_strong(was, post_state::cancelled, std::memory_order_acq_rel);
-            n->ops->destroy(n->callable);
-        }
-        release(n);
+        end_node(*n);
     }
     // The same for those who are between seeing the hub asleep and writing.
     r.asleep.store(0, std::memory_order_seq_cst);

@@ -95,5 +95,7 @@ remote* make_remote(kernel& on, std::size_t bound) noexcept;
 std::size_t run_posts(hub& h, std::size_t most) noexcept;
 // Closes the gate, waits until no sender is inside, and ends what is left: cancelled, its callable destroyed.
 void close_remote(hub& h) noexcept;
+// In a forked child: empty again, and nobody is inside. The calls that were pending are the parent's.
+void inbox_after_fork(hub& h) noexcept;
 
 }  // namespace spruce::inline v0::detail

@@ -218,6 +218,8 @@ result<void> loop::after_fork() {
     if (c.result < 0) return error::from_errno(-c.result);
     detail::rewatch_signal_fd(h);
     if (!h.on.simulated) detail::dispatcher_after_fork(&h.port);
+    detail::rewatch_signal_fd(h);
+    detail::inbox_after_fork(h);
     h.fds.register_all();
     if (h.ext) h.ext->after_fork(h);
     return {};

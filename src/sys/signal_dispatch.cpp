@@ -139,6 +139,8 @@ int dispatcher_unsubscribe(void*, signal_port* port, int signal) noexcept {
 }
 
 void dispatcher_after_fork(signal_port* ours) noexcept {
+    // Perhaps a thread that is not here held it.
+    lock = PTHREAD_MUTEX_INITIALIZER;
     locked const hold;
     owner_pid.store(::getpid(), std::memory_order_relaxed);
     inside[0].store(0);

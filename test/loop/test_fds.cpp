@@ -1,4 +1,6 @@
+#include <csignal>
 #include <fcntl.h>
+#include <pthread.h>
 #include <string>
 #include <tuple>
 #include <unistd.h>
@@ -241,4 +243,42 @@ TEST("a ghost, closed while a duplicate lives, does not keep the loop busy") {
     }
     ::close(twin);
     w.close(b);
+}
+
+TEST("after a ghost was laid the loop still hears of signals, wakes and other fds") {
+    if (harness::simulated()) harness::skip("made with the real kernel's dup()");
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+    world w;
+    auto [a, b] = w.sockets();
+    auto [out, in] = w.pipe();
+    int const twin = ::dup(a);
+    {
+        auto o = w.options();
+        o.use_signalfd = true;
+        loop l(o);
+        int heard = 0, read = 0, posted = 0;
+        auto s = l.add_signal_handler(SIGUSR1, [&] { ++heard; });
+        if (!s.ok()) harness::skip("no signalfd here");
+        auto h = l.add_reader(a, [] {});
+        auto r = l.add_reader(out, [&](handler self) {
+            ++read;
+            self.cancel();
+        });
+        REQUIRE(h.ok() && r.ok());
+        CHECK(l.run_once(spruce::in(0s)) == errc::timed_out);
+        ::close(a);
+        h->cancel();
+        w.write(b, "x");
+        static_cast<void>(l.run_once(spruce::in(0s)));
+        ::kill(::getpid(), SIGUSR1);
+        CHECK(l.run_until([&] { return heard == 1; }, spruce::in(10s)).ok());
+        w.write(in, "x");
+        CHECK(l.call_from_thread([&] { ++posted; }).ok());
+        CHECK(l.run_until([&] { return read == 1 && posted == 1; }, spruce::in(10s)).ok());
+    }
+    ::close(twin);
+    for (int fd : {b, out, in}) w.close(fd);
 }
