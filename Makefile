@@ -82,7 +82,7 @@ $B/lib/%.cpp.o: src/%.cpp
 $B/lib/%.S.o: src/%.S
 	@mkdir -p $(@D)
 	$(call say,compile $<)
-	$(Q)$(CXX) $(instrument) $(CPPFLAGS) -g -c $< -o $@
+	$(Q)$(CXX) $(instrument) $(CPPFLAGS) $(CXXFLAGS) -c $< -o $@
 $B/%.o: %.cpp
 	@mkdir -p $(@D)
 	$(call say,compile $<)

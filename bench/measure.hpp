@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <cstring>
 #include <ctime>
+#include <functional>
+#include <string>
 #include <vector>
 
 #if defined(__linux__)
@@ -24,6 +26,28 @@ inline void pin() noexcept {
 #endif
 }
 
+// Puts this thread on the n-th of the cores the process may use (modulo their number).
+inline void pin_to([[maybe_unused]] unsigned n) noexcept {
+#if defined(__linux__)
+    static cpu_set_t const allowed = [] {
+        cpu_set_t set;
+        CPU_ZERO(&set);
+        ::sched_getaffinity(0, sizeof set, &set);
+        return set;
+    }();
+    auto const cores = static_cast<unsigned>(CPU_COUNT(&allowed));
+    n = cores ? n % cores : 0;
+    for (unsigned core = 0; core < CPU_SETSIZE; ++core) {
+        if (!CPU_ISSET(core, &allowed) || n-- != 0) continue;
+        cpu_set_t one;
+        CPU_ZERO(&one);
+        CPU_SET(core, &one);
+        ::sched_setaffinity(0, sizeof one, &one);
+        return;
+    }
+#endif
+}
+
 inline std::int64_t now_ns(clockid_t clock = CLOCK_MONOTONIC) noexcept {
     timespec t{};
     ::clock_gettime(clock, &t);
@@ -37,6 +61,27 @@ inline bool brief(int count, char** arguments) noexcept {
         if (std::strcmp(arguments[i], "brief") == 0) return true;
     return false;
 }
+
+// `quick` among them: fewer and shorter rounds, for a look that takes seconds.
+inline bool quick(int count, char** arguments) noexcept {
+    for (int i = 1; i < count; ++i)
+        if (std::strcmp(arguments[i], "quick") == 0) return true;
+    return false;
+}
+
+// How much of a benchmark to run: operations are divided, rounds are counted.
+struct effort {
+    effort(int count, char** arguments) noexcept {
+        if (brief(count, arguments)) *this = effort(1, 1000);
+        else if (quick(count, arguments)) *this = effort(3, 4);
+    }
+    long of(long operations, long least = 1) const noexcept { return std::max(operations / divisor, least); }
+    int rounds = 9;
+    long divisor = 1;
+
+private:
+    effort(int r, long d) noexcept : rounds(r), divisor(d) {}
+};
 
 // Figures of one thing, a round each.
 class figures {
@@ -66,6 +111,33 @@ inline void report(char const* name, char const* whose, figures const& f, char c
     std::snprintf(what, sizeof what, "%s_median", whose);
     line(name, what, f.median(), unit);
 }
+
+// Contenders for one piece of work: each gives what one operation of it cost in a round. Ours enters first. Rounds
+// interleave; printed are the minimum and the median of each, and the ratios of the minima, ours to the other's.
+class contest {
+public:
+    explicit contest(std::string name, char const* unit = "ns") : name_(std::move(name)), unit_(unit) {}
+    void enter(char const* whose, std::function<double()> round) { all_.push_back({whose, std::move(round), {}}); }
+    void run(effort const& e) {
+        for (contender& c : all_) c.round();   // caches, pools and predictors fill
+        for (int i = 0; i < e.rounds; ++i)
+            for (contender& c : all_) c.values.add(c.round());
+        for (contender const& c : all_) report(name_.c_str(), c.whose, c.values, unit_);
+        for (contender const& c : all_)
+            if (&c != &all_.front())
+                line(name_.c_str(), (std::string("spruce_to_") + c.whose).c_str(), all_.front().values.minimum() / c.values.minimum(), "ratio");
+    }
+
+private:
+    struct contender {
+        char const* whose;
+        std::function<double()> round;
+        figures values;
+    };
+    std::string name_;
+    char const* unit_;
+    std::vector<contender> all_;
+};
 
 // Keeps a value, and what led to it, from being optimised away.
 template <class T> void keep(T const& value) noexcept { asm volatile("" : : "g"(&value) : "memory"); }

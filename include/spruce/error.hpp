@@ -40,6 +40,13 @@ struct error_domain {
     char const* (*message)(int code) noexcept;       // a sentence for the code; never null
 };
 
+template <class T> class result;
+namespace detail {
+// The library's own errors, and the system's.
+extern SPRUCE_API error_domain const spruce_domain;
+extern SPRUCE_API error_domain const errno_domain;
+}  // namespace detail
+
 // Names a task or a deadline scope. One counter for the whole process, never reused; 0 is nobody.
 struct task_id {
     std::uint64_t value = 0;
@@ -50,15 +57,15 @@ struct task_id {
 // when domain and code are. Thread: values; but detail() answers only on the thread where it happened.
 class error {
 public:
-    error(errc c) noexcept : error(spruce_domain(), static_cast<int>(c)) {}
+    error(errc c) noexcept : error(detail::spruce_domain, static_cast<int>(c)) {}
     error(error_domain const& d, int code) noexcept : domain_(&d), code_(code) {}
     // The error for a value of errno.
-    static error from_errno(int value) noexcept { return {errno_domain(), value}; }
+    static error from_errno(int value) noexcept { return {detail::errno_domain, value}; }
 
     int code() const noexcept { return code_; }
     error_domain const& domain() const noexcept { return *domain_; }
     // The errno, or 0 if the error did not come from the system.
-    int errno_value() const noexcept { return domain_ == &errno_domain() ? code_ : 0; }
+    int errno_value() const noexcept { return domain_ == &detail::errno_domain ? code_ : 0; }
     // A short name: "timed_out", "ECONNREFUSED"; the domain's name for errors of a user's domain. Never null.
     SPRUCE_API char const* name() const noexcept;
     // A sentence that says what happened. Never null.
@@ -80,10 +87,14 @@ public:
         return e;
     }
 
-    SPRUCE_API static error_domain const& spruce_domain() noexcept;
-    SPRUCE_API static error_domain const& errno_domain() noexcept;
+    static error_domain const& spruce_domain() noexcept { return detail::spruce_domain; }
+    static error_domain const& errno_domain() noexcept { return detail::errno_domain; }
 
 private:
+    template <class T> friend class result;
+    // No error at all: how a result<void> says that it is ok, and still comes back in registers.
+    error() noexcept : domain_(nullptr), code_(0) {}
+
     error_domain const* domain_;
     std::int32_t code_;
     std::uint32_t origin_ = 0;

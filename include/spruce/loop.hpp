@@ -104,6 +104,7 @@ SPRUCE_API result<handler> arm_signal(hub* on, handler_slot* slot, callable_ops 
 SPRUCE_API result<handler> arm_child(hub* on, handler_slot* slot, callable_ops const* ops, int pid) noexcept;
 SPRUCE_API handler refused_handler(error why) noexcept;
 SPRUCE_API void set_unhandled(hub* on, handler_slot* slot, callable_ops const* ops) noexcept;
+SPRUCE_API void refuse_unhandled(hub* on, error why) noexcept;
 
 // -- posting from other threads
 SPRUCE_API result<post_node*> claim_post(remote* to, std::size_t size, std::size_t alignment, void** room) noexcept;
@@ -408,13 +409,16 @@ public:
         return hook(static_cast<int>(phase), std::forward<F>(f));
     }
     // f is told of exceptions that escape from callbacks and tasks, and of errors that nobody looked at; instead of
-    // the line on stderr. The last one given counts. What f throws is lost.
+    // the line on stderr. The last one given counts. What f throws is lost. Where there is no memory for f, the hook
+    // before it is told so.
     template <std::invocable<unhandled const&> F> void on_unhandled(F&& f) {
         using held = std::decay_t<F>;
         auto c = detail::claim_handler(hub_, status_, sizeof(held), alignof(held));
         if (c.room) {
             construct<held>(c, std::forward<F>(f));
             detail::set_unhandled(hub_, c.slot, &detail::unhandled_ops<held>);
+        } else {
+            detail::refuse_unhandled(hub_, c.why);
         }
     }
     // The tasks that have not ended.

@@ -39,7 +39,7 @@ public:
     // not_in_task, no_loop, full, no_memory. Cancel: nothing is left open.
     SPRUCE_API static result<tcp_stream> connect(std::string_view host_and_port, deadline dl = {});
     SPRUCE_API static result<tcp_stream> connect(address const& to, deadline dl = {});
-    // Its two ends. Lifetime: the stream's.
+    // Its two ends; empty where the system would not tell. Lifetime: the stream's.
     address const& local() const noexcept { return local_; }
     address const& peer() const noexcept { return peer_; }
     // Whether small writes go out at once. Errors: closed, an errno.

@@ -133,31 +133,31 @@ private:
     bool ok_;
 };
 
-// Success, or an error.
+// Success, or an error. 16 bytes, trivially copied: it comes back in registers.
 template <> class result<void> {
 public:
     using value_type = void;
-    result() noexcept : error_(errc::canceled), ok_(true) {}
-    result(spruce::error e) noexcept : error_(e), ok_(false) {}
-    result(errc c) noexcept : error_(c), ok_(false) {}
-    bool ok() const noexcept { return ok_; }
-    explicit operator bool() const noexcept { return ok_; }
+    result() noexcept = default;
+    result(spruce::error e) noexcept : error_(e) {}
+    result(errc c) noexcept : error_(c) {}
+    bool ok() const noexcept { return !error_.domain_; }
+    explicit operator bool() const noexcept { return ok(); }
     // Wrong on an error: ends the program.
-    void operator*() const noexcept { SPRUCE_VERIFY(ok_, "the value asked of a result that holds an error"); }
+    void operator*() const noexcept { SPRUCE_VERIFY(ok(), "the value asked of a result that holds an error"); }
     // Nothing; or throws failure, or panics without exceptions.
     void value() const {
-        if (!ok_) detail::bad_value<SPRUCE_THROWS>(error_);
+        if (!ok()) detail::bad_value<SPRUCE_THROWS>(error_);
     }
     spruce::error error() const noexcept {
-        SPRUCE_VERIFY(!ok_, "result::error() asked of a result that holds a value");
+        SPRUCE_VERIFY(!ok(), "result::error() asked of a result that holds a value");
         return error_;
     }
-    friend bool operator==(result const& r, spruce::error const& e) noexcept { return !r.ok_ && r.error_ == e; }
+    friend bool operator==(result const& r, spruce::error const& e) noexcept { return !r.ok() && r.error_ == e; }
 
 private:
     spruce::error error_;
-    bool ok_;
 };
+static_assert(sizeof(result<void>) <= 16 && std::is_trivially_copyable_v<result<void>>);
 
 // A reference, held as a pointer, or an error. Assignment makes it refer to something else.
 template <class T> class result<T&> {

@@ -21,7 +21,7 @@ namespace spruce::inline v0 {
 // How a task is made.
 struct task_options {
     std::string_view name{};        // 31 bytes are kept; without one it is called "task N"
-    std::size_t stack_size = 0;     // bytes, rounded up to 16 K, 64 K, 256 K, 1 M or 8 M; 0: the default, 256 K (64 K where pointers have 32 bits)
+    std::size_t stack_size = 0;     // bytes, rounded up to 16 K, 64 K, 256 K, 1 M or 8 M, the most; 0: the default, 256 K (64 K where pointers have 32 bits)
     bool background = false;        // holds nothing, is reported by nobody, and is cancelled when run() ends
 };
 
@@ -187,8 +187,8 @@ public:
     // Asks it to end: its waits fail with `canceled` from now on; not yet begun, it never will.
     // Returns: true if it had not ended. Never waits.
     bool cancel() const noexcept { return block() && detail::cancel_task(block()); }
-    // Whether it has ended.
-    bool done() const noexcept { return block() && detail::task_done(block()); }
+    // Whether it has ended. True as well where nothing will ever run: a refused spawn, an empty handle.
+    bool done() const noexcept { return !block() || detail::task_done(block()); }
     // Its name, or "task N"; "" of an empty handle. Lifetime: the handle's.
     char const* name() const noexcept { return block() ? detail::task_name(block()) : ""; }
     // Its id; 0 of an empty handle.
@@ -291,7 +291,8 @@ template <class F, class... A> task<started_t<F, A...>> spawn_in(group_state* gr
 
 // Makes a task of f(args...) on this thread's loop. It runs later, in its turn: spawn order is run order. f and the
 // arguments are moved (or copied) onto its stack; std::ref for references. No heap.
-// Errors (of the handle's calls): full (max_tasks), no_memory, an errno (no stack), closed, no_loop.
+// Errors (of the handle's calls): full (max_tasks), no_memory, an errno (no stack), invalid_argument (stack_size, or
+// arguments larger than any stack), closed, no_loop.
 // Lifetime: what f captures by reference must outlive the task.
 template <class F, class... A>
     requires detail::startable<F, A...>

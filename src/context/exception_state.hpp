@@ -8,7 +8,7 @@ namespace spruce::inline v0::detail {
 struct exception_globals {
     void* caught;
     unsigned uncaught;
-#if defined(__ARM_EABI_UNWINDER__) || (defined(__arm__) && !defined(__APPLE__))
+#if defined(__ARM_EABI_UNWINDER__) || defined(__arm__)
     void* propagating;
 #endif
     bool empty() const noexcept { return !caught && uncaught == 0; }

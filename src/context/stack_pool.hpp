@@ -59,6 +59,12 @@ public:
         head = s;
     }
 
+    // The lowest address of the stack with this top. Tops lie within two kilobytes below the end of their stack.
+    static std::byte* bottom_of(stack_class c, std::byte* top) noexcept {
+        auto const end = (reinterpret_cast<std::uintptr_t>(top) + 4095) & ~std::uintptr_t{4095};
+        return reinterpret_cast<std::byte*>(end - bytes_of(c));
+    }
+
     // Every stack ever handed out, free or not; what the owner keeps at the top tells which. A walk begins with a
     // fresh cursor.
     struct cursor {
@@ -90,13 +96,8 @@ private:
         stack_class size_class;
         bool light_guards;
     };
-    static constexpr std::size_t colours = 16;
+    static constexpr std::size_t colours = 32;
     static std::size_t stride(stack_class c) noexcept { return bytes_of(c) + guard_bytes; }
-    // Tops lie within one kilobyte below the end of their stack.
-    static std::byte* bottom_of(stack_class c, std::byte* top) noexcept {
-        auto const end = (reinterpret_cast<std::uintptr_t>(top) + 4095) & ~std::uintptr_t{4095};
-        return reinterpret_cast<std::byte*>(end - bytes_of(c));
-    }
     stack_ref place(slab const& s, std::size_t i) const noexcept;
     result<stack_ref> carve(stack_class c) noexcept;
     result<slab*> add_slab(stack_class c) noexcept;

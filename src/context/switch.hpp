@@ -28,8 +28,8 @@ namespace spruce::inline v0::detail {
 
 // What a stack has besides its saved stack pointer.
 struct execution {
-    exception_globals exceptions{};   // while it is left, if `parked_exceptions`
-    bool parked_exceptions = false;
+    bool parked_exceptions = false;   // first: it is looked at after each switch
+    exception_globals exceptions;     // while it is left, if so
 #if SPRUCE_SWITCH_UCONTEXT
     ucontext_part part{};
 #endif

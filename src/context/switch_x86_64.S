@@ -1,9 +1,7 @@
 // The first entry of a stack on x86_64; switch_x86_64.hpp has the pictures.
 #if defined(__x86_64__) && !defined(__ILP32__)
 #if defined(__CET__)
-#include <cet.h>
-#else
-#define _CET_ENDBR
+#include <cet.h>                        // the note that says that this object lands on pads only
 #endif
         .text
         .globl  spruce_first_entry
@@ -13,7 +11,9 @@
 spruce_first_entry:
         .cfi_startproc
         .cfi_undefined rip              // the end of the stack: unwinders stop here
-        _CET_ENDBR
+#if defined(__CET__) && (__CET__ & 1)
+        endbr64
+#endif
         xorl    (%rsp), %eax            // floating-point control as at every arrival
         testl   $0xffc0, %eax
         je      1f
@@ -30,6 +30,6 @@ spruce_first_entry:
         .cfi_endproc
         .size   spruce_first_entry, . - spruce_first_entry
 #endif
-#if defined(__linux__) || defined(__ELF__)
+#if defined(__ELF__)
         .section .note.GNU-stack, "", %progbits
 #endif

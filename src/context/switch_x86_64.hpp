@@ -87,7 +87,7 @@ inline fp_control read_fp_control() noexcept {
         :
         : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc", "xmm0", "xmm1",
           "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
-          "xmm15" SPRUCE_WIDE_CLOBBERS);
+          "xmm15", "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)" SPRUCE_WIDE_CLOBBERS);
 }
 
 }  // namespace spruce::inline v0::detail

@@ -14,6 +14,10 @@ using access = detail::address_access;
 namespace {
 error wrong(char const* what) noexcept { return detail::with_detail(errc::invalid_argument, what); }
 
+// Not string_view::substr, whose range check would bring in the C++ library and throw.
+std::string_view before(std::string_view text, std::size_t at) noexcept { return {text.data(), at}; }
+std::string_view after(std::string_view text, std::size_t at) noexcept { return {text.data() + at + 1, text.size() - at - 1}; }
+
 // Digits only, at most 65535; -1 otherwise.
 int read_port(std::string_view digits) noexcept {
     if (digits.empty() || digits.size() > 5) return -1;
@@ -44,8 +48,8 @@ result<address> parse_v6(std::string_view host, int port) noexcept {
     char text[INET6_ADDRSTRLEN + 1];
     std::string_view scope;
     if (std::size_t const percent = host.find('%'); percent != std::string_view::npos) {
-        scope = host.substr(percent + 1);
-        host = host.substr(0, percent);
+        scope = after(host, percent);
+        host = before(host, percent);
     }
     if (host.size() >= sizeof text) return wrong("no IPv6 address in the brackets");
     std::memcpy(text, host.data(), host.size());
@@ -74,12 +78,12 @@ result<address> address::parse(std::string_view text) noexcept {
     if (text[0] == '/' || text[0] == '@') return parse_path(text);
     std::size_t const colon = text.rfind(':');
     if (colon == std::string_view::npos) return wrong("an address needs a port: HOST:PORT");
-    int const port = read_port(text.substr(colon + 1));
+    int const port = read_port(after(text, colon));
     if (port < 0) return wrong("the port is not a number from 0 to 65535");
-    std::string_view host = text.substr(0, colon);
+    std::string_view host = before(text, colon);
     if (!host.empty() && host.front() == '[') {
         if (host.back() != ']') return wrong("a bracket is missing");
-        return parse_v6(host.substr(1, host.size() - 2), port);
+        return parse_v6(after(before(host, host.size() - 1), 0), port);
     }
     if (host.find(':') != std::string_view::npos) return wrong("an IPv6 address needs brackets: [::1]:80");
     if (host.empty() || host == "*") host = "0.0.0.0";

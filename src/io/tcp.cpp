@@ -31,15 +31,12 @@ result<stream_core> make_socket(address const& of) noexcept {
     return core;
 }
 
-void learn(hub& h, stream_core const& c, address* local, address* peer) noexcept {
-    if (local) {
-        unsigned length = access::capacity();
-        if (h.calls->getsockname(h.on.context, c.fd, access::room(*local), &length) == 0) access::filled(*local, length);
-    }
-    if (peer) {
-        unsigned length = access::capacity();
-        if (h.calls->getpeername(h.on.context, c.fd, access::room(*peer), &length) == 0) access::filled(*peer, length);
-    }
+// Asks for a socket's own end. 0, or -errno.
+int learn_local(hub& h, stream_core const& c, address& local) noexcept {
+    unsigned length = access::capacity();
+    int const got = h.calls->getsockname(h.on.context, c.fd, access::room(local), &length);
+    if (got == 0) access::filled(local, length);
+    return got;
 }
 
 // Closes unless it is kept: every error on the way leaves nothing open.
@@ -73,7 +70,7 @@ result<tcp_stream> tcp_stream::connect(address const& to, deadline dl) {
     }
     if (got < 0) return socket_error(got, to);
     tcp_stream made(guard.keep());
-    learn(h, made.core_, &made.local_, nullptr);
+    (void)learn_local(h, made.core_, made.local_);   // for show: a connection without it is one
     made.peer_ = to;
     return made;
 }
@@ -98,10 +95,10 @@ result<tcp_listener> tcp_listener::listen(std::string_view host_and_port, listen
     if (failed >= 0 && options.reuse_port) failed = h.calls->setsockopt(h.on.context, core.fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof yes);
     if (failed >= 0) failed = h.calls->bind(h.on.context, core.fd, access::raw(at), access::length(at));
     if (failed >= 0) failed = h.calls->listen(h.on.context, core.fd, options.backlog);
-    if (failed < 0) return socket_error(failed, at);
     tcp_listener made;
+    if (failed >= 0) failed = learn_local(h, core, made.local_);   // the caller needs to know which port it got
+    if (failed < 0) return socket_error(failed, at);
     made.core_ = guard.keep();
-    learn(h, made.core_, &made.local_, nullptr);
     return made;
 }
 

@@ -120,6 +120,11 @@ void set_unhandled(hub* on, handler_slot* s, callable_ops const* ops) noexcept {
     else on->handlers.dispose(*before);
 }
 
+// The hook before this one, or stderr, hears of it: nobody else could.
+void refuse_unhandled(hub* on, error why) noexcept {
+    if (on) tell_unhandled(on, {{}, "", "on_unhandled() could not take its hook", why});
+}
+
 // -- running
 
 namespace {
@@ -314,7 +319,7 @@ result<time_point> handler::due() const noexcept {
     detail::handler_slot const* const s = slot_of(*this);
     if (!s || !is_timer(*s) || s->state == detail::slot_state::cancelled) return errc::wrong_state;
     detail::hub& h = *detail::current_hub;
-    if (s->state == detail::slot_state::queued && !h.timers.armed(*s->time)) return time_point(duration(h.now_ns));
+    if (s->state == detail::slot_state::queued && !s->again && !h.timers.armed(*s->time)) return time_point(duration(h.now_ns));
     if (!h.timers.armed(*s->time)) return errc::wrong_state;
     return time_point(duration(h.timers.due(*s->time)));
 }

@@ -120,7 +120,7 @@ struct poll_event {
 struct poller_calls {
     char const* name;          // "epoll", "poll", "kqueue", "simulated"
     // Whether edge-triggered registrations must be armed again, once they have reported, by a change whose `before`
-    // and `wanted` are the same. Where the kernel reports edges by itself such a change is nothing.
+    // and `wanted` are the same. Where the kernel reports edges by itself such a change is nothing. It cannot fail.
     bool needs_rearm;
     // Applies all changes, in order; each says how it went. Never waits. A number may have been closed, and given out
     // again, behind the loop's back: what `before` says is then wrong, and `wanted` holds all the same.

@@ -19,7 +19,7 @@ void group_ended(task_block& t) noexcept {
     group_state& g = *t.group;
     (t.group_previous ? t.group_previous->group_next : g.first) = t.group_next;
     (t.group_next ? t.group_next->group_previous : g.last) = t.group_previous;
-    t.group = nullptr;
+    t.grouped = false;
     --g.count;
     auto const failed = t.ops->failure(t.payload);
     bool const cancellation = !failed && (failed == error(errc::task_canceled) || failed == error(errc::canceled));

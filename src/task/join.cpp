@@ -9,7 +9,7 @@ namespace {
 enum class place { here, elsewhere, orphan };
 // Whether the block belongs to this thread's loop, to another's, or to one that has ended.
 place where(task_block const& t) noexcept {
-    if (current_hub && current_hub->serial == t.serial) return place::here;
+    if (current_scheduler && current_scheduler->arena == t.arena) return place::here;
     return t.arena->orphaned.load(std::memory_order_acquire) != 0 ? place::orphan : place::elsewhere;
 }
 bool ended_or_orphaned(task_block const& t) noexcept {
@@ -29,7 +29,7 @@ result<void> join_task(task_block* block, deadline dl) noexcept {
     if (t.state == task_state::ended) return {};
     if (current_scheduler && current_scheduler->current == &t) return with_detail(errc::deadlock, "a task that joins itself");
     parked p("task");
-    t.joiners.push_back(p);
+    t.watchers().joiners.push_back(p);
     return park(p, dl);
 }
 
@@ -53,13 +53,15 @@ bool cancel_task(task_block* block) noexcept {
 bool task_done(task_block* block) noexcept { return ended_or_orphaned(*block) && block->state == task_state::ended; }
 
 bool task_was_cancelled(task_block* block) noexcept { return block->cancelled; }
-task_id task_canceler(task_block* block) noexcept { return block->cancelled_by; }
+task_id task_canceler(task_block* block) noexcept { return block->cancelled ? block->cancelled_by : task_id{}; }
 
 char const* task_name(task_block* block) noexcept {
     if (where(*block) == place::elsewhere) return "";
     // Most are never asked for their names: the number is written when one is.
-    if (block->name[0] == '\0')
+    if (!block->named) {
         std::snprintf(block->name, sizeof block->name, "task %llu", static_cast<unsigned long long>(block->id.value));
+        block->named = true;
+    }
     return block->name;
 }
 
@@ -73,7 +75,7 @@ handler arm_on_done(task_block* block, handler_slot* s, callable_ops const* ops)
     s->kind = slot_kind::soon;
     s->state = slot_state::armed;
     if (block->state == task_state::ended) make_ready(h, *s);
-    else block->done_handlers.push_back(*s);
+    else block->watchers().handlers.push_back(*s);
     return handler_access::name(h.serial, *s);
 }
 

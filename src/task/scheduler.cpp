@@ -46,6 +46,20 @@ namespace {
 }
 }  // namespace
 
+// Of few tasks the memory is at hand anyhow; of many, one that is some switches away is asked for, as one switch is
+// over long before memory could come: its block, the words of its switch, and the frames above them.
+constexpr std::uint32_t many = 4096;
+
+[[gnu::noinline]] void prefetch_far(ready_ring& ring) noexcept {
+    ready_entry const& e = ring.ahead(8);
+    auto const* const words = static_cast<char const*>(e.word);
+    prefetch_for_write(e.node);
+    prefetch_for_write(words);
+    prefetch_for_write(words + 128);
+    prefetch_for_write(words + 192);
+    prefetch_for_write(words + 256);
+}
+
 [[gnu::noinline]] void leave(scheduler& s, task_block& self, void** save) noexcept {
     hub& h = s.h;
     if (h.credit != 0 && !h.ready.empty()) {
@@ -58,7 +72,8 @@ namespace {
             next.state = task_state::running;
             if (&next == &self) return;   // it was alone, and goes on
             s.current = &next;
-            prefetch_for_write(h.ready.front().word);
+            if (h.ready.size() > many) [[unlikely]] prefetch_far(h.ready);
+            else prefetch_for_write(h.ready.front().word);
             switch_to(s.machine, self.machine, next.machine, save, e.word);
             return;
         }
@@ -122,10 +137,12 @@ void end_task(scheduler& s, task_block& t) noexcept {
         t.time = nullptr;
     }
     h.timers.unreserve(1);
-    // In the order they came: those who join, then the callbacks.
-    while (parked* const p = t.joiners.take_front()) wake(*p);
-    while (handler_slot* const slot = t.done_handlers.take_front()) make_ready(h, *slot);
-    if (t.group) group_ended(t);
+    if (t.watched) {
+        // In the order they came: those who join, then the callbacks.
+        while (parked* const p = t.watchers().joiners.take_front()) wake(*p);
+        while (handler_slot* const slot = t.watchers().handlers.take_front()) make_ready(h, *slot);
+    }
+    if (t.grouped) group_ended(t);
     if (t.held) return;
     report_if_unseen(t);
     free_block(t);

@@ -50,12 +50,17 @@ spawn_claim claim_task(task_options const& options, std::size_t size, std::size_
     } else if (auto timer = h.timers.reserve(1); !timer) {
         return {nullptr, nullptr, timer.error()};
     }
-    // A callable that would fill a good part of the stack asks for more of it.
-    std::size_t const asked = options.stack_size ? options.stack_size : default_stack_bytes;
-    stack_class const size_class = class_for(size > asked / 4 ? asked + size : asked);
-    if (bytes_of(size_class) < size + alignment + 8192) {
-        h.timers.unreserve(1);
-        return {nullptr, nullptr, with_detail(errc::invalid_argument, "the task's arguments are larger than any stack")};
+    constexpr stack_class usual = class_for(default_stack_bytes);
+    stack_class size_class = usual;
+    if (options.stack_size != 0 || size > default_stack_bytes / 4) {
+        // A callable that would fill a good part of the stack asks for more of it.
+        std::size_t const asked = options.stack_size ? options.stack_size : default_stack_bytes;
+        bool const too_much = asked > bytes_of(stack_class::m8);
+        if (!too_much) size_class = class_for(size > asked / 4 ? asked + size : asked);
+        if (too_much || bytes_of(size_class) < size + alignment + 8192) {
+            h.timers.unreserve(1);
+            return {nullptr, nullptr, with_detail(errc::invalid_argument, too_much ? "stack_size: at most 8 M" : "the task's arguments are larger than any stack")};
+        }
     }
     auto stack = s->arena->pool.take(size_class);
     if (__builtin_expect(!stack, 0)) {
@@ -64,18 +69,20 @@ spawn_claim claim_task(task_options const& options, std::size_t size, std::size_
     }
     layout const at = lay_out(stack->top, size, alignment);
     auto& t = *::new (static_cast<void*>(at.block)) task_block;
-    t.stack = *stack;
     t.size_class = size_class;
     t.home = s;
-    t.serial = h.serial;
     t.arena = s->arena;
     t.payload = at.payload;
-    t.group = group;
+    if (group) {
+        t.group = group;
+        t.grouped = true;
+    }
     t.background = options.background;
-    t.state = task_state::claimed;
     if (!options.name.empty()) {
         std::size_t const length = options.name.size() < sizeof t.name ? options.name.size() : sizeof t.name - 1;
         std::memcpy(t.name, options.name.data(), length);
+        t.name[length] = '\0';
+        t.named = true;
     }
     return {&t, at.payload, errc::canceled};
 }
@@ -95,14 +102,14 @@ void start_task(task_block* block, task_ops const* ops) noexcept {
     ++s.live;
     if (t.background) ++s.live_background;
     else ++s.h.holds;
-    if (t.group) group_add(*t.group, t);
-    void* const start = prepare_stack(s.machine, t.machine, t.stack.bottom, t.payload, task_main, &t);
+    if (t.grouped) group_add(*t.group, t);
+    void* const start = prepare_stack(s.machine, t.machine, stack_pool::bottom_of(t.size_class, t.top()), t.payload, task_main, &t);
     s.h.ready.push_back(ring_node(t), start);
 }
 
 void free_block(task_block& t) noexcept {
     stack_class const size_class = t.size_class;
-    std::byte* const top = t.stack.top;
+    std::byte* const top = t.top();
     task_arena* const a = t.arena;
     t.state = task_state::unused;
     t.~task_block();
@@ -152,7 +159,7 @@ constexpr callable_ops release_ops{[](void*, void*) noexcept {}, [](void* block)
 
 void drop_handle(task_block* t) noexcept {
     if (!t) return;
-    if (current_hub && current_hub->serial == t->serial) {
+    if (current_scheduler && current_scheduler->arena == t->arena) {
         release_here(*t);
         return;
     }

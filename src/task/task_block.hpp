@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <new>
 
 #include <spruce/group.hpp>
 
@@ -26,16 +27,23 @@ enum class task_state : std::uint8_t {
     ended       // its outcome stands; a handle keeps the block
 };
 
+// Who is to be told when a task has ended. Most tasks have nobody, or one who looks afterwards.
+struct task_watchers {
+    intrusive_list<parked> joiners;
+    intrusive_list<handler_slot> handlers;
+};
+
 // From the top of the stack downwards: this block, the payload (callable, arguments, outcome), then frames.
-struct task_block : listener {
+// A birth writes the first two lines of the cache only; a switch touches the first alone.
+struct alignas(sizeof(void*) == 8 ? 64 : 16) task_block : listener {
     task_block() noexcept : listener(nullptr) {}
 
-    // -- one line: what a switch touches
-    void* stack_pointer = nullptr;        // while waiting; a ready task's stands in the ring
-    scheduler* home = nullptr;            // valid while the loop lives: compare `serial` first
-    parked* wait = nullptr;
+    // -- what a switch touches
+    void* stack_pointer;                  // while waiting; a ready task's stands in the ring
+    scheduler* home;                      // valid while the loop lives: compare `arena` first
+    parked* wait;                         // while waiting
     std::int64_t scope_due = no_time;     // the earliest deadline of the scopes that count now
-    task_state state = task_state::unused;
+    task_state state = task_state::claimed;
     bool cancelled = false;               // asked to end
     bool shielded = false;                // does not see it
     bool background = false;
@@ -44,25 +52,37 @@ struct task_block : listener {
     bool unheld = false;                  // in a wait that does not keep run() going; it does again once woken
     stack_class size_class{};
     std::uint32_t ignored = 0;            // failing waits since the last real one, while cancelled
+    bool watched = false;                 // `watchers_room` holds some
+    bool named = false;                   // `name` does
+    bool grouped = false;
     execution machine;
 
-    // -- the rest
+    // -- what its birth and its end touch besides
     task_id id;
-    task_id cancelled_by;
-    std::uint32_t serial = 0;             // of its loop
-    task_arena* arena = nullptr;
+    task_arena* arena;
     task_ops const* ops = nullptr;
-    void* payload = nullptr;
     timer* time = nullptr;                // taken at its first timed wait, from what was reserved at its birth
     deadline_scope* scopes = nullptr;     // innermost first; those outside a shield are not in the list
-    intrusive_list<parked> joiners;
-    intrusive_list<handler_slot> done_handlers;
-    group_state* group = nullptr;
-    task_block* group_next = nullptr;
-    task_block* group_previous = nullptr;
-    stack_ref stack{};
+    void* payload;
+
+    // -- the rest, each written by who needs it
+    group_state* group;                   // as `grouped` says
+    task_block* group_next;
+    task_block* group_previous;
+    task_id cancelled_by;                 // if `cancelled`
+    alignas(task_watchers) std::byte watchers_room[sizeof(task_watchers)];
     alignas(post_node) std::byte release_note[sizeof(post_node)];   // see drop_handle()
-    char name[32] = {};
+    char name[32];
+
+    std::byte* top() noexcept { return reinterpret_cast<std::byte*>(this + 1); }
+    // Made when somebody is the first to watch.
+    task_watchers& watchers() noexcept {
+        if (!watched) {
+            ::new (static_cast<void*>(watchers_room)) task_watchers;
+            watched = true;
+        }
+        return *std::launder(reinterpret_cast<task_watchers*>(watchers_room));
+    }
 };
 
 // A wait in progress; lives in the frame of the task that waits. The source keeps a pointer to it until it wakes it

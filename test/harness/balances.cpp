@@ -1,6 +1,7 @@
 // What every test must leave as it found it, besides fds: the library's memory and mappings, counted at its own seams.
 #include <spruce/memory.hpp>
 
+#include <cerrno>
 #include <cstdlib>
 
 #include "../../src/sys/mapping.hpp"
@@ -8,8 +9,13 @@
 
 namespace {
 long blocks = 0, mappings = 0;
+harness::refusals allocation_refusals, mapping_refusals;
+
+// Whether this call is the one to be refused.
+bool refused(harness::refusals& r) noexcept { return __atomic_add_fetch(&r.calls, 1, __ATOMIC_RELAXED) == r.at; }
 
 void* take(void*, std::size_t bytes, std::size_t alignment) noexcept {
+    if (refused(allocation_refusals)) return nullptr;
     void* at = nullptr;
     if (::posix_memalign(&at, alignment < sizeof(void*) ? sizeof(void*) : alignment, bytes) != 0) return nullptr;
     __atomic_add_fetch(&blocks, 1, __ATOMIC_RELAXED);
@@ -22,6 +28,7 @@ void give(void*, void* block, std::size_t, std::size_t) noexcept {
 
 spruce::detail::mapping_table native;
 int map(void*, std::size_t bytes, void** out) noexcept {
+    if (refused(mapping_refusals)) return -ENOMEM;
     int const got = native.calls->map(native.context, bytes, out);
     if (got == 0) __atomic_add_fetch(&mappings, 1, __ATOMIC_RELAXED);
     return got;
@@ -30,8 +37,12 @@ int unmap(void*, void* at, std::size_t bytes) noexcept {
     __atomic_sub_fetch(&mappings, 1, __ATOMIC_RELAXED);
     return native.calls->unmap(native.context, at, bytes);
 }
-int guard(void*, void* at, std::size_t bytes, bool light) noexcept { return native.calls->guard(native.context, at, bytes, light); }
+int guard(void*, void* at, std::size_t bytes, bool light) noexcept {
+    if (refused(mapping_refusals)) return -ENOMEM;
+    return native.calls->guard(native.context, at, bytes, light);
+}
 int resident(void*, void* at, std::size_t bytes, unsigned char* pages) noexcept {
+    if (refused(mapping_refusals)) return -ENOMEM;
     return native.calls->resident(native.context, at, bytes, pages);
 }
 spruce::detail::mapping_calls const counted{map, unmap, guard, resident};
@@ -45,3 +56,10 @@ spruce::detail::mapping_calls const counted{map, unmap, guard, resident};
     return true;
 }();
 }  // namespace
+
+namespace harness {
+refusals& refused_allocations() noexcept { return allocation_refusals; }
+refusals& refused_mapping_calls() noexcept { return mapping_refusals; }
+long memory_blocks() noexcept { return blocks; }
+long live_mappings() noexcept { return mappings; }
+}  // namespace harness

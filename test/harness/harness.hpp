@@ -34,6 +34,15 @@ std::string_view option(std::string_view axis) noexcept;
 // Tells the runner of something that must be the same after a test as before: fds are counted by itself.
 void on_balance(char const* what, long (*count)() noexcept) noexcept;
 
+// Refuses the `at`-th call that is counted; 0: none. Set calls to 0 to count anew.
+struct refusals {
+    std::uint64_t calls = 0, at = 0;
+};
+refusals& refused_allocations() noexcept;     // of the library's memory
+refusals& refused_mapping_calls() noexcept;   // of its mappings: made, guarded, asked about
+long memory_blocks() noexcept;                // that the library holds
+long live_mappings() noexcept;
+
 // A generator for random tests: seeded, the same on every machine.
 class random {
 public:

@@ -7,6 +7,14 @@
 
 #include "runner.hpp"
 
+// A sanitizer that ends a process does so with this code: a test that must die has died.
+extern "C" {
+char const* __asan_default_options();
+char const* __asan_default_options() { return "exitcode=99"; }
+char const* __tsan_default_options();
+char const* __tsan_default_options() { return "exitcode=99"; }
+}
+
 namespace harness {
 
 settings chosen;

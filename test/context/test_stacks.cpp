@@ -1,0 +1,375 @@
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "../../src/context/stack_pool.hpp"
+#include "../../src/sys/mapping.hpp"
+#include "../harness/axes.hpp"
+
+using namespace spruce;
+using namespace spruce::detail;
+using namespace std::chrono_literals;
+
+namespace {
+// The process's mappings with some calls made to fail, for one test.
+struct moody_mappings {
+    mapping_table const real = process_mappings();
+    long maps_left = -1;      // how many map() succeed from now on; negative: all
+    int light = 0, heavy = 0; // what guard() answers instead, -errno
+    long mapped = 0, guards_light = 0, guards_heavy = 0;
+
+    moody_mappings() { set_process_mappings({&calls, this}); }
+    ~moody_mappings() { set_process_mappings(real); }
+    moody_mappings(moody_mappings const&) = delete;
+    moody_mappings& operator=(moody_mappings const&) = delete;
+
+    static int map(void* at, std::size_t bytes, void** out) noexcept {
+        auto& m = *static_cast<moody_mappings*>(at);
+        if (m.maps_left == 0) return -ENOMEM;
+        if (m.maps_left > 0) --m.maps_left;
+        ++m.mapped;
+        return m.real.calls->map(m.real.context, bytes, out);
+    }
+    static int unmap(void* at, void* what, std::size_t bytes) noexcept {
+        auto& m = *static_cast<moody_mappings*>(at);
+        --m.mapped;
+        return m.real.calls->unmap(m.real.context, what, bytes);
+    }
+    static int guard(void* at, void* what, std::size_t bytes, bool light) noexcept {
+        auto& m = *static_cast<moody_mappings*>(at);
+        if (int const answer = light ? m.light : m.heavy; answer != 0) return answer;
+        ++(light ? m.guards_light : m.guards_heavy);
+        return m.real.calls->guard(m.real.context, what, bytes, light);
+    }
+    static int resident(void* at, void* what, std::size_t bytes, unsigned char* pages) noexcept {
+        auto& m = *static_cast<moody_mappings*>(at);
+        return m.real.calls->resident(m.real.context, what, bytes, pages);
+    }
+    static constexpr mapping_calls calls{map, unmap, guard, resident};
+};
+
+stack_ref taken(stack_pool& pool, stack_class c) {
+    auto s = pool.take(c);
+    REQUIRE(s.ok());
+    return *s;
+}
+
+constexpr stack_class all_classes[] = {stack_class::k16, stack_class::k64, stack_class::k256, stack_class::m1, stack_class::m8};
+
+template <class F> auto run_virtually(F&& f, loop_options o = {}) {
+    testing::simulation world;
+    o.on = world.on();
+    return run(o, std::forward<F>(f));
+}
+
+void touch_guard(stack_class c, std::size_t below) {
+    stack_pool pool{memory_hook{}};
+    stack_ref const first = taken(pool, c), second = taken(pool, c);
+    std::memset(first.bottom, 1, 64);
+    std::memset(second.bottom, 1, 64);
+    // Said only once all that is allowed was done.
+    static constexpr char said[] = "now the guard\n";
+    std::fwrite(said, 1, sizeof said - 1, stderr);
+    *const_cast<std::byte volatile*>(second.bottom - below) = std::byte{1};
+    CHECK(false);
+}
+}  // namespace
+
+TEST("a size is rounded up to the next class of stacks") {
+    CHECK(class_for(0) == stack_class::k16);
+    CHECK(class_for(1) == stack_class::k16);
+    CHECK(class_for(16 << 10) == stack_class::k16);
+    CHECK(class_for((16 << 10) + 1) == stack_class::k64);
+    CHECK(class_for(100'000) == stack_class::k256);
+    CHECK(class_for(1 << 20) == stack_class::m1);
+    CHECK(class_for((1 << 20) + 1) == stack_class::m8);
+    CHECK(class_for(SIZE_MAX) == stack_class::m8);
+}
+
+TEST("a fresh stack is all zero, as large as its class but for a kilobyte, and touches no other") {
+    stack_pool pool{memory_hook{}};
+    std::vector<stack_ref> all;
+    for (stack_class const c : {stack_class::k16, stack_class::k64}) {
+        for (int i = 0; i != 40; ++i) {
+            stack_ref const s = taken(pool, c);
+            CHECK_EQ(reinterpret_cast<std::uintptr_t>(s.top) % 64, 0U);
+            CHECK_EQ(reinterpret_cast<std::uintptr_t>(s.bottom) % page_size(), 0U);
+            CHECK(static_cast<std::size_t>(s.top - s.bottom) > bytes_of(c) - 1024);
+            CHECK(static_cast<std::size_t>(s.top - s.bottom) <= bytes_of(c));
+            CHECK(std::all_of(s.bottom, s.top, [](std::byte b) { return b == std::byte{}; }));
+            std::memset(s.bottom, 0xa0 + i % 16, static_cast<std::size_t>(s.top - s.bottom));
+            all.push_back(s);
+        }
+    }
+    for (std::size_t i = 0; i != all.size(); ++i) {
+        auto const mine = static_cast<std::byte>(0xa0 + i % 40 % 16);
+        CHECK(std::all_of(all[i].bottom, all[i].top, [mine](std::byte b) { return b == mine; }));
+    }
+}
+
+TEST("tops differ by cache lines, so that many stacks do not fight for the same ones") {
+    stack_pool pool{memory_hook{}};
+    std::array<int, 64> lines{};
+    for (int i = 0; i != 64; ++i) ++lines[reinterpret_cast<std::uintptr_t>(taken(pool, stack_class::k64).top) / 64 % 64];
+    // Slabs begin their colours anew, so none need be quite even; but no line has all.
+    CHECK(*std::max_element(lines.begin(), lines.end()) <= 16);
+    CHECK(std::count_if(lines.begin(), lines.end(), [](int n) { return n != 0; }) >= 8);
+}
+
+TEST("a stack given back is taken next, last in, first out, and nothing new is mapped for it") {
+    stack_pool pool{memory_hook{}};
+    for (stack_class const c : all_classes) {
+        stack_ref const a = taken(pool, c), b = taken(pool, c), d = taken(pool, c);
+        std::size_t const mapped = pool.mapped_bytes();
+        pool.give(c, a.top);
+        pool.give(c, d.top);
+        pool.give(c, b.top);
+        for (stack_ref const& expected : {b, d, a}) {
+            stack_ref const s = taken(pool, c);
+            CHECK(s.top == expected.top);
+            CHECK(s.bottom == expected.bottom);
+        }
+        CHECK_EQ(pool.mapped_bytes(), mapped);
+    }
+}
+
+TEST("random taking and giving hands out no stack twice, and maps no more than the most that were out") {
+    harness::random random(harness::seed());
+    moody_mappings watched;
+    {
+        stack_pool pool{memory_hook{}};
+        struct held {
+            stack_class c;
+            stack_ref s;
+        };
+        std::vector<held> out;
+        std::size_t most = 0;
+        for (int i = 0; i != 20'000; ++i) {
+            if (out.empty() || (out.size() < 300 && random.chance(52))) {
+                auto const c = random.chance(50) ? stack_class::k16 : stack_class::k64;
+                stack_ref const s = taken(pool, c);
+                for (held const& h : out) CHECK(h.s.bottom != s.bottom);
+                // Its owner's mark, at both ends.
+                std::memcpy(s.bottom, &s.top, sizeof s.top);
+                std::memcpy(s.top - 16, &s.bottom, sizeof s.bottom);
+                out.push_back({c, s});
+                most = std::max(most, out.size());
+            } else {
+                std::size_t const at = random.below(out.size());
+                held const h = out[at];
+                CHECK(std::memcmp(h.s.bottom, &h.s.top, sizeof h.s.top) == 0);
+                CHECK(std::memcmp(h.s.top - 16, &h.s.bottom, sizeof h.s.bottom) == 0);
+                pool.give(h.c, h.s.top);
+                out[at] = out.back();
+                out.pop_back();
+            }
+        }
+        // Slabs double, so that there are few mappings for many stacks.
+        CHECK(watched.mapped <= 20);
+        std::size_t stacks = 0;
+        pool.for_each([&](stack_class, stack_ref) { ++stacks; });
+        CHECK(stacks <= 2 * most);
+    }
+    CHECK_EQ(watched.mapped, 0L);
+}
+
+TEST("the high-water mark is the deepest byte that was used, and looking does not raise it") {
+    stack_pool pool{memory_hook{}};
+    for (stack_class const c : all_classes) {
+        stack_ref const s = taken(pool, c);
+        CHECK_EQ(pool.high_water(c, s), 0U);
+        std::size_t const whole = static_cast<std::size_t>(s.top - s.bottom);
+        for (std::size_t const depth : {std::size_t{8}, std::size_t{4'000}, std::size_t{9'000}, whole * 3 / 4 / 8 * 8, whole}) {
+            s.top[-static_cast<std::ptrdiff_t>(depth)] = std::byte{1};
+            CHECK_EQ(pool.high_water(c, s), depth);
+        }
+        // What the next owner finds is what the former used.
+        pool.give(c, s.top);
+        CHECK_EQ(pool.high_water(c, taken(pool, c)), whole);
+    }
+}
+
+TEST("without memory for a stack the pool says so, and goes on when there is some") {
+    moody_mappings moody;
+    {
+        stack_pool pool{memory_hook{}};
+        moody.maps_left = 0;
+        auto none = pool.take(stack_class::k64);
+        CHECK(none == errc::no_memory);
+        CHECK(std::strstr(none.error().detail(), "vm.max_map_count") != nullptr);
+        moody.maps_left = 1;
+        int got = 0;
+        while (pool.take(stack_class::k64).ok()) ++got;
+        CHECK(got >= 1);
+        moody.maps_left = -1;
+        CHECK(pool.take(stack_class::k64).ok());
+    }
+    CHECK_EQ(moody.mapped, 0L);
+}
+
+TEST("where light guards do not work each stack has a costly one, and without any there is no stack") {
+    moody_mappings moody;
+    {
+        stack_pool pool{memory_hook{}};
+        moody.light = -ENOTSUP;
+        for (int i = 0; i != 4; ++i) CHECK(pool.take(stack_class::k16).ok());
+        CHECK_EQ(moody.guards_heavy, 4L);
+        CHECK_EQ(moody.guards_light, 0L);
+        moody.heavy = -ENOMEM;
+        auto none = pool.take(stack_class::k16);
+        CHECK(none == errc::no_memory);
+        CHECK(std::strstr(none.error().detail(), "vm.max_map_count") != nullptr);
+        moody.heavy = -EACCES;
+        CHECK_EQ(pool.take(stack_class::k16).error().errno_value(), EACCES);
+        moody.heavy = 0;
+        CHECK(pool.take(stack_class::k16).ok());
+    }
+    CHECK_EQ(moody.mapped, 0L);
+}
+
+TEST("a pool without memory for its own list says no_memory") {
+    struct none {
+        static void* take(void*, std::size_t, std::size_t) noexcept { return nullptr; }
+        static void give(void*, void*, std::size_t, std::size_t) noexcept {}
+    };
+    stack_pool pool{memory_hook{none::take, none::give, nullptr}};
+    CHECK(pool.take(stack_class::k16) == errc::no_memory);
+    CHECK_EQ(pool.mapped_bytes(), 0U);
+}
+
+TEST_DIES("the first byte below a stack is the guard's: touching it ends the program", "now the guard") { touch_guard(stack_class::k16, 1); }
+TEST_DIES("the last byte of a guard, sixteen kilobytes down, still ends the program", "now the guard") { touch_guard(stack_class::k256, guard_bytes); }
+TEST_DIES("with costly guards touching one ends the program as well", "now the guard") {
+    moody_mappings moody;
+    moody.light = -ENOTSUP;
+    touch_guard(stack_class::k64, 1);
+}
+TEST_DIES("a task that overflows its stack ends the program, and corrupts nothing before", "now deep") {
+    static_cast<void>(run_virtually([] {
+        struct dive {
+            static int down(int n) {
+                char volatile frame[2048];
+                frame[0] = static_cast<char>(n);
+                return n == 0 ? 0 : down(n - 1) + frame[0];
+            }
+        };
+        auto neighbour = spawn({.stack_size = 16 << 10}, [] { return sleep_for(1s).ok(); });
+        auto t = spawn({.stack_size = 16 << 10}, [] {
+            std::fputs("now deep\n", stderr);
+            return dive::down(4'000);
+        });
+        static_cast<void>(t.join());
+    }));
+    CHECK(false);
+}
+
+TEST("a task may ask for any size of stack up to 8 M: 0 is the default, others are rounded up") {
+    auto const r = run_virtually([] {
+        struct asked {
+            std::size_t size, usable;
+        };
+        for (asked const a : {asked{0, default_stack_bytes}, asked{1, 16 << 10}, asked{16'385, 64 << 10}, asked{70'001, 256 << 10},
+                              asked{300'003, 1 << 20}, asked{8 << 20, 8 << 20}}) {
+            auto t = spawn({.stack_size = a.size}, [a] {
+                // All of it but what the block, the frames and their neighbours take.
+                std::size_t const most = a.usable / 2;
+                auto* const room = static_cast<char volatile*>(__builtin_alloca(most));
+                room[0] = 1;
+                room[most - 1] = 2;
+                static_cast<void>(yield());
+                return room[0] + room[most - 1];
+            });
+            CHECK_EQ(t.get().value_or(0), 3);
+        }
+    });
+    CHECK(r.ok());
+}
+
+TEST("a stack larger than the largest class is refused, rather than made smaller than asked") {
+    auto const r = run_virtually([] {
+        for (std::size_t const size : {(std::size_t{8} << 20) + 1, std::size_t{1} << 30, SIZE_MAX / 2, SIZE_MAX}) {
+            auto t = spawn({.stack_size = size}, [] { CHECK(false); });
+            auto const joined = t.join();
+            CHECK(joined == errc::invalid_argument);
+            CHECK(std::strstr(joined.error().detail(), "stack_size") != nullptr);
+        }
+        CHECK(spawn([] {}).join().ok());
+    });
+    CHECK(r.ok());
+}
+
+TEST("a callable larger than the stack that was asked for gets a larger one") {
+    auto const r = run_virtually([] {
+        struct large {
+            char room[60'000] = {};
+        };
+        large l;
+        l.room[59'999] = 7;
+        auto t = spawn({.stack_size = 16 << 10}, [l] {
+            static_cast<void>(yield());
+            return int{l.room[59'999]};
+        });
+        CHECK_EQ(t.get().value_or(0), 7);
+    });
+    CHECK(r.ok());
+}
+
+TEST("tasks beyond the bound, or without a stack, are refused by name, and the loop goes on") {
+    moody_mappings moody;
+    {
+        loop_options o;
+        o.max_tasks = 10;
+        auto const r = run_virtually([&] {
+            std::vector<task<void>> all;
+            int refused = 0;
+            for (int i = 0; i != 20; ++i) {
+                auto t = spawn([] { static_cast<void>(sleep_for(1s)); });
+                if (t.id().value == 0) {
+                    ++refused;
+                    CHECK(t.join() == errc::full);
+                } else {
+                    all.push_back(std::move(t));
+                }
+            }
+            CHECK_EQ(refused, 11);   // this one is a task, too
+            for (auto& t : all) CHECK(t.join().ok());
+            moody.maps_left = 0;
+            auto none = spawn({.stack_size = 8 << 20}, [] { CHECK(false); });
+            CHECK(none.join() == errc::no_memory);
+            moody.maps_left = -1;
+            CHECK(spawn({.stack_size = 8 << 20}, [] {}).join().ok());
+        }, o);
+        CHECK(r.ok());
+    }
+    CHECK_EQ(moody.mapped, 0L);
+}
+
+TEST("the census tells how deep a task has been") {
+    auto const r = run_virtually([] {
+        auto& l = *loop::current();
+        auto deep = spawn({.name = "deep"}, [] {
+            [] [[gnu::noinline]] () {
+                char volatile room[100'000];
+                room[0] = 1;
+                room[99'999] = room[0];
+            }();
+            static_cast<void>(sleep_for(1s));
+        });
+        auto flat = spawn({.name = "flat"}, [] { static_cast<void>(sleep_for(1s)); });
+        CHECK(sleep_for(1ms).ok());
+        std::size_t deep_bytes = 0, flat_bytes = 0;
+        for (auto const& t : l.census()) {
+            if (std::string_view(t.name) == "deep") deep_bytes = t.stack_high_water_bytes;
+            if (std::string_view(t.name) == "flat") flat_bytes = t.stack_high_water_bytes;
+        }
+        CHECK(deep_bytes > 100'000 && deep_bytes < 256 << 10);
+        CHECK(flat_bytes > 0 && flat_bytes < 100'000);
+        CHECK(deep.join().ok());
+        CHECK(flat.join().ok());
+    });
+    CHECK(r.ok());
+}
