@@ -81,6 +81,7 @@ result<address> address::parse(std::string_view text) noexcept {
     int const port = read_port(after(text, colon));
     if (port < 0) return wrong("the port is not a number from 0 to 65535");
     std::string_view host = before(text, colon);
+    if (host.find('\0') != std::string_view::npos) return wrong("a host with a zero byte");
     if (!host.empty() && host.front() == '[') {
         if (host.back() != ']') return wrong("a bracket is missing");
         return parse_v6(after(before(host, host.size() - 1), 0), port);

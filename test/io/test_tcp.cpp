@@ -28,6 +28,9 @@ TEST("addresses are read and written alike, and what is wrong with one is said")
         CHECK(a == errc::invalid_argument);
         if (!a) CHECK(a.error().detail()[0] != '\0');
     }
+    using namespace std::string_view_literals;
+    for (std::string_view const hidden : {"127.0.0.1\0x:80"sv, "[::1\0x]:80"sv, "/a\0b"sv})
+        CHECK(address::parse(hidden) == errc::invalid_argument);
     CHECK(address::parse("/" + std::string(200, 'x')) == errc::too_long);
     CHECK_EQ(address().text(), "");
     CHECK_EQ(address().port(), 0);

@@ -35,9 +35,9 @@ def default_compiler():
     return shlex.split(os.environ.get("CXX", "")) or ["g++"]
 
 
-def archive_of(profile):
-    """Where the Makefile puts the archive of a profile with the default compiler."""
-    name = os.path.basename(default_compiler()[0])
+def archive_of(profile, compiler=None):
+    """Where the Makefile puts the archive of a profile, with the default compiler or the one given."""
+    name = os.path.basename(compiler or default_compiler()[0])
     return f"build/{profile}{'' if name in ('g++', 'c++') else '-' + name}/libspruce.a"
 
 
