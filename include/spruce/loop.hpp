@@ -433,7 +433,7 @@ public:
     result<posted> call_from_thread(F&& f) const {
         return remote().call(std::forward<F>(f));
     }
-    // A waker that runs f on this loop. Errors: no_memory, closed.
+    // A waker that runs f on this loop. Errors: no_memory, closed, wrong_thread.
     template <class F>
         requires std::invocable<std::decay_t<F>&>
     result<waker> make_waker(F&& f) {

@@ -137,6 +137,7 @@ result<void> stop_remote(remote* r) noexcept {
 
 result<post_node*> make_waker_node(hub* on, error const& status, std::size_t size, std::size_t alignment, void** room) noexcept {
     if (!on) return status;
+    if (on != current_hub) return errc::wrong_thread;
     if (on->phase >= hub_phase::ending) return errc::closed;
     post_node* const node = make_node(size, alignment, room);
     if (!node) return errc::no_memory;

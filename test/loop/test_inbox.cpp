@@ -202,6 +202,13 @@ TEST("a waker's function counts relative times from a fresh reading, not from an
     CHECK(l.run().ok());
 }
 
+TEST("a waker is made on its loop's thread; others are told so") {
+    world w;
+    loop l(w.options());
+    std::thread([&] { CHECK(l.make_waker([] {}) == errc::wrong_thread); }).join();
+    CHECK(l.run().ok());
+}
+
 TEST("a waker may outlive its loop, and its function is destroyed once") {
     auto alive = std::make_shared<int>(1);
     world w;
