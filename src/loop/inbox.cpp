@@ -49,12 +49,23 @@ post_node* make_node(std::size_t size, std::size_t alignment, void** room) noexc
     return node;
 }
 
+// Whether a sender that found the gate at `before` is one too many.
+bool is_full(remote& r, std::uintptr_t before) noexcept {
+    std::uintptr_t const most = r.bound > UINTPTR_MAX / 4 ? UINTPTR_MAX / 2 : r.bound * 2;
+    if (before - r.left_seen.load(std::memory_order_relaxed) < most) return false;
+    // As far as was known. What the loop has taken meanwhile is on the loop's line, which is fetched only now.
+    std::uintptr_t const left = r.left.load(std::memory_order_acquire);
+    r.left_seen.store(left, std::memory_order_relaxed);
+    return before - left >= most;
+}
+
 // Enters the gate with one more call. 0, or why not.
 errc enter(remote& r, bool bounded) noexcept {
     std::uintptr_t const before = r.gate.fetch_add(2, std::memory_order_seq_cst);
-    if ((before & 1) == 0 && (!bounded || before / 2 < r.bound)) return {};
+    bool const closed = (before & 1) != 0;
+    if (!closed && (!bounded || !is_full(r, before))) return {};
     r.gate.fetch_sub(2, std::memory_order_seq_cst);
-    return (before & 1) != 0 ? errc::closed : errc::full;
+    return closed ? errc::closed : errc::full;
 }
 }  // namespace
 
@@ -203,13 +214,13 @@ void run_node(post_node& n) noexcept {
 std::size_t run_posts(hub& h, std::size_t most) noexcept {
     remote& r = *h.door;
     // Those that are there now; what they post themselves comes with the next turn.
-    std::uintptr_t const there = r.gate.load(std::memory_order_acquire) / 2;
+    std::uintptr_t const there = r.inside() / 2;
     std::size_t count = 0;
     while (count != there && count != most) {
         post_node* const n = r.queue.take();
         if (!n) break;
         ++count;
-        r.gate.fetch_sub(2, std::memory_order_seq_cst);
+        r.took_one();
         ++h.dispatches;   // whatever it is, what it reads from the clock is fresh
         if (n->embedded) {
             n->ops->destroy(n->callable);
@@ -251,6 +262,8 @@ void inbox_after_fork(hub& h) noexcept {
     r.queue.~post_queue();
     ::new (static_cast<void*>(&r.queue)) post_queue;
     r.gate.store(0, std::memory_order_seq_cst);
+    r.left.store(0, std::memory_order_seq_cst);
+    r.left_seen.store(0, std::memory_order_seq_cst);
     r.asleep.store(0, std::memory_order_seq_cst);
     r.waking.store(0, std::memory_order_seq_cst);
     r.stop_asked.store(0, std::memory_order_seq_cst);
@@ -260,13 +273,13 @@ void close_remote(hub& h) noexcept {
     remote& r = *h.door;
     r.gate.fetch_or(1, std::memory_order_seq_cst);
     // Whoever entered before is between two instructions, and pushes: wait for each of them.
-    while (r.gate.load(std::memory_order_seq_cst) > 1) {
+    while (r.pending()) {
         post_node* const n = r.queue.take();
         if (!n) {
             ::sched_yield();
             continue;
         }
-        r.gate.fetch_sub(2, std::memory_order_seq_cst);
+        r.took_one();
         end_node(*n);
     }
     // The same for those who are between seeing the hub asleep and writing.

@@ -40,6 +40,9 @@ struct post_node {
     std::atomic<std::uint32_t> dropped{0};
 };
 
+// What one side writes all the time lies on another line than what the other side does.
+inline constexpr std::size_t line_bytes = sizeof(void*) >= 8 ? 64 : alignof(std::max_align_t);
+
 // A queue of nodes that any thread and any signal handler may push to without waiting, and the loop's thread takes
 // from: Vyukov's intrusive queue of many producers and one consumer (1024cores.net). A push is one exchange and one
 // store; between the two the nodes behind are out of sight, and come into sight before their pusher wakes the loop.
@@ -56,26 +59,38 @@ public:
 
 private:
     std::atomic<post_node*> head_;   // the newest; producers' side
-    post_node* tail_;                // the oldest; consumer's side
+    alignas(line_bytes) post_node* tail_;   // the oldest; consumer's side, on a line of its own
     post_node stub_;
 };
 
 // What other threads know of a loop. Outlives it, as long as somebody names it.
 struct remote {
+    // -- seldom written
     std::atomic<std::uint32_t> references{1};
-    // Twice the calls that are sent and have not run, plus 1 once the loop takes no more. A sender adds 2 first and
-    // looks at what was there: so whoever closes knows when nobody is between deciding and pushing.
-    std::atomic<std::uintptr_t> gate{0};
     std::atomic<std::uint32_t> asleep{0};   // the hub waits in the kernel, or is about to
     std::uintptr_t bound = 0;
     kernel* on = nullptr;
     int wake_fd = -1;                       // valid while anybody may be waking
     hub* owner = nullptr;                   // the loop's thread only
-    post_queue queue;
     std::atomic<std::uint32_t> stop_asked{0};
-
     std::atomic<std::uint32_t> waking{0};   // threads that may be about to write to wake_fd
 
+    // -- written by senders
+    // Twice the calls that ever entered, plus 1 once the loop takes no more. A sender adds 2 first and looks at what
+    // was there: so whoever closes knows when nobody is between deciding and pushing. It runs on, and may wrap.
+    alignas(line_bytes) std::atomic<std::uintptr_t> gate{0};
+    std::atomic<std::uintptr_t> left_seen{0};   // what `left` once was: a sender looks there only when this is too old
+    post_queue queue;                           // its head is the senders', its tail the loop's
+
+    // -- written by the loop: twice the calls that were taken
+    std::atomic<std::uintptr_t> left{0};
+
+    // Twice the calls that entered and were not taken, as the loop sees it.
+    std::uintptr_t inside() const noexcept {
+        return (gate.load(std::memory_order_seq_cst) & ~std::uintptr_t{1}) - left.load(std::memory_order_relaxed);
+    }
+    bool pending() const noexcept { return inside() != 0; }
+    void took_one() noexcept { left.store(left.load(std::memory_order_relaxed) + 2, std::memory_order_release); }
     // Wakes the hub if it sleeps: at most one write a sleep.
     void wake() noexcept {
         if (asleep.load(std::memory_order_seq_cst) == 0) return;
@@ -84,7 +99,6 @@ struct remote {
         if (asleep.exchange(0, std::memory_order_seq_cst) != 0) on->calls->wake(on->context, wake_fd);
         waking.fetch_sub(1, std::memory_order_seq_cst);
     }
-    bool pending() const noexcept { return gate.load(std::memory_order_seq_cst) > 1; }
 };
 
 // Sends a node that lies in something else; past the bound, and never failing but when the loop is closed: false.
