@@ -216,7 +216,6 @@ result<void> loop::after_fork() {
     detail::poll_change c{h.wake.read_fd, 0, detail::interest_none, detail::interest_read, 0};
     h.poller->change(h.poller_context, &c, 1);
     if (c.result < 0) return error::from_errno(-c.result);
-    detail::rewatch_signal_fd(h);
     if (!h.on.simulated) detail::dispatcher_after_fork(&h.port);
     detail::rewatch_signal_fd(h);
     detail::inbox_after_fork(h);
