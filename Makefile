@@ -114,6 +114,7 @@ test: all programs
 check:
 	tools/check --self-test
 	tools/check
+	tools/mission-count --check
 # What the demo needs, and nothing more.
 build-demo: $B/spruce-serve $B/demo
 demo: build-demo

@@ -231,7 +231,7 @@ public:
         return posted(*node);
     }
 
-    // Stops the loop's run(), as its own stop() would. Errors: closed, full, no_memory.
+    // Stops the loop's run(), as its own stop() would. Errors: closed; no_loop of an empty one.
     result<void> stop() const { return detail::stop_remote(remote_); }
     // Whether the loop still takes calls; it may end right after.
     bool alive() const noexcept { return remote_ && detail::remote_alive(remote_); }
