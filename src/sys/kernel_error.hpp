@@ -7,6 +7,8 @@
 
 namespace spruce::inline v0::detail {
 
-inline error kernel_error(int failed) noexcept { return failed == -ENOMEM ? error(errc::no_memory) : error::from_errno(-failed); }
+inline error kernel_error(int failed) noexcept {
+    return failed == -ENOMEM ? error(errc::no_memory) : error::from_errno(-failed);
+}
 
 }  // namespace spruce::inline v0::detail

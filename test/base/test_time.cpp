@@ -100,7 +100,9 @@ TEST("calls of a loop take deadlines at either end of time") {
     CHECK(l.run().ok());
     CHECK_EQ(ran, 3);
     CHECK(world.now() == began);
-    handler const late[] = {l.call_at(time_point::max(), [&] { ++ran; }), l.call_later(longest, [&] { ++ran; }), l.call_every(longest, [&] { ++ran; })};
+    auto const count = [&] { ++ran; };
+    handler const late[] = {l.call_at(time_point::max(), count), l.call_later(longest, count),
+                            l.call_every(longest, count)};
     for (handler h : late) CHECK(h.active());
     l.call_later(24h * 365 * 100, [&] { ++ran; });
     CHECK(l.run_until([&] { return ran == 4; }).ok());
