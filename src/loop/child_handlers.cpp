@@ -71,12 +71,12 @@ result<handler> arm_child(hub* on, handler_slot* s, callable_ops const* ops, int
     s->child.code = 0;
     int const fd = h.calls->open_child(h.on.context, pid);
     if (fd == -ESRCH || fd == -EINVAL) return refuse(with_detail(errc::invalid_argument, "pid: no such child"));
-    if (fd < 0 && fd != -ENOSYS && fd != -EPERM) return refuse(error::from_errno(-fd));
+    if (fd < 0 && fd != -ENOSYS && fd != -EPERM) return refuse(kernel_error(fd));
     s->child.fd = fd < 0 ? -1 : fd;
     s->notify = told;
     // SIGCHLD is listened for before the first look, so that no end falls between the two.
     if (fd < 0) {
-        if (int const failed = need_sigchld(h); failed < 0) return refuse(error::from_errno(-failed));
+        if (int const failed = need_sigchld(h); failed < 0) return refuse(kernel_error(failed));
         s->by_signal = true;
     } else if (auto watched = h.fds.watch(fd, false, *s); !watched) {
         h.calls->close(h.on.context, fd);

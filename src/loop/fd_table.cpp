@@ -179,7 +179,7 @@ result<void> fd_table::watch(int fd, bool write, listener& who) noexcept {
             (write ? e->raw_write : e->raw_read) = false;
             if (wanted(*e) != e->registered) touch(*e);
             if (failed == -EBADF) return with_detail(errc::invalid_argument, "fd: not open");
-            return error::from_errno(-failed);
+            return kernel_error(failed);
         }
     }
     if (e->unpollable) unpollable_waiting_ = true;
@@ -250,7 +250,7 @@ result<void> fd_table::await(fd_entry& e, bool write, listener& who) noexcept {
     if (e.unpollable) unpollable_waiting_ = true;
     if (failed >= 0) return {};
     place = nullptr;
-    return error::from_errno(-failed);
+    return kernel_error(failed);
 }
 
 void fd_table::unawait(fd_entry& e, bool write, listener& who) noexcept {

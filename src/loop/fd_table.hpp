@@ -7,6 +7,7 @@
 #include <spruce/result.hpp>
 
 #include "../sys/kernel.hpp"
+#include "../sys/kernel_error.hpp"
 #include "listener.hpp"
 
 namespace spruce::inline v0::detail {

@@ -54,14 +54,14 @@ result<void> open_hub(hub& h) noexcept {
     kernel::made_poller made;
     int const got = h.on.make_poller(h.on.context, static_cast<int>(h.options.poller), h.options.memory, &made);
     if (got == -ENOSYS) return with_detail(errc::not_supported, "poller: this system has none of that kind");
-    if (got < 0) return error::from_errno(-got);
+    if (got < 0) return kernel_error(got);
     h.poller = made.calls;
     h.poller_context = made.context;
     if (int const failed = h.calls->make_waker(h.on.context, h.on.preferred_waker, &h.wake); failed < 0)
-        return error::from_errno(-failed);
+        return kernel_error(failed);
     poll_change c{h.wake.read_fd, 0, interest_none, interest_read, 0};
     h.poller->change(h.poller_context, &c, 1);
-    if (c.result < 0) return error::from_errno(-c.result);
+    if (c.result < 0) return kernel_error(c.result);
     h.door = make_remote(h.on, h.options.inbox);
     if (!h.door) return errc::no_memory;
     h.door->owner = &h;
@@ -184,7 +184,7 @@ result<void> loop::advance(duration d) {
     if (d.count() < 0) return detail::with_detail(errc::invalid_argument, "d: negative");
     int const got = hub_->on.advance(hub_->on.context, d.count());
     if (got == -ENOSYS) return detail::with_detail(errc::not_supported, "the real kernel's clock moves by itself");
-    if (got < 0) return error::from_errno(-got);
+    if (got < 0) return detail::kernel_error(got);
     return {};
 }
 
@@ -205,17 +205,17 @@ result<void> loop::after_fork() {
     if (!hub_) return status_;
     hub& h = *hub_;
     // Nothing of the parent's is touched: its set, its waker and its pipe are let go by number, not emptied.
-    if (int const failed = h.poller->renew(h.poller_context, true); failed < 0) return error::from_errno(-failed);
+    if (int const failed = h.poller->renew(h.poller_context, true); failed < 0) return detail::kernel_error(failed);
     h.calls->close(h.on.context, h.wake.read_fd);
     if (h.wake.write_fd != h.wake.read_fd) h.calls->close(h.on.context, h.wake.write_fd);
     h.wake = {};
     if (int const failed = h.calls->make_waker(h.on.context, h.on.preferred_waker, &h.wake); failed < 0)
-        return error::from_errno(-failed);
+        return detail::kernel_error(failed);
     h.door->wake_fd = h.wake.write_fd;
     h.port.write_fd = h.wake.write_fd;
     detail::poll_change c{h.wake.read_fd, 0, detail::interest_none, detail::interest_read, 0};
     h.poller->change(h.poller_context, &c, 1);
-    if (c.result < 0) return error::from_errno(-c.result);
+    if (c.result < 0) return detail::kernel_error(c.result);
     if (!h.on.simulated) detail::dispatcher_after_fork(&h.port);
     detail::rewatch_signal_fd(h);
     detail::inbox_after_fork(h);

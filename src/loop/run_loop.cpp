@@ -32,7 +32,7 @@ struct running_scope {
     hub& h_;
 };
 
-error poller_failed(int failed) noexcept { return with_detail(error::from_errno(-failed), "the poller"); }
+error poller_failed(int failed) noexcept { return with_detail(kernel_error(failed), "the poller"); }
 
 // Those in the background end with the run: cancelled, and driven until they have.
 result<void> end_background(hub& h) noexcept {

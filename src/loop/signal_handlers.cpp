@@ -58,7 +58,7 @@ result<handler> arm_signal(hub* on, handler_slot* s, callable_ops const* ops, in
             h.handlers.dispose(*s);
             if (failed == -EINVAL) return with_detail(errc::invalid_argument, "sig: the system does not let it be handled");
             if (failed == -EPERM) return with_detail(errc::not_supported, "use_signalfd: a thread does not block the signal");
-            return error::from_errno(-failed);
+            return kernel_error(failed);
         }
     }
     s->state = slot_state::armed;

@@ -53,8 +53,8 @@ int poll_phase(hub& h, std::int64_t until_ns) noexcept {
     if (until_ns == no_time) {
         timeout = -1;
     } else if (until_ns != 0) {
-        timeout = until_ns - h.calls->monotonic_ns(h.on.context);
-        if (timeout < 0) timeout = 0;
+        std::int64_t const now = h.calls->monotonic_ns(h.on.context);
+        timeout = until_ns > now ? until_ns - now : 0;   // the difference to the beginning of time is no number
     }
     int const count = h.poller->wait(h.poller_context, h.events, room, timeout);
     h.door->asleep.store(0, std::memory_order_seq_cst);

@@ -48,7 +48,9 @@ inline control read_control() noexcept {
     return c;
 }
 inline void write_control(control const& c) noexcept { asm volatile("msr fpcr, %0" : : "r"(c.fpcr)); }
-inline control some_control(std::uint64_t random) noexcept { return {(random & 3) << 22 | (random >> 2 & 1) << 24 | (random >> 3 & 1) << 25}; }
+inline control some_control(std::uint64_t random) noexcept {
+    return {(random & 3) << 22 | (random >> 2 & 1) << 24 | (random >> 3 & 1) << 25};
+}
 #else
 #define SPRUCE_TEST_KEEPS_REGISTERS 0
 inline std::uint64_t spruce_test_keep_registers(std::uint64_t const*, void (*hop)(void*), void* argument) {

@@ -58,7 +58,8 @@ stack_ref taken(stack_pool& pool, stack_class c) {
     return *s;
 }
 
-constexpr stack_class all_classes[] = {stack_class::k16, stack_class::k64, stack_class::k256, stack_class::m1, stack_class::m8};
+using enum stack_class;
+constexpr stack_class all_classes[] = {k16, k64, k256, m1, m8};
 
 template <class F> auto run_virtually(F&& f, loop_options o = {}) {
     testing::simulation world;
@@ -114,7 +115,8 @@ TEST("a fresh stack is all zero, as large as its class but for a kilobyte, and t
 TEST("tops differ by cache lines, so that many stacks do not fight for the same ones") {
     stack_pool pool{memory_hook{}};
     std::array<int, 64> lines{};
-    for (int i = 0; i != 64; ++i) ++lines[reinterpret_cast<std::uintptr_t>(taken(pool, stack_class::k64).top) / 64 % 64];
+    for (int i = 0; i != 64; ++i)
+        ++lines[reinterpret_cast<std::uintptr_t>(taken(pool, stack_class::k64).top) / 64 % 64];
     // Slabs begin their colours anew, so none need be quite even; but no line has all.
     CHECK(*std::max_element(lines.begin(), lines.end()) <= 16);
     CHECK(std::count_if(lines.begin(), lines.end(), [](int n) { return n != 0; }) >= 8);
@@ -183,7 +185,8 @@ TEST("the high-water mark is the deepest byte that was used, and looking does no
         stack_ref const s = taken(pool, c);
         CHECK_EQ(pool.high_water(c, s), 0U);
         std::size_t const whole = static_cast<std::size_t>(s.top - s.bottom);
-        for (std::size_t const depth : {std::size_t{8}, std::size_t{4'000}, std::size_t{9'000}, whole * 3 / 4 / 8 * 8, whole}) {
+        std::size_t const depths[] = {8, 4'000, 9'000, whole * 3 / 4 / 8 * 8, whole};
+        for (std::size_t const depth : depths) {
             s.top[-static_cast<std::ptrdiff_t>(depth)] = std::byte{1};
             CHECK_EQ(pool.high_water(c, s), depth);
         }
@@ -241,8 +244,12 @@ TEST("a pool without memory for its own list says no_memory") {
     CHECK_EQ(pool.mapped_bytes(), 0U);
 }
 
-TEST_DIES("the first byte below a stack is the guard's: touching it ends the program", "now the guard") { touch_guard(stack_class::k16, 1); }
-TEST_DIES("the last byte of a guard, sixteen kilobytes down, still ends the program", "now the guard") { touch_guard(stack_class::k256, guard_bytes); }
+TEST_DIES("the first byte below a stack is the guard's: touching it ends the program", "now the guard") {
+    touch_guard(stack_class::k16, 1);
+}
+TEST_DIES("the last byte of a guard, sixteen kilobytes down, still ends the program", "now the guard") {
+    touch_guard(stack_class::k256, guard_bytes);
+}
 TEST_DIES("with costly guards touching one ends the program as well", "now the guard") {
     moody_mappings moody;
     moody.light = -ENOTSUP;
@@ -272,8 +279,9 @@ TEST("a task may ask for any size of stack up to 8 M: 0 is the default, others a
         struct asked {
             std::size_t size, usable;
         };
-        for (asked const a : {asked{0, default_stack_bytes}, asked{1, 16 << 10}, asked{16'385, 64 << 10}, asked{70'001, 256 << 10},
-                              asked{300'003, 1 << 20}, asked{8 << 20, 8 << 20}}) {
+        constexpr asked sizes[] = {{0, default_stack_bytes}, {1, 16 << 10},       {16'385, 64 << 10},
+                                   {70'001, 256 << 10},      {300'003, 1 << 20}, {8 << 20, 8 << 20}};
+        for (asked const a : sizes) {
             auto t = spawn({.stack_size = a.size}, [a] {
                 // All of it but what the block, the frames and their neighbours take.
                 std::size_t const most = a.usable / 2;

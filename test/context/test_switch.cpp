@@ -34,7 +34,8 @@ spruce_test_keep_registers:
     "call *%rsi\n"
     "pop %r11\n .cfi_adjust_cfa_offset -8\n"
     "xor %eax, %eax\n"
-    COMPARE("rbx", "0") COMPARE("rbp", "8") COMPARE("r12", "16") COMPARE("r13", "24") COMPARE("r14", "32") COMPARE("r15", "40")
+    COMPARE("rbx", "0") COMPARE("rbp", "8") COMPARE("r12", "16")
+    COMPARE("r13", "24") COMPARE("r14", "32") COMPARE("r15", "40")
     RESTORE("r15") RESTORE("r14") RESTORE("r13") RESTORE("r12") RESTORE("rbp") RESTORE("rbx")
     R"(
         ret
@@ -83,7 +84,8 @@ spruce_test_keep_registers:
 )"
 #define COMPARE(name, at) "ldr x10, [x9, #" at "]\n eor x10, x10, " name "\n orr x0, x0, x10\n"
 #define COMPARE_D(name, at) "fmov x11, " name "\n" COMPARE("x11", at)
-    COMPARE("x19", "0") COMPARE("x20", "8") COMPARE("x21", "16") COMPARE("x22", "24") COMPARE("x23", "32") COMPARE("x24", "40")
+    COMPARE("x19", "0") COMPARE("x20", "8") COMPARE("x21", "16")
+    COMPARE("x22", "24") COMPARE("x23", "32") COMPARE("x24", "40")
     COMPARE("x25", "48") COMPARE("x26", "56") COMPARE("x27", "64") COMPARE("x28", "72") COMPARE("x29", "80")
     COMPARE_D("d8", "88") COMPARE_D("d9", "96") COMPARE_D("d10", "104") COMPARE_D("d11", "112")
     COMPARE_D("d12", "120") COMPARE_D("d13", "128") COMPARE_D("d14", "136") COMPARE_D("d15", "144")
@@ -176,8 +178,11 @@ void hop(void* at) {
         switch_to(r.machine, from.machine, to.machine, &from.stack_pointer, to.stack_pointer);
     }
     asm volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d), "+r"(e), "+r"(g), "+r"(h));
-    bool const whole = a == x * 3 && b == x * 5 && c == x * 7 && d == x * 11 && e == x * 13 && g == x * 17 && h == x * 19;
-    return whole && p == f * 2 && q == f * 4 && s == f * 8 && t == f * 16 && u == f * 32 && w == static_cast<long double>(f) * 64 && r.current == &from;
+    bool const whole = a == x * 3 && b == x * 5 && c == x * 7 && d == x * 11 && e == x * 13 && g == x * 17 &&
+                       h == x * 19;
+    bool const exact = p == f * 2 && q == f * 4 && s == f * 8 && t == f * 16 && u == f * 32 &&
+                       w == static_cast<long double>(f) * 64;
+    return whole && exact && r.current == &from;
 }
 
 void ring::life(fiber& self) {

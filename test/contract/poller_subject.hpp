@@ -47,7 +47,8 @@ class subject {
 public:
     explicit subject(backend of) : of_(of) {
         // Nobody wakes a poller that waits for ever but in the tests with a thread: a minute is for ever.
-        if (of == backend::simulated) simulation_ = std::make_unique<testing::simulation>(testing::simulation_options{.stuck_after = std::chrono::minutes(1)});
+        testing::simulation_options const patient{.stuck_after = std::chrono::minutes(1)};
+        if (of == backend::simulated) simulation_ = std::make_unique<testing::simulation>(patient);
         REQUIRE(make(made_) == 0);
     }
     ~subject() {
@@ -62,14 +63,18 @@ public:
     kernel& on() { return simulation_ ? *simulation_->on() : native_kernel(); }
     poller_calls const& calls() const { return *made_.calls; }
     int make(kernel::made_poller& out) {
-        int const which = static_cast<int>(of_ == backend::epoll ? spruce::poller::epoll : of_ == backend::poll ? spruce::poller::poll : spruce::poller::best);
-        return on().make_poller(on().context, which, heap.hook(), &out);
+        spruce::poller which = spruce::poller::best;
+        if (of_ == backend::epoll) which = spruce::poller::epoll;
+        if (of_ == backend::poll) which = spruce::poller::poll;
+        return on().make_poller(on().context, static_cast<int>(which), heap.hook(), &out);
     }
 
     // -- fds; all are closed at the end
     pair_of pipe() { return both([this](int* ends) { return on().calls->make_pipe(on().context, ends); }); }
     pair_of sockets() { return both([this](int* ends) { return on().calls->make_socketpair(on().context, ends); }); }
-    int file() { return keep(simulation_ ? *simulation_->make_file("text") : ::open("/proc/self/exe", O_RDONLY | O_CLOEXEC)); }
+    int file() {
+        return keep(simulation_ ? *simulation_->make_file("text") : ::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
+    }
     int duplicate(int fd) { return keep(simulation_ ? *simulation_->duplicate(fd) : ::fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
     void close(int fd) {
         forget(fd);
@@ -88,7 +93,8 @@ public:
     std::size_t drain(int fd) {
         char room[256];
         std::size_t all = 0;
-        for (ssize n = 0; (n = on().calls->read(on().context, fd, room, sizeof room)) > 0;) all += static_cast<std::size_t>(n);
+        for (ssize n = 0; (n = on().calls->read(on().context, fd, room, sizeof room)) > 0;)
+            all += static_cast<std::size_t>(n);
         return all;
     }
     // Until no more is taken.
@@ -151,9 +157,11 @@ template <backend of, void (*body)(subject&)> void on_backend() {
 }
 }  // namespace contract
 
-#define CONTRACT_CASE(name, backend_)                                                                                                   \
-    static ::harness::test_case HARNESS_JOIN(case_##backend_, __LINE__)(name " (" #backend_ ")", __FILE__,                              \
-        ::contract::on_backend<::contract::backend::backend_, HARNESS_JOIN(contract_, __LINE__)>, nullptr, 20, false);
+#define CONTRACT_CASE(name, backend_)                                                                      \
+    static ::harness::test_case HARNESS_JOIN(case_##backend_, __LINE__)(                                   \
+        name " (" #backend_ ")", __FILE__,                                                                 \
+        ::contract::on_backend<::contract::backend::backend_, HARNESS_JOIN(contract_, __LINE__)>, nullptr, \
+        20, false);
 // POLLER_TEST("a sentence") { … s … }, once for each poller.
 #define POLLER_TEST(name)                                     \
     static void HARNESS_JOIN(contract_, __LINE__)(::contract::subject& s); \

@@ -113,7 +113,10 @@ private:
                 expect(!i.name.rearm(in(1s)));
             }
         }
-        for (int const pid : children_) static_cast<void>(world_.end_child(pid, 0)), static_cast<void>(world_.steal_status(pid));
+        for (int const pid : children_) {
+            static_cast<void>(world_.end_child(pid, 0));
+            static_cast<void>(world_.steal_status(pid));
+        }
         children_.clear();
         for (auto const& [out, into] : ends_) drain(out, 1 << 20);
         pending_.fill(0);
@@ -154,7 +157,9 @@ private:
         if (i.what == kind::writer) writers_[i.which] = nobody;
     }
     static handler or_refused(result<handler> r) { return r ? *r : handler(); }
-    duration some_time() { return duration(static_cast<std::int64_t>(random_.below(std::uint64_t{1} << random_.below(33)))); }
+    duration some_time() {
+        return duration(static_cast<std::int64_t>(random_.below(std::uint64_t{1} << random_.below(33))));
+    }
 
     // -- one random operation
     void operate() {
@@ -164,30 +169,42 @@ private:
         switch (random_.below(22)) {
         case 0:
         case 1:
-            if (item* const i = make(kind::soon, [&](auto&& f) { return loop_->call_soon(std::move(f)); })) i->order = ++soon_;
+            if (item* const i = make(kind::soon, [&](auto&& f) { return loop_->call_soon(std::move(f)); }))
+                i->order = ++soon_;
             break;
         case 2:
         case 3: {
             duration const d = some_time() - 1us;
             time_point const due = world_.now() + std::max(d, duration::zero());
             bool const relative = random_.chance(50);
-            auto const add = [&](auto&& f) { return relative ? loop_->call_later(d, std::move(f)) : loop_->call_at(due, std::move(f)); };
+            auto const add = [&](auto&& f) {
+                return relative ? loop_->call_later(d, std::move(f)) : loop_->call_at(due, std::move(f));
+            };
             if (item* const i = make(kind::timer, add)) i->due = due;
             break;
         }
         case 4: {
             duration const d = 10us + some_time();
-            if (item* const i = make(kind::beat, [&](auto&& f) { return loop_->call_every(d, std::move(f)); })) i->due = world_.now() + d, i->period = d;
+            item* const i = make(kind::beat, [&](auto&& f) { return loop_->call_every(d, std::move(f)); });
+            if (i) i->due = world_.now() + d, i->period = d;
             break;
         }
         case 5: make(kind::idle, [&](auto&& f) { return loop_->call_when_idle(std::move(f)); }); break;
         case 6:
-            add_fd(readers_[pipe], kind::reader, pipe, [&](auto&& f) { return or_refused(loop_->add_reader(ends_[pipe].first, std::move(f))); });
+            add_fd(readers_[pipe], kind::reader, pipe,
+                   [&](auto&& f) { return or_refused(loop_->add_reader(ends_[pipe].first, std::move(f))); });
             break;
         case 7:
-            add_fd(writers_[pipe], kind::writer, pipe, [&](auto&& f) { return or_refused(loop_->add_writer(ends_[pipe].second, std::move(f))); });
+            add_fd(writers_[pipe], kind::writer, pipe,
+                   [&](auto&& f) { return or_refused(loop_->add_writer(ends_[pipe].second, std::move(f))); });
             break;
-        case 8: make(kind::signal, [&](auto&& f) { return or_refused(loop_->add_signal_handler(signals[number], std::move(f))); }, number); break;
+        case 8: {
+            auto const add = [&](auto&& f) {
+                return or_refused(loop_->add_signal_handler(signals[number], std::move(f)));
+            };
+            make(kind::signal, add, number);
+            break;
+        }
         case 9: add_child(); break;
         case 10:
         case 11:
@@ -199,7 +216,8 @@ private:
             break;
         case 14:
         case 15:
-            if (!items_.empty()) rearm(random_.chance(80) && !live_.empty() ? live_[random_.below(live_.size())] : random_.below(items_.size()));
+            if (!live_.empty() && random_.chance(80)) rearm(live_[random_.below(live_.size())]);
+            else if (!items_.empty()) rearm(random_.below(items_.size()));
             break;
         case 16:
         case 17:
@@ -227,7 +245,8 @@ private:
         if (!pid) return;
         children_.push_back(*pid);
         std::size_t const before = items_.size();
-        item* const i = make(kind::child, [&](auto&& f) { return or_refused(loop_->add_child_handler(*pid, std::move(f))); });
+        auto const add = [&](auto&& f) { return or_refused(loop_->add_child_handler(*pid, std::move(f))); };
+        item* const i = make(kind::child, add);
         expect(i != nullptr || items_.size() == before);
         if (i) i->pid = *pid;
     }
@@ -336,7 +355,8 @@ private:
         expect(!i.cancelled && i.active && !ending_ && !i.gone && !i.running);
         expect(self == i.name);
         i.running = true;
-        bool const once = i.what == kind::soon || i.what == kind::timer || i.what == kind::idle || i.what == kind::child;
+        bool const once =
+            i.what == kind::soon || i.what == kind::timer || i.what == kind::idle || i.what == kind::child;
         if (once) bury(i);
         expect(self.active() == !once);
         switch (i.what) {
