@@ -137,7 +137,7 @@ private:
 template <> class result<void> {
 public:
     using value_type = void;
-    result() noexcept : error_(errc::canceled), ok_(true) {}
+    result() noexcept : none_(0), ok_(true) {}
     result(spruce::error e) noexcept : error_(e), ok_(false) {}
     result(errc c) noexcept : error_(c), ok_(false) {}
     bool ok() const noexcept { return ok_; }
@@ -155,7 +155,11 @@ public:
     friend bool operator==(result const& r, spruce::error const& e) noexcept { return !r.ok_ && r.error_ == e; }
 
 private:
-    spruce::error error_;
+    // Success costs its flag and nothing else: it is what nearly every call returns.
+    union {
+        char none_;
+        spruce::error error_;
+    };
     bool ok_;
 };
 

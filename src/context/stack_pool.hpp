@@ -90,9 +90,11 @@ private:
         stack_class size_class;
         bool light_guards;
     };
-    static constexpr std::size_t colours = 16;
+    // Half a page of them: with fewer, a thousand tasks fight over a few sets of the nearest cache; with more, block
+    // and first frames would no longer fit into the top page.
+    static constexpr std::size_t colours = 32;
     static std::size_t stride(stack_class c) noexcept { return bytes_of(c) + guard_bytes; }
-    // Tops lie within one kilobyte below the end of their stack.
+    // Tops lie within two kilobytes below the end of their stack.
     static std::byte* bottom_of(stack_class c, std::byte* top) noexcept {
         auto const end = (reinterpret_cast<std::uintptr_t>(top) + 4095) & ~std::uintptr_t{4095};
         return reinterpret_cast<std::byte*>(end - bytes_of(c));

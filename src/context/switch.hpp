@@ -28,8 +28,8 @@ namespace spruce::inline v0::detail {
 
 // What a stack has besides its saved stack pointer.
 struct execution {
+    bool parked_exceptions = false;   // looked at by every switch: first, to share a line with what lies before
     exception_globals exceptions{};   // while it is left, if `parked_exceptions`
-    bool parked_exceptions = false;
 #if SPRUCE_SWITCH_UCONTEXT
     ucontext_part part{};
 #endif

@@ -39,8 +39,8 @@ public:
     bool empty() const noexcept { return head_ == tail_; }
     std::size_t size() const noexcept { return tail_ - head_; }
     ready_entry& front() noexcept { return entries_[head_ & mask_]; }
-    // The entry after the front one, to prefetch; garbage if there is none, but readable.
-    ready_entry& second() noexcept { return entries_[(head_ + 1) & mask_]; }
+    // The entry n places behind the front one, to prefetch; garbage if there is none, but readable.
+    ready_entry const& ahead(std::uint32_t n) const noexcept { return entries_[(head_ + n) & mask_]; }
     ready_entry take() noexcept { return entries_[head_++ & mask_]; }
     void push_back(void* node, void* word) noexcept { entries_[tail_++ & mask_] = {node, word}; }
     // The same, and where the word lies: the switch writes the stack pointer there.

@@ -4,8 +4,6 @@
 #include <cstdio>
 #include <new>
 
-#include "../base/prefetch.hpp"
-
 namespace spruce::inline v0::detail {
 
 constinit thread_local scheduler* current_scheduler = nullptr;
@@ -46,23 +44,7 @@ namespace {
 }
 }  // namespace
 
-[[gnu::noinline]] void leave(scheduler& s, task_block& self, void** save) noexcept {
-    hub& h = s.h;
-    if (h.credit != 0 && !h.ready.empty()) {
-        ready_entry const e = h.ready.front();
-        if (is_extension(e.node)) {
-            h.ready.take();
-            --h.credit;
-            ++h.dispatches;
-            task_block& next = block_of(e.node);
-            next.state = task_state::running;
-            if (&next == &self) return;   // it was alone, and goes on
-            s.current = &next;
-            prefetch_for_write(h.ready.front().word);
-            switch_to(s.machine, self.machine, next.machine, save, e.word);
-            return;
-        }
-    }
+[[gnu::noinline]] void leave_for_caller(scheduler& s, task_block& self, void** save) noexcept {
     if (s.returns) return return_to_caller(s, &self, save);
     s.current = nullptr;
     switch_to(s.machine, self.machine, s.hub_machine, save, s.hub_stack_pointer);
@@ -75,12 +57,6 @@ void make_ready(scheduler& s, task_block& t) noexcept {
         ++s.h.holds;
     }
     s.h.ready.push_back(ring_node(t), t.stack_pointer);
-}
-
-void go_round(scheduler& s, task_block& self) noexcept {
-    self.state = task_state::ready;
-    // The switch writes the stack pointer straight into the ring.
-    leave(s, self, s.h.ready.push_back_for(ring_node(self)));
 }
 
 namespace {

@@ -44,7 +44,7 @@ struct task_block : listener {
     bool unheld = false;                  // in a wait that does not keep run() going; it does again once woken
     stack_class size_class{};
     std::uint32_t ignored = 0;            // failing waits since the last real one, while cancelled
-    execution machine;
+    execution machine;                    // its first member still belongs to the line
 
     // -- the rest
     task_id id;
