@@ -40,6 +40,10 @@ struct error_domain {
     char const* (*message)(int code) noexcept;       // a sentence for the code; never null
 };
 
+namespace detail {
+extern SPRUCE_API error_domain const own_domain, system_domain;
+}
+
 // Names a task or a deadline scope. One counter for the whole process, never reused; 0 is nobody.
 struct task_id {
     std::uint64_t value = 0;
@@ -80,8 +84,9 @@ public:
         return e;
     }
 
-    SPRUCE_API static error_domain const& spruce_domain() noexcept;
-    SPRUCE_API static error_domain const& errno_domain() noexcept;
+    // Inline: an error is made wherever a call may fail, and its domain's address must not cost a call there.
+    static error_domain const& spruce_domain() noexcept { return detail::own_domain; }
+    static error_domain const& errno_domain() noexcept { return detail::system_domain; }
 
 private:
     error_domain const* domain_;

@@ -42,8 +42,6 @@ char const* own_message(int code) noexcept {
     return code >= 1 && code <= static_cast<int>(errc::too_long) ? own[code - 1].message : "an unknown error of Spruce";
 }
 
-constinit error_domain const own_domain{"spruce", own_message};
-constinit error_domain const system_domain{"errno", detail::errno_message};
 
 // The details of the last errors of this thread. Text lives beside the error rather than in it, so that an
 // error stays 16 bytes; what is overwritten is forgotten, and reads as "".
@@ -62,6 +60,8 @@ constinit thread_local detail_ring details;
 }  // namespace
 
 namespace detail {
+constinit error_domain const own_domain{"spruce", own_message};
+constinit error_domain const system_domain{"errno", errno_message};
 constinit thread_local whose thread_task_id = nullptr;
 
 error with_detail(error e, char const* text) noexcept {
@@ -77,13 +77,10 @@ error with_detail(error e, char const* text) noexcept {
 }
 }  // namespace detail
 
-error_domain const& error::spruce_domain() noexcept { return own_domain; }
-error_domain const& error::errno_domain() noexcept { return system_domain; }
-
 char const* error::name() const noexcept {
-    if (domain_ == &own_domain)
+    if (domain_ == &detail::own_domain)
         return code_ >= 1 && code_ <= static_cast<int>(errc::too_long) ? own[code_ - 1].name : "unknown";
-    if (domain_ == &system_domain) return detail::errno_name(code_);
+    if (domain_ == &detail::system_domain) return detail::errno_name(code_);
     return domain_->name;
 }
 

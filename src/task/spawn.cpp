@@ -51,11 +51,14 @@ spawn_claim claim_task(task_options const& options, std::size_t size, std::size_
         return {nullptr, nullptr, timer.error()};
     }
     // A callable that would fill a good part of the stack asks for more of it.
-    std::size_t const asked = options.stack_size ? options.stack_size : default_stack_bytes;
-    stack_class const size_class = class_for(size > asked / 4 ? asked + size : asked);
-    if (bytes_of(size_class) < size + alignment + 8192) {
-        h.timers.unreserve(1);
-        return {nullptr, nullptr, with_detail(errc::invalid_argument, "the task's arguments are larger than any stack")};
+    stack_class size_class = default_stack_class;
+    if (__builtin_expect(options.stack_size != 0 || size > default_stack_bytes / 4 || alignment > 4096, 0)) {
+        std::size_t const asked = options.stack_size ? options.stack_size : default_stack_bytes;
+        size_class = class_for(size > asked / 4 ? asked + size : asked);
+        if (bytes_of(size_class) < size + alignment + 8192) {
+            h.timers.unreserve(1);
+            return {nullptr, nullptr, with_detail(errc::invalid_argument, "the task's arguments are larger than any stack")};
+        }
     }
     auto stack = s->arena->pool.take(size_class);
     if (__builtin_expect(!stack, 0)) {
