@@ -74,8 +74,7 @@ void handler_table::free_room(handler_slot& s) noexcept {
     release(memory_, s.callable, size, alignment);
 }
 
-void handler_table::unclaim(handler_slot& s) noexcept {
-    free_room(s);
+void handler_table::recycle(handler_slot& s) noexcept {
     s.callable = nullptr;
     s.ops = nullptr;
     s.state = slot_state::free;
@@ -83,6 +82,11 @@ void handler_table::unclaim(handler_slot& s) noexcept {
     ++s.generation;
     s.next_free = free_;
     free_ = &s;
+}
+
+void handler_table::unclaim(handler_slot& s) noexcept {
+    free_room(s);
+    recycle(s);
 }
 
 void handler_table::drop_callable(handler_slot& s) noexcept {
@@ -96,6 +100,13 @@ void handler_table::drop_callable(handler_slot& s) noexcept {
 }
 
 void handler_table::dispose(handler_slot& s) noexcept {
+    if (s.callable == s.room && s.ops) {
+        // Most callables are small: no memory to give back.
+        s.callable = nullptr;
+        s.ops->destroy(s.room);
+        recycle(s);
+        return;
+    }
     drop_callable(s);
     unclaim(s);
 }

@@ -86,6 +86,7 @@ private:
     static constexpr std::size_t chunk_size = 32;
     error add_chunk(hub& of) noexcept;
     void free_room(handler_slot& slot) noexcept;
+    void recycle(handler_slot& slot) noexcept;
 
     memory_hook memory_;
     std::size_t bound_;
