@@ -22,6 +22,7 @@ constexpr stack_class class_for(std::size_t bytes) noexcept {
     return stack_class::m8;
 }
 inline constexpr std::size_t default_stack_bytes = sizeof(void*) >= 8 ? std::size_t{256} << 10 : std::size_t{64} << 10;
+inline constexpr stack_class default_stack_class = class_for(default_stack_bytes);
 
 // A frame may skip a page without touching it, so that one page would not always be met.
 inline constexpr std::size_t guard_bytes = std::size_t{16} << 10;

@@ -18,7 +18,7 @@ error canceled_by_scope(task_block const& t, std::int64_t now) noexcept {
 }
 
 // A cancelled task that goes on asking gets its error, but not the hub: it goes to the back of the ready ring first.
-error refuse_politely(scheduler& s, task_block& t, error why) noexcept {
+[[gnu::noinline]] error refuse_politely(scheduler& s, task_block& t, error why) noexcept {
     if (++t.ignored == s.h.options.ignored_cancels)
         tell_unhandled(&s.h, {t.id, task_name(&t), "it ignores that it is cancelled, and goes on waiting", why});
     go_round(s, t);
@@ -47,7 +47,7 @@ result<void> begin_wait() noexcept {
     return {};
 }
 
-result<void> park(parked& p, deadline dl) noexcept {
+[[gnu::noinline]] result<void> park(parked& p, deadline dl) noexcept {
     scheduler* const s = current_scheduler;
     if (!s || !s->current) {
         p.abandon(p);
@@ -176,7 +176,7 @@ void switch_to_hub() {
 
 namespace this_task {
 
-result<void> yield() {
+[[gnu::noinline]] result<void> yield() {
     scheduler* const s = current_scheduler;
     if (__builtin_expect(!s || !s->current, 0)) return errc::not_in_task;
     task_block& t = *s->current;

@@ -4,8 +4,6 @@
 #include <cstdio>
 #include <new>
 
-#include "../base/prefetch.hpp"
-
 namespace spruce::inline v0::detail {
 
 constinit thread_local scheduler* current_scheduler = nullptr;
@@ -90,12 +88,6 @@ void make_ready(scheduler& s, task_block& t) noexcept {
         ++s.h.holds;
     }
     s.h.ready.push_back(ring_node(t), t.stack_pointer);
-}
-
-void go_round(scheduler& s, task_block& self) noexcept {
-    self.state = task_state::ready;
-    // The switch writes the stack pointer straight into the ring.
-    leave(s, self, s.h.ready.push_back_for(ring_node(self)));
 }
 
 namespace {
