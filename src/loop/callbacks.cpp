@@ -135,9 +135,6 @@ void after_run(hub& h, handler_slot& s) noexcept {
         return;
     }
     switch (s.kind) {
-    case slot_kind::soon:
-        h.handlers.dispose(s);   // its hold went when it began, and it is in no list: nothing to detach
-        return;
     case slot_kind::reader:
     case slot_kind::writer:
     case slot_kind::signal:

@@ -128,7 +128,6 @@ private:
     slot_claim claim_slowly(hub& of, std::size_t size, std::size_t alignment) noexcept;
     error add_chunk(hub& of) noexcept;
     void free_room(handler_slot& slot) noexcept;
-    void recycle(handler_slot& slot) noexcept;
 
     memory_hook memory_;
     std::size_t bound_;

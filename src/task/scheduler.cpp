@@ -44,10 +44,7 @@ namespace {
 }
 }  // namespace
 
-// Of few tasks the memory is at hand anyhow; of many, one that is some switches away is asked for, as one switch is
-// over long before memory could come: its block, the words of its switch, and the frames above them.
-constexpr std::uint32_t many = 4096;
-
+// One switch is over long before memory could come, so this asks for what comes eight later.
 [[gnu::noinline]] void prefetch_far(ready_ring& ring) noexcept {
     ready_entry const& e = ring.ahead(8);
     auto const* const words = static_cast<char const*>(e.word);
@@ -58,24 +55,7 @@ constexpr std::uint32_t many = 4096;
     prefetch_for_write(words + 256);
 }
 
-[[gnu::noinline]] void leave(scheduler& s, task_block& self, void** save) noexcept {
-    hub& h = s.h;
-    if (h.credit != 0 && !h.ready.empty()) {
-        ready_entry const e = h.ready.front();
-        if (is_extension(e.node)) {
-            h.ready.take();
-            --h.credit;
-            ++h.dispatches;
-            task_block& next = block_of(e.node);
-            next.state = task_state::running;
-            if (&next == &self) return;   // it was alone, and goes on
-            s.current = &next;
-            if (h.ready.size() > many) [[unlikely]] prefetch_far(h.ready);
-            else prefetch_for_write(h.ready.front().word);
-            switch_to(s.machine, self.machine, next.machine, save, e.word);
-            return;
-        }
-    }
+[[gnu::noinline]] void leave_for_caller(scheduler& s, task_block& self, void** save) noexcept {
     if (s.returns) return return_to_caller(s, &self, save);
     s.current = nullptr;
     switch_to(s.machine, self.machine, s.hub_machine, save, s.hub_stack_pointer);

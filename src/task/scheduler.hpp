@@ -60,16 +60,11 @@ inline task_block& block_of(void* node) noexcept {
     return *static_cast<task_block*>(reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(node) & ~extension_bit));
 }
 
-// Asks for what a switch to a task a few places further on will touch: its block's first line, and its stack from the
-// saved words to the frame behind the red zone. The entry may be garbage, or a callback's: a hint does no harm.
-[[gnu::always_inline]] inline void prefetch_ahead(ready_ring& ready) noexcept {
-    ready_entry const& e = ready.ahead(4);
-    prefetch_for_write(e.word);
-    prefetch_for_write(static_cast<char*>(e.word) + 152);
-    prefetch_for_write(static_cast<char*>(e.word) + 216);
-    prefetch_for_write(static_cast<char*>(e.word) + 280);
-    prefetch_for_write(e.node);
-}
+// Asks for the memory of a task that comes some switches later: its block, the words of its switch, and the frames
+// above them.
+void prefetch_far(ready_ring& ring) noexcept;
+// So many in the ring are more than the caches hold.
+inline constexpr std::uint32_t many_ready = 4096;
 
 // Where the next in the ring is not a task, or may not run now: back to who resumed us.
 void leave_for_caller(scheduler& s, task_block& self, void** save) noexcept;
@@ -88,7 +83,8 @@ void leave_for_caller(scheduler& s, task_block& self, void** save) noexcept;
             next.state = task_state::running;
             if (&next == &self) return;   // it was alone, and goes on
             s.current = &next;
-            prefetch_ahead(h.ready);
+            if (h.ready.size() > many_ready) [[unlikely]] prefetch_far(h.ready);
+            else prefetch_for_write(h.ready.front().word);
             switch_to(s.machine, self.machine, next.machine, save, e.word);
             return;
         }
