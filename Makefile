@@ -35,10 +35,11 @@ else
 $(error PROFILE is hosted or embedded)
 endif
 ifeq ($(VARIANT),asan)
-instrument := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+# gcc takes what the sanitizers add for uses of what is not set.
+instrument := -Wno-maybe-uninitialized -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 optimise   := -O1
 else ifeq ($(VARIANT),tsan)
-instrument := -fsanitize=thread
+instrument := -Wno-maybe-uninitialized -fsanitize=thread
 optimise   := -O1
 else ifeq ($(VARIANT),ucontext)
 instrument := -DSPRUCE_USE_UCONTEXT=1

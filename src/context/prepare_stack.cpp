@@ -87,7 +87,6 @@ void* prepare_stack(thread_machine& m, [[maybe_unused]] execution& e, [[maybe_un
     e.bottom = bottom;
     e.size = static_cast<std::size_t>(static_cast<char*>(top) - static_cast<char*>(bottom));
     e.fake_stack = nullptr;
-    __asan_unpoison_memory_region(bottom, e.size);   // frames of the stack's last life that never returned
 #endif
 #if SPRUCE_TSAN
     e.fiber = __tsan_create_fiber(0);

@@ -37,3 +37,13 @@ void __tsan_destroy_fiber(void* fiber);
 void __tsan_switch_to_fiber(void* fiber, unsigned flags);
 #endif
 }
+
+namespace spruce::inline v0::detail {
+// Before a stack, or a mapping where another one was, is used anew: its last life's last frames never returned, and
+// AddressSanitizer still watches the gaps between their variables.
+[[gnu::always_inline]] inline void forget_frames([[maybe_unused]] void* bottom, [[maybe_unused]] void* top) noexcept {
+#if SPRUCE_ASAN
+    __asan_unpoison_memory_region(bottom, static_cast<std::size_t>(static_cast<char*>(top) - static_cast<char*>(bottom)));
+#endif
+}
+}  // namespace spruce::inline v0::detail

@@ -67,6 +67,7 @@ result<stack_ref> stack_pool::carve(stack_class c) noexcept {
     if (failed == -ENOMEM) return with_detail(errc::no_memory, "guarding a stack: vm.max_map_count is reached");
     if (failed != 0) return with_detail(error::from_errno(-failed), "guarding a stack");
     ++s->carved;
+    forget_frames(made.bottom, made.top);
     return made;
 }
 

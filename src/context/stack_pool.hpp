@@ -6,6 +6,8 @@
 
 #include <spruce/memory.hpp>
 
+#include "sanitizers.hpp"
+
 namespace spruce::inline v0::detail {
 
 enum class stack_class : std::uint8_t { k16, k64, k256, m1, m8 };
@@ -48,7 +50,9 @@ public:
         if (__builtin_expect(head != nullptr, 1)) {
             auto* const top = reinterpret_cast<std::byte*>(head + 1);
             head = head->next;
-            return stack_ref{bottom_of(c, top), top};
+            stack_ref const again{bottom_of(c, top), top};
+            forget_frames(again.bottom, again.top);
+            return again;
         }
         return carve(c);
     }

@@ -1,5 +1,6 @@
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "../harness/axes.hpp"
 
@@ -72,3 +73,27 @@ TEST("an exception that escapes from a task goes to the hook once, with its text
     CHECK_EQ(told, 1);
 }
 #endif
+
+TEST("the value of a task whose handle is gone is destroyed when it ends, and the value of one that is kept with its handle") {
+    auto const r = run([] {
+        struct counted {
+            int* alive;
+            explicit counted(int* a) : alive(a) { ++*alive; }
+            counted(counted&& o) noexcept : alive(std::exchange(o.alive, nullptr)) {}
+            ~counted() {
+                if (alive) --*alive;
+            }
+        };
+        int alive = 0;
+        spawn([&] { return counted(&alive); });
+        CHECK(yield().ok());
+        CHECK_EQ(alive, 0);
+        {
+            auto kept = spawn([&] { return counted(&alive); });
+            CHECK(yield().ok());
+            CHECK_EQ(alive, 1);
+        }
+        CHECK_EQ(alive, 0);
+    });
+    CHECK(r.ok());
+}
