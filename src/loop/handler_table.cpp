@@ -96,6 +96,7 @@ void handler_table::drop_callable(handler_slot& s) noexcept {
 }
 
 void handler_table::dispose(handler_slot& s) noexcept {
+    s.state = slot_state::cancelled;   // its own destructor may ask for it by its handler: it is over
     drop_callable(s);
     unclaim(s);
 }

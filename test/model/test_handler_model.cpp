@@ -399,7 +399,8 @@ private:
         expect(!i.gone);
         expect(ending_ || !i.active);
         i.gone = true;
-        // Destructors may cancel others.
+        // Destructors may look for themselves, which is too late, and cancel others.
+        expect(!i.name.active() && !i.name.cancel() && !i.name.rearm(in(1s)));
         if (!ending_ && meddles_ && !live_.empty() && random_.chance(10)) {
             std::size_t const other = live_[random_.below(live_.size())];
             cancel(other);
