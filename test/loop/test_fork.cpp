@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <poll.h>
 #include <pthread.h>
+#include <string>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -117,6 +118,37 @@ TEST("a child that only destroys the loop, without after_fork(), takes nothing f
     }
     w.close(out);
     w.close(in);
+}
+
+TEST("a child that closes its streams and destroys the loop, without after_fork(), leaves its parent's alone") {
+    need_real_kernel();
+    world w;
+    loop l(w.options());
+    std::string got;
+    {
+        auto ends = make_pipe();
+        REQUIRE(ends.ok());
+        auto reads = spawn([&] {
+            char room[8];
+            for (;;) {
+                auto const n = ends->read_end.read(room);
+                if (!n) return;
+                got.append(room, *n);
+            }
+        });
+        CHECK(l.run_until([] { return false; }, spruce::in(1ms)) == errc::timed_out);
+        CHECK(in_child([&] {
+            if (l.run() != errc::wrong_state || l.prepare() != errc::wrong_state) return false;
+            ends->read_end.close();
+            ends->write_end.close();
+            return l.destroy(spruce::in(1s)).ok() && reads.done();
+        }));
+        CHECK(ends->write_end.write("p").ok());
+        CHECK(l.run_until([&] { return got == "p"; }, spruce::in(10s)).ok());
+        ends->write_end.close();
+        CHECK(l.run().ok());
+        CHECK(reads.done());
+    }
 }
 
 TEST("a fork inside a callback: the run goes on in both, each with its own events") {
