@@ -67,6 +67,12 @@ template <class F> auto run_virtually(F&& f, loop_options o = {}) {
     return run(o, std::forward<F>(f));
 }
 
+[[gnu::noinline]] void use_deeply() {
+    char volatile room[100'000];
+    room[0] = 1;
+    room[99'999] = room[0];
+}
+
 void touch_guard(stack_class c, std::size_t below) {
     stack_pool pool{memory_hook{}};
     stack_ref const first = taken(pool, c), second = taken(pool, c);
@@ -360,11 +366,7 @@ TEST("the census tells how deep a task has been") {
     auto const r = run_virtually([] {
         auto& l = *loop::current();
         auto deep = spawn({.name = "deep"}, [] {
-            [] [[gnu::noinline]] () {
-                char volatile room[100'000];
-                room[0] = 1;
-                room[99'999] = room[0];
-            }();
+            use_deeply();
             static_cast<void>(sleep_for(1s));
         });
         auto flat = spawn({.name = "flat"}, [] { static_cast<void>(sleep_for(1s)); });
