@@ -464,7 +464,8 @@ public:
     // The fd to poll, or -1 where the poller has none. Lifetime: the loop's; its number stays.
     SPRUCE_API int backend_fd();
     // In a forked child, before anything else there: a fresh poller, waker and inbox. Handlers and tasks go on in both;
-    // calls from other threads that were pending are the parent's alone. Errors: an errno, no_memory.
+    // calls from other threads that were pending are the parent's alone. Until then the child's loop cannot be run
+    // (wrong_state), and destructors touch nothing of the parent's. Errors: an errno, no_memory.
     SPRUCE_API result<void> after_fork();
 
     // For the library's own floors.

@@ -21,6 +21,7 @@ void fd_table::attach(kernel_calls const* calls, void* context, poller_calls con
     context_ = context;
     poller_ = poller;
     poller_context_ = poller_context;
+    mark_ = fork_mark();
 }
 
 fd_entry* fd_table::find(int fd) noexcept {
@@ -73,6 +74,10 @@ void fd_table::touch(fd_entry& e) noexcept {
 
 // Tells the poller at once, for what must be known at once. 0, or -errno.
 int fd_table::apply(fd_entry& e, std::uint8_t interest) noexcept {
+    if (is_parents()) {
+        e.registered = interest_none;
+        return interest == interest_none ? 0 : -EBADF;
+    }
     if (e.registered == interest_none) ++e.generation;
     poll_change c{e.fd, e.generation, e.registered, interest, 0};
     poller_->change(poller_context_, &c, 1);

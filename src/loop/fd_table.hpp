@@ -6,6 +6,7 @@
 #include <spruce/memory.hpp>
 #include <spruce/result.hpp>
 
+#include "../sys/fork_mark.hpp"
 #include "../sys/kernel.hpp"
 #include "../sys/kernel_error.hpp"
 #include "listener.hpp"
@@ -71,10 +72,12 @@ public:
     bool dispatch(poll_event const& event) noexcept;
     // Registers everything again, after the poller was renewed.
     void register_all() noexcept;
+    // Whether the poller is a parent's: it is not told of anything then. Over with after_fork().
+    bool is_parents() const noexcept { return fork_mark() != mark_; }
     // Notifies those who wait for what is always ready. Returns whether there were any.
     bool notify_unpollable() noexcept;
     bool any_unpollable() const noexcept { return unpollable_waiting_; }
-    void after_fork() noexcept;
+    void after_fork() noexcept { mark_ = fork_mark(); }
 
 private:
     static constexpr std::size_t chunk_size = 64;
@@ -90,6 +93,7 @@ private:
     void* context_ = nullptr;
     poller_calls const* poller_ = nullptr;
     void* poller_context_ = nullptr;
+    std::uint32_t mark_ = 0;          // of the process whose poller it is
     fd_entry** chunks_ = nullptr;
     std::size_t chunk_room_ = 0;
     fd_entry* dirty_ = nullptr;

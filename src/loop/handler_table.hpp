@@ -85,6 +85,7 @@ public:
     }
     // Destroys the callable, then unclaims. The callable's destructor may call anything.
     void dispose(handler_slot& s) noexcept {
+        s.state = slot_state::cancelled;   // its own destructor may ask for it by its handler: it is over
         drop_callable(s);
         unclaim(s);
     }

@@ -129,6 +129,8 @@ result<void> loop::destroy(deadline dl) {
     if (&h != detail::current_hub) return errc::wrong_thread;
     if (h.phase != hub_phase::idle || (h.ext && h.ext->in_task(h)))
         return detail::with_detail(errc::wrong_state, "the loop runs");
+    // A child's destructors have turns to wait in, too; but not on what it shares with its parent.
+    if (h.fds.is_parents()) static_cast<void>(after_fork());
     h.phase = hub_phase::ending;
     h.thread_signals.begin();
     result<void> outcome;
@@ -219,6 +221,7 @@ result<void> loop::after_fork() {
     if (!h.on.simulated) detail::dispatcher_after_fork(&h.port);
     detail::rewatch_signal_fd(h);
     detail::inbox_after_fork(h);
+    h.fds.after_fork();
     h.fds.register_all();
     if (h.ext) h.ext->after_fork(h);
     return {};

@@ -13,6 +13,7 @@ result<void> runnable(hub* h, error const& status) noexcept {
     if (h->phase == hub_phase::running) return with_detail(errc::wrong_state, "the loop runs already");
     if (h->phase != hub_phase::idle) return errc::closed;
     if (h->ext && h->ext->in_task(*h)) return with_detail(errc::wrong_state, "a task cannot run its own loop");
+    if (h->fds.is_parents()) return with_detail(errc::wrong_state, "in a forked child after_fork() comes first");
     return {};
 }
 

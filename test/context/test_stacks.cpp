@@ -67,6 +67,12 @@ template <class F> auto run_virtually(F&& f, loop_options o = {}) {
     return run(o, std::forward<F>(f));
 }
 
+[[gnu::noinline]] void use_deeply() {
+    char room[100'000];
+    std::memset(room, 1, sizeof room);
+    asm volatile("" : : "r"(room) : "memory");   // else a compiler keeps just the bytes that matter
+}
+
 void touch_guard(stack_class c, std::size_t below) {
     stack_pool pool{memory_hook{}};
     stack_ref const first = taken(pool, c), second = taken(pool, c);
@@ -356,19 +362,11 @@ TEST("tasks beyond the bound, or without a stack, are refused by name, and the l
     CHECK_EQ(moody.mapped, 0L);
 }
 
-namespace {
-[[gnu::noinline]] void go_deep() {
-    char room[100'000];
-    std::memset(room, 1, sizeof room);
-    asm volatile("" : : "r"(room) : "memory");   // or a compiler keeps what is used of it, and drops the rest
-}
-}  // namespace
-
 TEST("the census tells how deep a task has been") {
     auto const r = run_virtually([] {
         auto& l = *loop::current();
         auto deep = spawn({.name = "deep"}, [] {
-            go_deep();
+            use_deeply();
             static_cast<void>(sleep_for(1s));
         });
         auto flat = spawn({.name = "flat"}, [] { static_cast<void>(sleep_for(1s)); });

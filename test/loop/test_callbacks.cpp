@@ -75,6 +75,39 @@ TEST("a cancelled callback never runs, and its callable is gone when cancel() re
     CHECK(l.run().ok());
 }
 
+TEST("a callable whose destructor cancels its own handler finds it over") {
+    world w;
+    loop l(w.options());
+    struct owner {
+        handler* name;
+        int* ends;
+        owner(handler* n, int* e) : name(n), ends(e) {}
+        owner(owner&& o) noexcept : name(std::exchange(o.name, nullptr)), ends(o.ends) {}
+        ~owner() {
+            if (!name) return;
+            ++*ends;
+            CHECK(!name->active());
+            CHECK(!name->cancel());
+        }
+        void operator()() const {}
+    };
+    handler names[5];
+    int ends = 0;
+    names[0] = l.call_later(1h, owner(&names[0], &ends));
+    CHECK(names[0].cancel());
+    CHECK_EQ(ends, 1);
+    names[1] = l.call_soon(owner(&names[1], &ends));
+    CHECK(names[1].cancel());
+    CHECK_EQ(ends, 2);
+    names[2] = l.call_soon(owner(&names[2], &ends));
+    CHECK(l.run().ok());
+    CHECK_EQ(ends, 3);
+    names[3] = l.call_every(1h, owner(&names[3], &ends));
+    names[4] = l.call_when_idle(owner(&names[4], &ends));
+    CHECK(l.destroy().ok());
+    CHECK_EQ(ends, 5);
+}
+
 TEST("a callback cancelled by one that runs before it in the same pass does not run") {
     world w;
     loop l(w.options());

@@ -19,7 +19,7 @@ TEST("a reader runs once a turn while there is something to read, and the end co
         loop l(w.options());
         int ran = 0;
         std::string got;
-        auto h = l.add_reader(out, [&](handler self) {
+        auto h = l.add_reader(out, [&, out = out](handler self) {
             ++ran;
             char c = 0;
             auto const n = w.read(out, &c, 1);
@@ -28,7 +28,7 @@ TEST("a reader runs once a turn while there is something to read, and the end co
         });
         REQUIRE(h.ok());
         CHECK_EQ(w.write(into, "abc"), 3);
-        l.call_later(1ms, [&] { w.close(into); });
+        l.call_later(1ms, [&, into = into] { w.close(into); });
         CHECK(l.run().ok());
         CHECK_EQ(std::string_view(got), "abc");
         CHECK_EQ(ran, 4);
@@ -77,7 +77,7 @@ TEST("a reader and a writer share an fd, each with its own end") {
             ++read;
             self.cancel();
         });
-        auto s = l.add_writer(a, [&](handler self) {
+        auto s = l.add_writer(a, [&, b = b](handler self) {
             ++wrote;
             if (wrote == 2) {
                 self.cancel();

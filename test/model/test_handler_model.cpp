@@ -77,9 +77,9 @@ private:
         void operator()(handler self, result<exit_status> status) { of->ran(id, self, &status); }
     };
 
-    void expect(bool holds, char const* file = __builtin_FILE(), int line = __builtin_LINE()) {
+    void expect(bool holds, int line = __builtin_LINE()) {
         if (holds) return;
-        if (++wrong < 5) harness::fail(file, line, "what the model expects");
+        if (++wrong < 5) harness::fail(__FILE__, line, "what the model expects");
     }
     bool failed() const { return wrong != 0; }
 
@@ -398,7 +398,8 @@ private:
         expect(!i.gone);
         expect(ending_ || !i.active);
         i.gone = true;
-        // Destructors may cancel others.
+        // Destructors may look for themselves, which is too late, and cancel others.
+        expect(!i.name.active() && !i.name.cancel() && !i.name.rearm(in(1s)));
         if (!ending_ && meddles_ && !live_.empty() && random_.chance(10)) {
             std::size_t const other = live_[random_.below(live_.size())];
             cancel(other);
