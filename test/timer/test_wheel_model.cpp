@@ -136,7 +136,10 @@ private:
     }
     std::int64_t some_due(mirror const& r) {
         // Ever earlier: each time an entry that can't be kept, until the wheel has to sweep.
-        if (hurries_ && r.when.first > now_) return static_cast<std::int64_t>(now_ + (static_cast<__int128>(r.when.first) - now_) / 8 * 7);
+        if (hurries_ && r.when.first > now_) {
+            auto const far = static_cast<std::uint64_t>(r.when.first) - static_cast<std::uint64_t>(now_);
+            return static_cast<std::int64_t>(static_cast<std::uint64_t>(now_) + far / 8 * 7);
+        }
         if (random_.one_in(64)) return random_.one_in(2) ? INT64_MAX : INT64_MAX - random_.up_to_bits(20);
         if (random_.one_in(64)) return random_.one_in(8) ? INT64_MIN : now_ - random_.up_to_bits(40);
         if (random_.one_in(4)) return now_ + static_cast<std::int64_t>(random_.below(8)) * 1'000'000;  // many equal
