@@ -13,9 +13,7 @@ namespace spruce::inline v0::detail {
 enum class stack_class : std::uint8_t { k16, k64, k256, m1, m8 };
 inline constexpr std::size_t stack_classes = 5;
 constexpr std::size_t bytes_of(stack_class c) noexcept {
-    constexpr std::size_t sizes[stack_classes] = {std::size_t{16} << 10, std::size_t{64} << 10, std::size_t{256} << 10,
-                                                  std::size_t{1} << 20, std::size_t{8} << 20};
-    return sizes[static_cast<std::size_t>(c)];
+    return c == stack_class::m8 ? std::size_t{8} << 20 : std::size_t{16} << 10 << 2 * static_cast<unsigned>(c);
 }
 // The smallest class of at least so many bytes; the largest there is beyond that.
 constexpr stack_class class_for(std::size_t bytes) noexcept {
