@@ -13,7 +13,7 @@
 #include "floors/calls_floor.hpp"
 #include "measure.hpp"
 
-#if __has_include(<asio.hpp>)
+#if __has_include(<asio.hpp>) && defined(__cpp_exceptions)
 #define ASIO_NO_DEPRECATED
 #include <asio.hpp>
 #define HAVE_ASIO 1

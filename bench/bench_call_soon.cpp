@@ -21,7 +21,7 @@
 #include <event2/event.h>
 #define HAVE_EVENT 1
 #endif
-#if __has_include(<asio.hpp>)
+#if __has_include(<asio.hpp>) && defined(__cpp_exceptions)
 #define ASIO_NO_DEPRECATED
 #include <asio.hpp>
 #define HAVE_ASIO 1

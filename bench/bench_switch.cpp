@@ -12,7 +12,8 @@
 #include "floors/switch_floor.hpp"
 #include "measure.hpp"
 
-#if __has_include(<boost/context/detail/fcontext.hpp>)
+// Its header brings <cxxabi.h>, whose __cxa_get_globals clang will not have beside the library's own declaration.
+#if __has_include(<boost/context/detail/fcontext.hpp>) && !defined(__clang__)
 #include <boost/context/detail/fcontext.hpp>
 #define HAVE_BOOST_CONTEXT 1
 #endif

@@ -7,7 +7,7 @@
 #include "floors/tasks_floor.hpp"
 #include "measure.hpp"
 
-#if __has_include(<boost/fiber/all.hpp>)
+#if __has_include(<boost/fiber/all.hpp>) && defined(__cpp_exceptions)
 #include <boost/fiber/all.hpp>
 #define HAVE_BOOST_FIBER 1
 #endif
