@@ -70,6 +70,12 @@ running start(test_case const& t, int number, char** argv, std::vector<std::stri
         std::vector<char*> words{argv[0], const_cast<char*>("--run-one"), const_cast<char*>(which.c_str())};
         for (auto const& p : passed) words.push_back(const_cast<char*>(p.c_str()));
         words.push_back(nullptr);
+        if (!chosen.under.empty()) {
+            // An emulator: it is this machine's program, and takes ours as its argument.
+            words.insert(words.begin(), const_cast<char*>(chosen.under.c_str()));
+            ::execvp(words[0], words.data());
+            ::_exit(126);
+        }
         ::execv("/proc/self/exe", words.data());
         ::execv(argv[0], words.data());
         ::_exit(126);
@@ -118,7 +124,7 @@ verdict judge(running& r, int status, std::string& why) {
 int usage() {
     std::puts("usage: spruce-test [--filter TEXT] [--exact NAME] [--list] [--jobs N] [--seed N] [--length ci|nightly] [--repeat N]\n"
               "                   [--poller epoll|poll|kqueue] [--waker eventfd|pipe] [--signals pipe|signalfd]\n"
-              "                   [--kernel real|simulated] [--slack N] [--verbose]");
+              "                   [--kernel real|simulated] [--slack N] [--under EMULATOR] [--verbose]");
     return 2;
 }
 }  // namespace
@@ -149,6 +155,7 @@ int main(int argc, char** argv) {
         else if (word == "--waker") chosen.waker = value;
         else if (word == "--signals") chosen.signals = value;
         else if (word == "--kernel") chosen.kernel = value;
+        else if (word == "--under") chosen.under = value;
         else return usage();
         if (word == "--length" || word == "--poller" || word == "--waker" || word == "--signals" || word == "--kernel") {
             passed.push_back(word);

@@ -1,5 +1,7 @@
 // What the two sides of the harness share: the one that starts tests, and the one inside a test's process.
 #pragma once
+#include <string>
+
 #include "harness.hpp"
 
 namespace harness {
@@ -11,6 +13,7 @@ struct settings {
     char const* waker = "";
     char const* signals = "";
     char const* kernel = "";
+    std::string under;   // an emulator that the tests run in, or ""
 };
 extern settings chosen;
 extern test_case* first_case;
