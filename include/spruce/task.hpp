@@ -30,9 +30,15 @@ template <class R> class task;
 namespace detail {
 struct task_block;
 
+// What run() says of the outcome it left.
+enum task_end : unsigned {
+    end_succeeded = 1,   // no error, no exception
+    end_trivial = 2      // nothing in it to destroy
+};
+
 // What the library does with a task's typed parts, which live on its stack below the block.
 struct task_ops {
-    void (*run)(void* payload) noexcept;               // calls f, and leaves its outcome
+    unsigned (*run)(void* payload) noexcept;           // calls f, and leaves its outcome; gives task_end's bits
     void (*drop_start)(void* payload) noexcept;        // destroys f and its arguments, unrun; outcome: task_canceled
     void (*drop_outcome)(void* payload) noexcept;
     // The error it ended with; ok() if none.
@@ -80,19 +86,23 @@ template <class F, class... A> struct task_payload : task_outcome<started_t<F, A
                                   std::move(start)));
         }
     }
-    static void run(void* at) noexcept {
+    static unsigned run(void* at) noexcept {
         auto& self = *static_cast<task_payload*>(at);
+        unsigned end = std::is_trivially_destructible_v<result<R>> ? end_trivial : 0u;
 #if SPRUCE_THROWS
         try {
             self.call();
         } catch (...) {
             self.thrown = std::current_exception();
+            end = 0;
             if (!self.made) self.make(spruce::error(errc::task_failed));
         }
 #else
         self.call();
 #endif
         std::destroy_at(std::addressof(self.start));
+        if (self.value.ok()) end |= end_succeeded;
+        return end;
     }
     static void drop_start(void* at) noexcept {
         auto& self = *static_cast<task_payload*>(at);
@@ -124,13 +134,14 @@ template <class P> inline constexpr task_ops ops_of{P::run, P::drop_start, P::dr
 
 struct group_state;
 
-// A block with room for such a payload on its stack; or why not.
+// A block with room for such a payload on its stack; or no room, and why not, as a handle keeps it. In registers.
 struct spawn_claim {
-    task_block* block;
+    std::uintptr_t word;
     void* room;
-    error why;
+    task_block* block() const noexcept { return reinterpret_cast<task_block*>(word); }
 };
-SPRUCE_API spawn_claim claim_task(task_options const& options, std::size_t size, std::size_t alignment, group_state* group) noexcept;
+// options: null for none.
+SPRUCE_API spawn_claim claim_task(task_options const* options, std::size_t size, std::size_t alignment, group_state* group) noexcept;
 SPRUCE_API void unclaim_task(task_block* block) noexcept;
 SPRUCE_API void start_task(task_block* block, task_ops const* ops) noexcept;
 
@@ -255,37 +266,35 @@ private:
 
 namespace detail {
 struct task_access {
-    template <class R> static task<R> handle(task_block* b) noexcept {
+    template <class R> static task<R> handle(std::uintptr_t word) noexcept {
         task<R> t;
-        t.word_ = reinterpret_cast<std::uintptr_t>(b);
+        t.word_ = word;
         return t;
     }
-    template <class R> static task<R> refused(error e) noexcept {
-        task<R> t;
-        t.word_ = static_cast<std::uintptr_t>(e.code()) << 2 | (e.errno_value() != 0 ? 2 : 0) | 1;
-        return t;
+    static std::uintptr_t refused(error e) noexcept {
+        return static_cast<std::uintptr_t>(e.code()) << 2 | (e.errno_value() != 0 ? 2 : 0) | 1;
     }
     template <class R> static task_block* block(task<R> const& t) noexcept { return t.block(); }
     template <class R> static error why(task<R> const& t) noexcept { return t.why(); }
 };
 
-template <class F, class... A> task<started_t<F, A...>> spawn_in(group_state* group, task_options const& options, F&& f, A&&... args) {
+template <class F, class... A> task<started_t<F, A...>> spawn_in(group_state* group, task_options const* options, F&& f, A&&... args) {
     using payload = task_payload<F, A...>;
     using R = started_t<F, A...>;
     spawn_claim const c = claim_task(options, sizeof(payload), alignof(payload), group);
-    if (!c.block) return task_access::refused<R>(c.why);
+    if (!c.room) return task_access::handle<R>(c.word);
 #if SPRUCE_THROWS
     try {
         ::new (c.room) payload(std::forward<F>(f), std::forward<A>(args)...);
     } catch (...) {
-        unclaim_task(c.block);
+        unclaim_task(c.block());
         throw;
     }
 #else
     ::new (c.room) payload(std::forward<F>(f), std::forward<A>(args)...);
 #endif
-    start_task(c.block, &ops_of<payload>);
-    return task_access::handle<R>(c.block);
+    start_task(c.block(), &ops_of<payload>);
+    return task_access::handle<R>(c.word);
 }
 }  // namespace detail
 
@@ -297,13 +306,13 @@ template <class F, class... A> task<started_t<F, A...>> spawn_in(group_state* gr
 template <class F, class... A>
     requires detail::startable<F, A...>
 task<detail::started_t<F, A...>> spawn(F&& f, A&&... args) {
-    return detail::spawn_in(nullptr, task_options{}, std::forward<F>(f), std::forward<A>(args)...);
+    return detail::spawn_in(nullptr, nullptr, std::forward<F>(f), std::forward<A>(args)...);
 }
 // The same, with a name, a stack size, or in the background.
 template <class F, class... A>
     requires detail::startable<F, A...>
 task<detail::started_t<F, A...>> spawn(task_options options, F&& f, A&&... args) {
-    return detail::spawn_in(nullptr, options, std::forward<F>(f), std::forward<A>(args)...);
+    return detail::spawn_in(nullptr, &options, std::forward<F>(f), std::forward<A>(args)...);
 }
 
 // Runs a task at once, before its turn, until it first waits, yields or ends; then comes back. From a task or a

@@ -41,19 +41,22 @@ public:
     stack_pool(stack_pool const&) = delete;
     stack_pool& operator=(stack_pool const&) = delete;
 
-    // A stack: the one given back last, or a fresh one, all zero. no_memory, or an errno; detail() names
-    // vm.max_map_count when it is that.
+    // A stack: the one given back last, or a fresh one.
     result<stack_ref> take(stack_class c) noexcept {
-        free_stack*& head = free_[static_cast<std::size_t>(c)];
-        if (__builtin_expect(head != nullptr, 1)) {
-            auto* const top = reinterpret_cast<std::byte*>(head + 1);
-            head = head->next;
-            stack_ref const again{bottom_of(c, top), top};
-            forget_frames(again.bottom, again.top);
-            return again;
-        }
+        if (std::byte* const top = take_again(c)) return stack_ref{bottom_of(c, top), top};
         return carve(c);
     }
+    // The top of the one given back last; null if there is none.
+    std::byte* take_again(stack_class c) noexcept {
+        free_stack*& head = free_[static_cast<std::size_t>(c)];
+        if (!head) return nullptr;
+        auto* const top = reinterpret_cast<std::byte*>(head + 1);
+        head = head->next;
+        forget_frames(bottom_of(c, top), top);
+        return top;
+    }
+    // A fresh one, all zero. no_memory, or an errno; detail() names vm.max_map_count when it is that.
+    result<stack_ref> carve(stack_class c) noexcept;
     // Nothing of it is written but its last word, below the top.
     void give(stack_class c, std::byte* top) noexcept {
         auto* const s = reinterpret_cast<free_stack*>(top) - 1;
@@ -102,7 +105,6 @@ private:
     static constexpr std::size_t colours = 32;
     static std::size_t stride(stack_class c) noexcept { return bytes_of(c) + guard_bytes; }
     stack_ref place(slab const& s, std::size_t i) const noexcept;
-    result<stack_ref> carve(stack_class c) noexcept;
     result<slab*> add_slab(stack_class c) noexcept;
 
     memory_hook memory_;

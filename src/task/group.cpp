@@ -21,15 +21,17 @@ void group_ended(task_block& t) noexcept {
     (t.group_next ? t.group_next->group_previous : g.last) = t.group_previous;
     t.grouped = false;
     --g.count;
-    auto const failed = t.ops->failure(t.payload);
-    bool const cancellation = !failed && (failed == error(errc::task_canceled) || failed == error(errc::canceled));
-    if (!failed && !cancellation) {
-        t.looked = true;   // the group has it now, and tells it if nobody joins
-        if (!g.failed) {
-            g.failed = true;
-            g.failure = failed.error();
+    if (!t.succeeded) {
+        auto const failed = t.ops->failure(t.payload);
+        bool const cancellation = !failed && (failed == error(errc::task_canceled) || failed == error(errc::canceled));
+        if (!failed && !cancellation) {
+            t.looked = true;   // the group has it now, and tells it if nobody joins
+            if (!g.failed) {
+                g.failed = true;
+                g.failure = failed.error();
+            }
+            if (g.cancel_rest) cancel_group(g);
         }
-        if (g.cancel_rest) cancel_group(g);
     }
     if (g.count == 0 && g.waiter) wake(*static_cast<parked*>(std::exchange(g.waiter, nullptr)));
 }

@@ -16,6 +16,20 @@ bool ended_or_orphaned(task_block const& t) noexcept {
     place const p = where(t);
     return p == place::orphan || (p == place::here && t.state == task_state::ended);
 }
+
+// A wait for a task's end. Those who wait for the same one are a ring, in the order they came.
+struct joining : parked {
+    explicit joining(task_block& of) noexcept : parked("task"), joined(of) {
+        abandon = [](parked& self) noexcept { static_cast<joining&>(self).leave_ring(); };
+        if (joined.joiners) insert_before(*joined.joiners);
+        else joined.joiners = this;
+    }
+    void leave_ring() noexcept {
+        if (joined.joiners == this) joined.joiners = linked() ? static_cast<parked*>(next) : nullptr;
+        unlink();
+    }
+    task_block& joined;
+};
 }  // namespace
 
 result<void> join_task(task_block* block, deadline dl) noexcept {
@@ -25,11 +39,13 @@ result<void> join_task(task_block* block, deadline dl) noexcept {
     case place::orphan: return t.state == task_state::ended ? result<void>() : errc::closed;
     case place::here: break;
     }
-    SPRUCE_CHECK(begin_wait());
+    scheduler& s = *current_scheduler;
+    task_block* const self = s.current;
+    if (self && must_end(s, *self)) SPRUCE_CHECK(begin_wait());
     if (t.state == task_state::ended) return {};
-    if (current_scheduler && current_scheduler->current == &t) return with_detail(errc::deadlock, "a task that joins itself");
-    parked p("task");
-    t.watchers().joiners.push_back(p);
+    if (self == &t) return with_detail(errc::deadlock, "a task that joins itself");
+    joining p(t);
+    if (self && dl.how() == deadline::kind::never && self->scope_due == no_time) return park_untimed(s, *self, p);
     return park(p, dl);
 }
 
@@ -75,7 +91,7 @@ handler arm_on_done(task_block* block, handler_slot* s, callable_ops const* ops)
     s->kind = slot_kind::soon;
     s->state = slot_state::armed;
     if (block->state == task_state::ended) make_ready(h, *s);
-    else block->watchers().handlers.push_back(*s);
+    else block->handlers().push_back(*s);
     return handler_access::name(h.serial, *s);
 }
 

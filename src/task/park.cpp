@@ -29,7 +29,7 @@ error canceled_by_scope(task_block const& t, std::int64_t now) noexcept {
 void expired(listener& self, unsigned) noexcept {
     auto& t = static_cast<task_block&>(self);
     parked* const p = t.wait;
-    if (!p || p->outcome != parked::how::waiting) return;
+    if (t.state != task_state::waiting || p->outcome != parked::how::waiting) return;
     scheduler& s = *t.home;
     p->outcome = !p->uncancellable && t.scope_due <= s.h.now_ns ? parked::how::scope : parked::how::expired;
     p->abandon(*p);
@@ -41,10 +41,35 @@ result<void> begin_wait() noexcept {
     scheduler* const s = current_scheduler;
     if (!s || !s->current) return {};
     task_block& t = *s->current;
+    if (!must_end(*s, t)) [[likely]] return {};
     if (t.cancelled && !t.shielded) return refuse_politely(*s, t, error(errc::canceled).caused_by(t.cancelled_by));
-    // The turn's time first: it costs nothing, and a scope is rarely near its end.
-    if (t.scope_due <= s->h.now_ns) return refuse_politely(*s, t, canceled_by_scope(t, s->h.now_ns));
-    return {};
+    return refuse_politely(*s, t, canceled_by_scope(t, s->h.now_ns));
+}
+
+namespace {
+// How the wait ended, for who waited.
+[[gnu::noinline, gnu::cold]] error failure_of(task_block& t, parked& p) noexcept {
+    switch (p.outcome) {
+    case parked::how::failed: return p.reason;
+    case parked::how::expired: return errc::timed_out;
+    case parked::how::scope: return canceled_by_scope(t, t.home->h.now_ns);
+    default: return error(errc::canceled).caused_by(t.cancelled_by);
+    }
+}
+}  // namespace
+
+[[gnu::noinline]] result<void> park_untimed(scheduler& s, task_block& t, parked& p) noexcept {
+    if (!p.outside && !t.background) {
+        t.unheld = true;
+        --s.h.holds;
+    }
+    t.ignored = 0;
+    p.who = &t;
+    t.wait = &p;
+    t.state = task_state::waiting;
+    leave(s, t, &t.stack_pointer);
+    if (p.outcome == parked::how::fired) [[likely]] return {};
+    return failure_of(t, p);
 }
 
 [[gnu::noinline]] result<void> park(parked& p, deadline dl) noexcept {
@@ -54,6 +79,7 @@ result<void> begin_wait() noexcept {
         return errc::not_in_task;
     }
     task_block& t = *s->current;
+    if (dl.how() == deadline::kind::never && (t.scope_due == no_time || p.uncancellable)) return park_untimed(*s, t, p);
     hub& h = s->h;
     std::int64_t due = h.due_of(dl);
     // It has tried once already; a deadline that has passed ends it here.
@@ -62,32 +88,19 @@ result<void> begin_wait() noexcept {
         return errc::timed_out;
     }
     if (!p.uncancellable && t.scope_due < due) due = t.scope_due;
-    bool const timed = due != no_time;
-    if (timed) {
-        if (!t.time) t.time = h.timers.take(timer_owner(t));
-        t.notify = expired;
-        h.timers.arm(*t.time, due);
-    }
+    if (due == no_time) return park_untimed(*s, t, p);
     // Time is outside: a wait with a deadline keeps run() alive.
-    bool const inside = !timed && !p.outside && !t.background;
-    if (inside) {
-        t.unheld = true;
-        --h.holds;
-    }
+    if (!t.time) t.time = h.timers.take(timer_owner(t));
+    t.notify = expired;
+    h.timers.arm(*t.time, due);
     t.ignored = 0;
     p.who = &t;
     t.wait = &p;
     t.state = task_state::waiting;
     leave(*s, t, &t.stack_pointer);
-    t.wait = nullptr;
-    if (timed && p.outcome != parked::how::expired && p.outcome != parked::how::scope) h.timers.disarm(*t.time);
-    switch (p.outcome) {
-    case parked::how::fired: return {};
-    case parked::how::failed: return p.reason;
-    case parked::how::expired: return errc::timed_out;
-    case parked::how::scope: return canceled_by_scope(t, h.now_ns);
-    default: return error(errc::canceled).caused_by(t.cancelled_by);
-    }
+    if (p.outcome != parked::how::expired && p.outcome != parked::how::scope) h.timers.disarm(*t.time);
+    if (p.outcome == parked::how::fired) return {};
+    return failure_of(t, p);
 }
 
 void wake(parked& p) noexcept {
@@ -180,7 +193,7 @@ namespace this_task {
     scheduler* const s = current_scheduler;
     if (__builtin_expect(!s || !s->current, 0)) return errc::not_in_task;
     task_block& t = *s->current;
-    if (__builtin_expect((t.cancelled && !t.shielded) || t.scope_due <= s->h.now_ns, 0)) return begin_wait();
+    if (must_end(*s, t)) [[unlikely]] return begin_wait();
     go_round(*s, t);
     return {};
 }
@@ -207,8 +220,7 @@ result<void> sleep_until(time_point t) {
 bool cancel_requested() noexcept {
     scheduler* const s = current_scheduler;
     if (!s || !s->current) return false;
-    task_block const& t = *s->current;
-    return (t.cancelled && !t.shielded) || t.scope_due <= s->h.now_ns;
+    return must_end(*s, *s->current);
 }
 char const* name() noexcept {
     scheduler* const s = current_scheduler;

@@ -108,16 +108,19 @@ void end_task(scheduler& s, task_block& t) noexcept {
         h.timers.give_back(t.time);
         t.time = nullptr;
     }
-    h.timers.unreserve(1);
+    // In the order they came: those who join, then the callbacks.
+    while (parked* const p = t.joiners) {
+        t.joiners = p->linked() ? static_cast<parked*>(p->next) : nullptr;
+        if (t.joiners) p->unlink();
+        wake(*p);
+    }
     if (t.watched) {
-        // In the order they came: those who join, then the callbacks.
-        while (parked* const p = t.watchers().joiners.take_front()) wake(*p);
-        while (handler_slot* const slot = t.watchers().handlers.take_front()) make_ready(h, *slot);
+        while (handler_slot* const slot = t.handlers().take_front()) make_ready(h, *slot);
     }
     if (t.grouped) group_ended(t);
     if (t.held) return;
     report_if_unseen(t);
-    t.ops->drop_outcome(t.payload);   // nobody will ask; whatever its destructor calls finds the task ended
+    if (!t.trivial) t.ops->drop_outcome(t.payload);   // nobody will ask; what its destructor calls finds the task ended
     free_block(t);
 }
 }  // namespace
@@ -129,7 +132,9 @@ void task_main(void* block) noexcept {
     if (t.cancelled) {
         t.ops->drop_start(t.payload);
     } else {
-        t.ops->run(t.payload);
+        unsigned const end = t.ops->run(t.payload);
+        t.succeeded = (end & end_succeeded) != 0;
+        t.trivial = (end & end_trivial) != 0;
     }
     end_task(s, t);
     // The block may be free by now; its memory is not anybody else's before the switch.
@@ -161,6 +166,7 @@ std::size_t unfinished(hub& h) noexcept {
 
 void cancel_all(hub& h, bool background_only) noexcept {
     auto& s = *static_cast<scheduler*>(h.ext_state);
+    if (!background_only) s.places = 0;
     for_each_live(s, [&](task_block& t) {
         if (!background_only || t.background) cancel_block(t, {});
     });

@@ -39,10 +39,11 @@ struct scheduler {
     thread_machine machine;
     execution hub_machine;
     task_arena* arena = nullptr;
-    std::size_t live = 0;                 // tasks that have not ended
+    std::size_t live = 0;                 // tasks that have not ended, those under construction included
+    std::size_t places = 0;               // so many may be, without looking further; 0 once the loop ends
     std::size_t live_background = 0;
     std::uint64_t next_id = 0, last_id = 0;   // this loop's share of the process's ids
-    std::size_t ring_places = 0;          // reserved in the ready ring for tasks
+    std::size_t reserved = 0;             // for so many the ready ring and the timers have room
 };
 
 extern constinit thread_local scheduler* current_scheduler;
@@ -101,10 +102,18 @@ void make_ready(scheduler& s, task_block& t) noexcept;
 // The entry of every task's stack.
 void task_main(void* block) noexcept;
 
+// Whether the next wait fails. The turn's time does: it costs nothing, and a scope is rarely near its end.
+inline bool must_end(scheduler const& s, task_block const& t) noexcept {
+    return (t.cancelled && !t.shielded) || t.scope_due <= s.h.now_ns;
+}
 bool cancel_block(task_block& t, task_id by) noexcept;
 void group_add(group_state& g, task_block& t) noexcept;
 void group_ended(task_block& t) noexcept;
-void report_if_unseen(task_block& t) noexcept;
+// Tells the hook that a task failed and nobody looked.
+void report_failure(task_block& t) noexcept;
+inline void report_if_unseen(task_block& t) noexcept {
+    if (!t.succeeded && !t.looked && t.ops) report_failure(t);
+}
 void free_block(task_block& t) noexcept;
 
 // The loop has ended, and one handle less keeps its arena.

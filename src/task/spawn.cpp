@@ -21,74 +21,88 @@ layout lay_out(std::byte* top, std::size_t size, std::size_t alignment) noexcept
     return {block, reinterpret_cast<void*>(at), reinterpret_cast<std::byte*>(at)};
 }
 
-// What a task needs at birth: a place in the ready ring, a timer for its waits, within the loop's bound.
-error reserve_for_task(scheduler& s) noexcept {
+// What a task needs at birth: a place in the ready ring and a timer for its waits, within the loop's bound. Taken for
+// many at a time, so that most births only compare two numbers; kept until the loop ends.
+result<void> make_places(scheduler& s) noexcept {
     hub& h = s.h;
-    if (s.live >= h.options.max_tasks) return with_detail(errc::full, "max_tasks");
-    if (s.live + 1 > s.ring_places) {
-        constexpr std::size_t step = 64;
-        if (!h.ready.reserve(step)) return errc::no_memory;
-        s.ring_places += step;
+    if (h.phase >= hub_phase::ending) return errc::closed;
+    std::size_t const most = h.options.max_tasks;
+    if (s.live >= most) return with_detail(errc::full, "max_tasks");
+    if (s.live == s.reserved) {
+        std::size_t const step = most - s.reserved < 64 ? most - s.reserved : 64;
+        SPRUCE_CHECK(h.timers.reserve(step));
+        if (!h.ready.reserve(step)) {
+            h.timers.unreserve(step);
+            return errc::no_memory;
+        }
+        s.reserved += step;
     }
-    if (auto timer = h.timers.reserve(1); !timer) return timer.error();
-    return errc::canceled;   // unused
+    s.places = s.reserved;
+    return {};
 }
+
+// The class of a stack that the usual one won't do for.
+result<stack_class> unusual_class(std::size_t wanted, std::size_t size, std::size_t alignment) noexcept {
+    std::size_t const asked = wanted ? wanted : default_stack_bytes;
+    if (asked > bytes_of(stack_class::m8)) return with_detail(errc::invalid_argument, "stack_size: at most 8 M");
+    // A callable that would fill a good part of the stack asks for more of it.
+    stack_class const c = class_for(size > asked / 4 ? asked + size : asked);
+    if (bytes_of(c) < size + alignment + 8192)
+        return with_detail(errc::invalid_argument, "the task's arguments are larger than any stack");
+    return c;
+}
+
+void set_name(task_block& t, std::string_view name) noexcept {
+    std::size_t const length = name.size() < sizeof t.name ? name.size() : sizeof t.name - 1;
+    std::memcpy(t.name, name.data(), length);
+    t.name[length] = '\0';
+    t.named = true;
+}
+
+[[gnu::cold, gnu::noinline]] spawn_claim refuse(error why) noexcept { return {task_access::refused(why), nullptr}; }
 }  // namespace
 
-spawn_claim claim_task(task_options const& options, std::size_t size, std::size_t alignment, group_state* group) noexcept {
+spawn_claim claim_task(task_options const* options, std::size_t size, std::size_t alignment, group_state* group) noexcept {
     scheduler* s = current_scheduler;
-    if (group && (!s || !s->current || !group->owner)) return {nullptr, nullptr, errc::not_in_task};
-    if (__builtin_expect(!s, 0)) {
+    if (group && (!s || !s->current || !group->owner)) return refuse(errc::not_in_task);
+    if (!s) [[unlikely]] {
         auto made = need_scheduler();
-        if (!made) return {nullptr, nullptr, made.error()};
+        if (!made) return refuse(made.error());
         s = *made;
     }
-    hub& h = s->h;
-    if (h.phase >= hub_phase::ending) return {nullptr, nullptr, errc::closed};
-    if (s->live >= h.options.max_tasks || s->live + 1 > s->ring_places) {
-        if (error const why = reserve_for_task(*s); why != error(errc::canceled)) return {nullptr, nullptr, why};
-    } else if (auto timer = h.timers.reserve(1); !timer) {
-        return {nullptr, nullptr, timer.error()};
+    if (s->live >= s->places) [[unlikely]] {
+        if (auto const places = make_places(*s); !places) return refuse(places.error());
     }
-    constexpr stack_class usual = class_for(default_stack_bytes);
-    stack_class size_class = usual;
-    if (options.stack_size != 0 || size > default_stack_bytes / 4) {
-        // A callable that would fill a good part of the stack asks for more of it.
-        std::size_t const asked = options.stack_size ? options.stack_size : default_stack_bytes;
-        bool const too_much = asked > bytes_of(stack_class::m8);
-        if (!too_much) size_class = class_for(size > asked / 4 ? asked + size : asked);
-        if (too_much || bytes_of(size_class) < size + alignment + 8192) {
-            h.timers.unreserve(1);
-            return {nullptr, nullptr, with_detail(errc::invalid_argument, too_much ? "stack_size: at most 8 M" : "the task's arguments are larger than any stack")};
-        }
+    stack_class size_class = default_stack_class;
+    if ((options && options->stack_size != 0) || size > default_stack_bytes / 4) [[unlikely]] {
+        auto const found = unusual_class(options ? options->stack_size : 0, size, alignment);
+        if (!found) return refuse(found.error());
+        size_class = *found;
     }
-    auto stack = s->arena->pool.take(size_class);
-    if (__builtin_expect(!stack, 0)) {
-        h.timers.unreserve(1);
-        return {nullptr, nullptr, stack.error()};
+    std::byte* top = s->arena->pool.take_again(size_class);
+    if (!top) [[unlikely]] {
+        auto const stack = s->arena->pool.carve(size_class);
+        if (!stack) return refuse(stack.error());
+        top = stack->top;
     }
-    layout const at = lay_out(stack->top, size, alignment);
+    layout const at = lay_out(top, size, alignment);
     auto& t = *::new (static_cast<void*>(at.block)) task_block;
     t.size_class = size_class;
     t.home = s;
     t.arena = s->arena;
     t.payload = at.payload;
-    if (group) {
-        t.group = group;
-        t.grouped = true;
+    t.group = group;
+    t.grouped = group != nullptr;
+    if (options) {
+        t.background = options->background;
+        if (!options->name.empty()) set_name(t, options->name);
     }
-    t.background = options.background;
-    if (!options.name.empty()) {
-        std::size_t const length = options.name.size() < sizeof t.name ? options.name.size() : sizeof t.name - 1;
-        std::memcpy(t.name, options.name.data(), length);
-        t.name[length] = '\0';
-        t.named = true;
-    }
-    return {&t, at.payload, errc::canceled};
+    ++s->live;   // from now on: the constructors of what it is to keep may spawn others
+    return {reinterpret_cast<std::uintptr_t>(&t), at.payload};
 }
 
 void unclaim_task(task_block* t) noexcept {
-    t->home->h.timers.unreserve(1);
+    --t->home->live;
     free_block(*t);
 }
 
@@ -99,7 +113,6 @@ void start_task(task_block* block, task_ops const* ops) noexcept {
     t.id = new_id(s);
     t.held = true;
     t.state = task_state::fresh;
-    ++s.live;
     if (t.background) ++s.live_background;
     else ++s.h.holds;
     if (t.grouped) group_add(*t.group, t);
@@ -116,8 +129,7 @@ void free_block(task_block& t) noexcept {
     a->pool.give(size_class, top);
 }
 
-void report_if_unseen(task_block& t) noexcept {
-    if (t.looked || !t.ops) return;
+void report_failure(task_block& t) noexcept {
     auto const failed = t.ops->failure(t.payload);
     t.looked = true;
     if (!failed) {
@@ -141,7 +153,7 @@ void release_here(task_block& t) noexcept {
     t.held = false;
     if (t.state != task_state::ended) return;
     report_if_unseen(t);
-    t.ops->drop_outcome(t.payload);
+    if (!t.trivial) t.ops->drop_outcome(t.payload);
     free_block(t);
 }
 

@@ -27,11 +27,8 @@ enum class task_state : std::uint8_t {
     ended       // its outcome stands; a handle keeps the block
 };
 
-// Who is to be told when a task has ended. Most tasks have nobody, or one who looks afterwards.
-struct task_watchers {
-    intrusive_list<parked> joiners;
-    intrusive_list<handler_slot> handlers;
-};
+// The callbacks for a task's end. Most tasks have none.
+using done_handlers = intrusive_list<handler_slot>;
 
 // From the top of the stack downwards: this block, the payload (callable, arguments, outcome), then frames.
 // A birth writes the first two lines of the cache only; a switch touches the first alone.
@@ -52,9 +49,11 @@ struct alignas(sizeof(void*) == 8 ? 64 : 16) task_block : listener {
     bool unheld = false;                  // in a wait that does not keep run() going; it does again once woken
     stack_class size_class{};
     std::uint32_t ignored = 0;            // failing waits since the last real one, while cancelled
-    bool watched = false;                 // `watchers_room` holds some
+    bool watched = false;                 // `handlers_room` holds a list
     bool named = false;                   // `name` does
     bool grouped = false;
+    bool succeeded = false;               // it ended, without an error
+    bool trivial = false;                 // its outcome needs no destructor
     execution machine;
 
     // -- what its birth and its end touch besides
@@ -63,6 +62,7 @@ struct alignas(sizeof(void*) == 8 ? 64 : 16) task_block : listener {
     task_ops const* ops = nullptr;
     timer* time = nullptr;                // taken at its first timed wait, from what was reserved at its birth
     deadline_scope* scopes = nullptr;     // innermost first; those outside a shield are not in the list
+    parked* joiners = nullptr;            // the first of a ring
     void* payload;
 
     // -- the rest, each written by who needs it
@@ -70,18 +70,18 @@ struct alignas(sizeof(void*) == 8 ? 64 : 16) task_block : listener {
     task_block* group_next;
     task_block* group_previous;
     task_id cancelled_by;                 // if `cancelled`
-    alignas(task_watchers) std::byte watchers_room[sizeof(task_watchers)];
+    alignas(done_handlers) std::byte handlers_room[sizeof(done_handlers)];
     alignas(post_node) std::byte release_note[sizeof(post_node)];   // see drop_handle()
     char name[32];
 
     std::byte* top() noexcept { return reinterpret_cast<std::byte*>(this + 1); }
-    // Made when somebody is the first to watch.
-    task_watchers& watchers() noexcept {
+    // Made when the first is added.
+    done_handlers& handlers() noexcept {
         if (!watched) {
-            ::new (static_cast<void*>(watchers_room)) task_watchers;
+            ::new (static_cast<void*>(handlers_room)) done_handlers;
             watched = true;
         }
-        return *std::launder(reinterpret_cast<task_watchers*>(watchers_room));
+        return *std::launder(reinterpret_cast<done_handlers*>(handlers_room));
     }
 };
 
@@ -115,6 +115,8 @@ result<void> begin_wait() noexcept;
 // Parks until wake(), the deadline or cancellation. The caller has registered p with its source already; when park
 // fails, p is out of it. not_in_task outside a task (p is abandoned), timed_out, canceled, or what wake_failed() said.
 result<void> park(parked& p, deadline dl) noexcept;
+// The same for the task that runs, where neither a deadline nor a scope's counts.
+result<void> park_untimed(scheduler& s, task_block& self, parked& p) noexcept;
 // Ends the wait. The source has let go of p already. Thread: the loop's, outside its poll.
 void wake(parked& p) noexcept;
 void wake_failed(parked& p, error why) noexcept;
