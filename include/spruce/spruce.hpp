@@ -12,4 +12,5 @@
 #include "run.hpp"
 #include "sync.hpp"
 #include "task.hpp"
+#include "task_local.hpp"
 #include "time.hpp"

@@ -136,6 +136,10 @@ void task_main(void* block) noexcept {
         t.succeeded = (end & end_succeeded) != 0;
         t.trivial = (end & end_trivial) != 0;
     }
+    if (t.locals) [[unlikely]] {
+        t.locals_over = true;
+        end_locals(s.h, t.locals);
+    }
     end_task(s, t);
     // The block may be free by now; its memory is not anybody else's before the switch.
     leave_for_good(s, t.machine);
@@ -226,6 +230,8 @@ void free_arena(task_arena* a) noexcept {
 void end(hub& h) noexcept {
     auto* const s = static_cast<scheduler*>(h.ext_state);
     task_arena* const a = s->arena;
+    s->locals_over = true;
+    end_locals(h, s->locals);
     current_scheduler = nullptr;
     thread_task_id = nullptr;
     h.ext = nullptr;

@@ -43,6 +43,8 @@ struct scheduler {
     std::size_t places = 0;               // so many may be, without looking further; 0 once the loop ends
     std::size_t live_background = 0;
     std::uint64_t next_id = 0, last_id = 0;   // this loop's share of the process's ids
+    local_value* locals = nullptr;        // plain code's
+    bool locals_over = false;
     std::size_t reserved = 0;             // for so many the ready ring and the timers have room
 };
 
@@ -115,6 +117,8 @@ inline void report_if_unseen(task_block& t) noexcept {
     if (!t.succeeded && !t.looked && t.ops) report_failure(t);
 }
 void free_block(task_block& t) noexcept;
+// Destroys a list of task-local values, the latest first.
+void end_locals(hub& h, local_value*& first) noexcept;
 
 // The loop has ended, and one handle less keeps its arena.
 void orphan_released(task_arena* a) noexcept;

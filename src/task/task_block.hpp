@@ -15,6 +15,7 @@ namespace spruce::inline v0::detail {
 
 struct scheduler;
 struct task_arena;
+struct local_value;
 struct parked;
 
 enum class task_state : std::uint8_t {
@@ -53,6 +54,7 @@ struct alignas(sizeof(void*) == 8 ? 64 : 16) task_block : listener {
     bool named = false;                   // `name` does
     bool grouped = false;
     bool succeeded = false;               // it ended, without an error
+    bool locals_over = false;             // no more of them are made
     bool trivial = false;                 // its outcome needs no destructor
     execution machine;
 
@@ -63,6 +65,7 @@ struct alignas(sizeof(void*) == 8 ? 64 : 16) task_block : listener {
     timer* time = nullptr;                // taken at its first timed wait, from what was reserved at its birth
     deadline_scope* scopes = nullptr;     // innermost first; those outside a shield are not in the list
     parked* joiners = nullptr;            // the first of a ring
+    local_value* locals = nullptr;        // its own values, the latest first
     void* payload;
 
     // -- the rest, each written by who needs it
