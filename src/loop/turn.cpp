@@ -95,6 +95,7 @@ std::size_t ready_phase(hub& h, std::size_t budget) noexcept {
         h.idlers.splice_to(now);
         while (handler_slot* const s = now.take_front()) make_ready(h, *s);
     }
+    if (budget > UINT32_MAX) budget = UINT32_MAX;   // nobody comes to the end of that in one turn
     h.credit = static_cast<std::uint32_t>(budget);
     h.dispatching = true;
     while (h.credit != 0 && !h.ready.empty()) {
