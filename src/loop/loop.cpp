@@ -127,7 +127,7 @@ result<void> loop::destroy(deadline dl) {
     if (!hub_) return status_;
     hub& h = *hub_;
     if (&h != detail::current_hub) return errc::wrong_thread;
-    if (h.phase != hub_phase::idle || (h.ext && h.ext->in_task(h)))
+    if (h.phase != hub_phase::idle || h.in_unhandled || (h.ext && h.ext->in_task(h)))
         return detail::with_detail(errc::wrong_state, "the loop runs");
     // A child's destructors have turns to wait in, too; but not on what it shares with its parent.
     if (h.fds.is_parents()) static_cast<void>(after_fork());
