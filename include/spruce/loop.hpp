@@ -465,7 +465,8 @@ public:
     SPRUCE_API int backend_fd();
     // In a forked child, before anything else there: a fresh poller, waker and inbox. Handlers and tasks go on in both;
     // calls from other threads that were pending are the parent's alone. Until then the child's loop cannot be run
-    // (wrong_state), and destructors touch nothing of the parent's. Errors: an errno, no_memory.
+    // (wrong_state), and destructors touch nothing of the parent's. Where nothing was forked it does nothing.
+    // Errors: an errno, no_memory; wrong_thread; after one it can be called again.
     SPRUCE_API result<void> after_fork();
 
     // For the library's own floors.

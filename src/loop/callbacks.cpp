@@ -116,13 +116,13 @@ void set_unhandled(hub* on, handler_slot* s, callable_ops const* ops) noexcept {
     handler_slot* const before = on->unhandled_hook;
     on->unhandled_hook = s;
     if (!before) return;
-    if (on->in_unhandled) before->state = slot_state::cancelled;   // it is running: freed when it comes back
+    if (before->state == slot_state::running) before->state = slot_state::cancelled;   // freed when it comes back
     else on->handlers.dispose(*before);
 }
 
-// The hook before this one, or stderr, hears of it: nobody else could.
+// The hook before this one, or stderr, hears of it: nobody else could. A hook runs on no other thread than its loop's.
 void refuse_unhandled(hub* on, error why) noexcept {
-    if (on) tell_unhandled(on, {{}, "", "on_unhandled() could not take its hook", why});
+    if (on) tell_unhandled(on == current_hub ? on : nullptr, {{}, "", "on_unhandled() could not take its hook", why});
 }
 
 // -- running
@@ -158,6 +158,8 @@ void after_run(hub& h, handler_slot& s) noexcept {
 
 // A beat's next due time: the first of its series that is not over.
 std::int64_t next_beat(std::int64_t due, std::int64_t period, std::int64_t now) noexcept {
+    // Rearmed to before the beginning of time: a due time of the same phase from which differences are numbers.
+    if (due < 0) due = due % period + period;
     if (due > now) return due;
     std::int64_t const missed = (now - due) / period;
     return missed >= (no_time - due) / period - 1 ? no_time : due + (missed + 1) * period;
@@ -185,6 +187,8 @@ void run_slot(hub& h, handler_slot& s) noexcept {
         return;
     }
     if (s.state == slot_state::cancelled) {
+        if (std::exchange(s.again, false)) return;   // its callable's destructor runs us: cancel_slot() goes on
+        --h.cancelled_in_ring;
         h.handlers.dispose(s);
         return;
     }
@@ -242,7 +246,10 @@ bool cancel_slot(hub& h, handler_slot& s) noexcept {
         // Its ring entry still points here: the slot waits for it, the callable does not.
         detach_slot(h, s);
         s.state = slot_state::cancelled;
+        s.again = true;   // the destructor may run the loop, or claim: the slot's room is not free yet
         h.handlers.drop_callable(s);
+        if (std::exchange(s.again, false)) ++h.cancelled_in_ring;
+        else h.handlers.unclaim(s);   // the entry was taken meanwhile
         return true;
     case slot_state::running: {
         bool const more = s.kind == slot_kind::periodic || s.kind == slot_kind::reader || s.kind == slot_kind::writer ||
@@ -297,7 +304,7 @@ bool handler::active() const noexcept {
     if (s->state != slot_state::running) return false;
     using detail::slot_kind;
     return s->again || s->kind == slot_kind::periodic || s->kind == slot_kind::reader || s->kind == slot_kind::writer ||
-           s->kind == slot_kind::signal;
+           s->kind == slot_kind::signal || s->kind == slot_kind::hook;
 }
 
 error handler::error() const noexcept {

@@ -97,7 +97,12 @@ int fd_table::apply(fd_entry& e, std::uint8_t interest) noexcept {
     return c.result;
 }
 
-void fd_table::flush() noexcept {
+// A registration failed. Who waits on a number that was closed behind our back learns it from the call he makes next,
+// and who waits for once waits anew; but a raw waiter has nobody else who would try again.
+bool fd_table::retries(fd_entry const& e, int failed) noexcept { return has_raw(e) && failed != -EBADF && failed != -ENOENT; }
+
+bool fd_table::flush() noexcept {
+    fd_entry* later = nullptr;
     constexpr std::size_t batch = 64;
     poll_change changes[batch];
     while (dirty_) {
@@ -116,10 +121,18 @@ void fd_table::flush() noexcept {
         for (std::size_t i = 0; i != count; ++i) {
             fd_entry& e = *find(changes[i].fd);
             e.registered = changes[i].result == 0 ? changes[i].wanted : std::uint8_t{interest_none};
-            // Closed behind our back: those who wait learn it from the call they make next.
-            if (changes[i].result != 0 && changes[i].wanted != interest_none) notify(e, ready_error);
+            if (changes[i].result == 0 || changes[i].wanted == interest_none) continue;
+            if (!retries(e, changes[i].result)) {
+                notify(e, ready_error);
+            } else if (!e.dirty) {
+                e.dirty = true;
+                e.next_dirty = later;
+                later = &e;
+            }
         }
     }
+    dirty_ = later;
+    return !later;
 }
 
 void fd_table::notify(fd_entry& e, unsigned what) noexcept {
@@ -281,7 +294,10 @@ void fd_table::register_all() noexcept {
             if (before == interest_none) continue;
             e.registered = interest_none;
             std::uint8_t const want = e.owned && !has_raw(e) ? before : wanted(e);
-            if (want != interest_none && apply(e, want) < 0) notify(e, ready_error);
+            if (want == interest_none) continue;
+            int const failed = apply(e, want);
+            if (failed < 0 && retries(e, failed)) touch(e);
+            else if (failed < 0) notify(e, ready_error);
         }
     }
 }

@@ -66,8 +66,9 @@ public:
     void clear_ready(fd_entry& e, std::uint8_t bits) noexcept;
 
     // -- the hub's side
-    // Tells the poller what has changed. Changes that cancelled each other out cost nothing.
-    void flush() noexcept;
+    // Tells the poller what has changed. Changes that cancelled each other out cost nothing. false: it refused
+    // somebody for now, whom the next call is for.
+    bool flush() noexcept;
     // One event of the poller. Returns false for a ghost: an event of a registration that is over.
     bool dispatch(poll_event const& event) noexcept;
     // Registers everything again, after the poller was renewed.
@@ -83,6 +84,7 @@ private:
     static constexpr std::size_t chunk_size = 64;
     std::uint8_t wanted(fd_entry const& e) const noexcept;
     void touch(fd_entry& e) noexcept;
+    static bool retries(fd_entry const& e, int failed) noexcept;
     int apply(fd_entry& e, std::uint8_t interest) noexcept;
     void notify(fd_entry& e, unsigned what) noexcept;
     void leave(fd_entry& e, bool hard) noexcept;

@@ -13,7 +13,8 @@ handler_table::~handler_table() {
 }
 
 error handler_table::add_chunk(hub& of) noexcept {
-    if (made_ + chunk_size > bound_ && made_ >= bound_) return with_detail(errc::full, "max_timers");
+    if (made_ >= bound_) return with_detail(errc::full, "max_timers");
+    std::size_t const count = bound_ - made_ < chunk_size ? bound_ - made_ : chunk_size;   // the last may be a part
     std::size_t const number = made_ / chunk_size;
     if (number == chunk_room_) {
         std::size_t const room = chunk_room_ ? chunk_room_ * 2 : 4;
@@ -25,25 +26,39 @@ error handler_table::add_chunk(hub& of) noexcept {
         chunk_room_ = room;
     }
     // A slot stands in the ready ring at most once, cancelled or not: a place for each, so that no event can fail.
-    if (!of.ready.reserve(chunk_size)) return errc::no_memory;
+    if (!of.ready.reserve(count)) return errc::no_memory;
     auto* const chunk = static_cast<handler_slot*>(allocate(memory_, chunk_size * sizeof(handler_slot), alignof(handler_slot)));
     if (!chunk) {
-        of.ready.unreserve(chunk_size);
+        of.ready.unreserve(count);
         return errc::no_memory;
     }
     chunks_[number] = chunk;
-    for (std::size_t i = chunk_size; i-- != 0;) {
+    for (std::size_t i = count; i-- != 0;) {
         auto* const s = ::new (static_cast<void*>(chunk + i)) handler_slot;
         s->index = static_cast<std::uint32_t>(made_ + i);
         s->next_free = free_;
         free_ = s;
     }
-    made_ += chunk_size;
+    made_ += count;
     return errc::canceled;   // unused: success is told by free_
+}
+
+// Takes the entries of cancelled slots out of the ring, when they are a good part of it: who makes and cancels without
+// a turn in between would else use up all slots.
+void handler_table::sweep(hub& of) noexcept {
+    if (of.cancelled_in_ring == 0 || of.cancelled_in_ring < of.ready.size() / 2) return;
+    for (std::size_t left = of.ready.size(); left != 0; --left) {
+        ready_entry const e = of.ready.take();
+        auto* const s = is_extension(e.node) ? nullptr : static_cast<handler_slot*>(e.node);
+        if (s && s->state == slot_state::cancelled && !s->again) unclaim(*s);
+        else of.ready.push_back(e.node, e.word);
+    }
+    of.cancelled_in_ring = 0;
 }
 
 slot_claim handler_table::claim_slowly(hub& of, std::size_t size, std::size_t alignment) noexcept {
     slot_claim c;
+    if (!free_) sweep(of);
     if (!free_) {
         error const why = add_chunk(of);
         if (!free_) return c.why = why, c;

@@ -128,6 +128,7 @@ private:
     }
     slot_claim claim_slowly(hub& of, std::size_t size, std::size_t alignment) noexcept;
     error add_chunk(hub& of) noexcept;
+    void sweep(hub& of) noexcept;
     void free_room(handler_slot& slot) noexcept;
 
     memory_hook memory_;

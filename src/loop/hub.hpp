@@ -86,6 +86,7 @@ struct hub {
     bool handed_out_backend = false;
     bool ghosts_seen = false;
     bool prepared = false;
+    bool waker_watched = false;          // the poller has it; not where it refused
     signal_port port;
     bool port_open = false;
     int watched_signal_fd = -1;          // the port's signalfd, as far as the poller knows it
@@ -93,6 +94,7 @@ struct hub {
     intrusive_list<handler_slot> idlers, signal_handlers, children, start_hooks, shutdown_hooks[3];
     handler_slot* unhandled_hook = nullptr;
     bool in_unhandled = false;
+    std::size_t cancelled_in_ring = 0;   // slots that were cancelled while queued, and wait for their entries
     hub_thread_signals thread_signals;
     poll_event events[128];
 
@@ -121,6 +123,12 @@ int poll_phase(hub& h, std::int64_t until_ns) noexcept;
 void timer_phase(hub& h) noexcept;
 std::size_t inbox_phase(hub& h, std::size_t most) noexcept;
 std::size_t ready_phase(hub& h, std::size_t budget) noexcept;
+// Registers the waker with a poller that does not have it. 0 or -errno; then the hub sleeps for no more than
+// `retry_ns` at a time, and tries again.
+int watch_waker(hub& h) noexcept;
+inline constexpr std::int64_t retry_ns = 10'000'000;
+// Tells the poller what it does not know yet. false: it refused some of it for now.
+bool settle(hub& h) noexcept;
 // All of them, waiting for something to do until `until_ns` at most.
 int turn(hub& h, std::int64_t until_ns) noexcept;
 // Whether something would run at once.
@@ -144,10 +152,10 @@ void drop_all_handlers(hub& h) noexcept;
 // 0, or -errno.
 int subscribe_signal(hub& h, int signal) noexcept;
 // After the poller was renewed.
-void rewatch_signal_fd(hub& h) noexcept;
+int rewatch_signal_fd(hub& h) noexcept;
+// The same for one that it may have already.
+int watch_signal_fd(hub& h) noexcept;
 void drop_signal(hub& h, int signal) noexcept;
-// Registers the port's signalfd, if there is one, with a poller that was renewed.
-void rewatch_signal_fd(hub& h) noexcept;
 void signal_phase(hub& h) noexcept;
 void reap_children(hub& h) noexcept;
 void detach_child(hub& h, handler_slot& s) noexcept;

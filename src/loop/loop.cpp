@@ -59,9 +59,7 @@ result<void> open_hub(hub& h) noexcept {
     h.poller_context = made.context;
     if (int const failed = h.calls->make_waker(h.on.context, h.on.preferred_waker, &h.wake); failed < 0)
         return kernel_error(failed);
-    poll_change c{h.wake.read_fd, 0, interest_none, interest_read, 0};
-    h.poller->change(h.poller_context, &c, 1);
-    if (c.result < 0) return kernel_error(c.result);
+    if (int const failed = watch_waker(h); failed < 0) return kernel_error(failed);
     h.door = make_remote(h.on, h.options.inbox);
     if (!h.door) return errc::no_memory;
     h.door->owner = &h;
@@ -127,17 +125,18 @@ result<void> loop::destroy(deadline dl) {
     if (!hub_) return status_;
     hub& h = *hub_;
     if (&h != detail::current_hub) return errc::wrong_thread;
-    if (h.phase != hub_phase::idle || (h.ext && h.ext->in_task(h)))
+    if (h.phase != hub_phase::idle || h.in_unhandled || (h.ext && h.ext->in_task(h)))
         return detail::with_detail(errc::wrong_state, "the loop runs");
     // A child's destructors have turns to wait in, too; but not on what it shares with its parent.
-    if (h.fds.is_parents()) static_cast<void>(after_fork());
+    // Where it cannot have its own (no fd left), the tasks get none: they are abandoned.
+    bool const can_turn = !h.fds.is_parents() || after_fork().ok();
     h.phase = hub_phase::ending;
     h.thread_signals.begin();
     result<void> outcome;
     std::int64_t const until = h.due_of(dl);
     if (h.ext) {
         h.ext->cancel_all(h, false);
-        while (h.ext->left(h, false) != 0) {
+        while (can_turn && h.ext->left(h, false) != 0) {
             h.now_ns = h.calls->monotonic_ns(h.on.context);
             if (h.now_ns >= until || detail::turn(h, until) < 0) break;
         }
@@ -206,20 +205,21 @@ loop_ref loop::remote() const noexcept { return loop_ref(hub_ ? hub_->door : nul
 result<void> loop::after_fork() {
     if (!hub_) return status_;
     hub& h = *hub_;
+    if (&h != detail::current_hub) return errc::wrong_thread;
+    if (!h.fds.is_parents()) return {};   // nothing is shared, and nothing to be thrown away
     // Nothing of the parent's is touched: its set, its waker and its pipe are let go by number, not emptied.
     if (int const failed = h.poller->renew(h.poller_context, true); failed < 0) return detail::kernel_error(failed);
+    detail::waker_fds fresh;
+    if (int const failed = h.calls->make_waker(h.on.context, h.on.preferred_waker, &fresh); failed < 0)
+        return detail::kernel_error(failed);
     h.calls->close(h.on.context, h.wake.read_fd);
     if (h.wake.write_fd != h.wake.read_fd) h.calls->close(h.on.context, h.wake.write_fd);
-    h.wake = {};
-    if (int const failed = h.calls->make_waker(h.on.context, h.on.preferred_waker, &h.wake); failed < 0)
-        return detail::kernel_error(failed);
+    h.wake = fresh;
     h.door->wake_fd = h.wake.write_fd;
     h.port.write_fd = h.wake.write_fd;
-    detail::poll_change c{h.wake.read_fd, 0, detail::interest_none, detail::interest_read, 0};
-    h.poller->change(h.poller_context, &c, 1);
-    if (c.result < 0) return detail::kernel_error(c.result);
+    if (int const failed = detail::watch_waker(h); failed < 0) return detail::kernel_error(failed);
     if (!h.on.simulated) detail::dispatcher_after_fork(&h.port);
-    detail::rewatch_signal_fd(h);
+    static_cast<void>(detail::rewatch_signal_fd(h));   // tried again before each wait
     detail::inbox_after_fork(h);
     h.fds.after_fork();
     h.fds.register_all();

@@ -134,11 +134,15 @@ result<deadline> loop::prepare() {
     SPRUCE_CHECK(detail::runnable(hub_, status_));
     hub& h = *hub_;
     h.prepared = true;
-    h.fds.flush();
+    bool const settled = detail::settle(h);
     // Asleep from here on: whoever posts writes to the fd that the host polls. What came before is seen below.
     h.door->asleep.store(1, std::memory_order_seq_cst);
     if (detail::has_ready(h)) return in(duration::zero());
-    std::int64_t const due = h.timers.next_due_ns();
+    std::int64_t due = h.timers.next_due_ns();
+    if (!settled) {
+        std::int64_t const again = h.calls->monotonic_ns(h.on.context) + detail::retry_ns;
+        if (again < due) due = again;
+    }
     return due == detail::no_time ? never() : at(time_point(duration(due)));
 }
 

@@ -15,14 +15,6 @@ void open_port(hub& h) noexcept {
     h.port_open = true;
 }
 
-// With signalfd the port has an fd of its own, which the poller must know; its events are for signal_phase().
-void watch_signal_fd(hub& h) noexcept {
-    if (h.port.signal_fd < 0 || h.watched_signal_fd == h.port.signal_fd) return;
-    poll_change c{h.port.signal_fd, 0, interest_none, interest_read, 0};
-    h.poller->change(h.poller_context, &c, 1);
-    h.watched_signal_fd = h.port.signal_fd;
-}
-
 bool anybody_listens(hub& h, int signal) noexcept {
     for (handler_slot* s = h.signal_handlers.front(); s; s = h.signal_handlers.after(*s))
         if (s->number == signal) return true;
@@ -30,16 +22,27 @@ bool anybody_listens(hub& h, int signal) noexcept {
 }
 }  // namespace
 
-void rewatch_signal_fd(hub& h) noexcept {
+// With signalfd the port has an fd of its own, which the poller must know; its events are for signal_phase().
+int watch_signal_fd(hub& h) noexcept {
+    if (h.port.signal_fd < 0 || h.watched_signal_fd == h.port.signal_fd) return 0;
+    poll_change c{h.port.signal_fd, 0, interest_none, interest_read, 0};
+    h.poller->change(h.poller_context, &c, 1);
+    if (c.result == 0) h.watched_signal_fd = h.port.signal_fd;
+    return c.result;
+}
+
+int rewatch_signal_fd(hub& h) noexcept {
     h.watched_signal_fd = -1;
-    watch_signal_fd(h);
+    return watch_signal_fd(h);
 }
 
 int subscribe_signal(hub& h, int signal) noexcept {
     if (!h.port_open) open_port(h);
     int const got = h.calls->signal_subscribe(h.on.context, &h.port, signal);
-    if (got >= 0) watch_signal_fd(h);
-    return got;
+    if (got < 0) return got;
+    int const watched = watch_signal_fd(h);
+    if (watched < 0) h.calls->signal_unsubscribe(h.on.context, &h.port, signal);
+    return watched;
 }
 
 result<handler> arm_signal(hub* on, handler_slot* s, callable_ops const* ops, int signal) noexcept {

@@ -12,15 +12,28 @@ bool has_ready(hub& h) noexcept {
 
 bool is_held(hub& h) noexcept { return h.holds > 0 || h.door->pending(); }
 
+int watch_waker(hub& h) noexcept {
+    poll_change c{h.wake.read_fd, 0, interest_none, interest_read, 0};
+    h.poller->change(h.poller_context, &c, 1);
+    h.waker_watched = c.result == 0;
+    return c.result;
+}
+
+bool settle(hub& h) noexcept {
+    bool const heard = h.waker_watched || watch_waker(h) == 0;
+    bool const signals = h.port.signal_fd < 0 || watch_signal_fd(h) == 0;
+    return h.fds.flush() && heard && signals;
+}
+
 namespace {
 // A ghost reports for ever and cannot be taken out: its number was closed while a duplicate lives. The only way to
 // be rid of it is a new set.
 void lay_ghosts(hub& h) noexcept {
     h.ghosts_seen = false;
     if (h.poller->renew(h.poller_context, false) < 0) return;   // as before; tried again at the next ghost
-    poll_change c{h.wake.read_fd, 0, interest_none, interest_read, 0};
-    h.poller->change(h.poller_context, &c, 1);
-    rewatch_signal_fd(h);
+    // What the new set refuses is tried again before each wait.
+    static_cast<void>(watch_waker(h));
+    static_cast<void>(rewatch_signal_fd(h));
     h.fds.register_all();
 }
 
@@ -42,7 +55,7 @@ void take_events(hub& h, int count) noexcept {
 }  // namespace
 
 int poll_phase(hub& h, std::int64_t until_ns) noexcept {
-    h.fds.flush();
+    bool const settled = settle(h);
     constexpr int room = static_cast<int>(sizeof h.events / sizeof h.events[0]);
     std::int64_t timeout = 0;
     if (until_ns != 0) {
@@ -56,6 +69,7 @@ int poll_phase(hub& h, std::int64_t until_ns) noexcept {
         std::int64_t const now = h.calls->monotonic_ns(h.on.context);
         timeout = until_ns > now ? until_ns - now : 0;   // the difference to the beginning of time is no number
     }
+    if (!settled && (timeout < 0 || timeout > retry_ns)) timeout = retry_ns;
     int const count = h.poller->wait(h.poller_context, h.events, room, timeout);
     h.door->asleep.store(0, std::memory_order_seq_cst);
     h.now_ns = h.calls->monotonic_ns(h.on.context);
@@ -95,6 +109,7 @@ std::size_t ready_phase(hub& h, std::size_t budget) noexcept {
         h.idlers.splice_to(now);
         while (handler_slot* const s = now.take_front()) make_ready(h, *s);
     }
+    if (budget > UINT32_MAX) budget = UINT32_MAX;   // nobody comes to the end of that in one turn
     h.credit = static_cast<std::uint32_t>(budget);
     h.dispatching = true;
     while (h.credit != 0 && !h.ready.empty()) {

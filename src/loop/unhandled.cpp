@@ -42,9 +42,11 @@ void tell_unhandled(hub* h, unhandled const& what) noexcept {
     if (h->in_unhandled) return;
     h->in_unhandled = true;
     handler_slot& hook = *h->unhandled_hook;
+    hook.state = slot_state::running;
     hook.ops->run(hook.callable, const_cast<unhandled*>(&what));
     h->in_unhandled = false;
     if (hook.state == slot_state::cancelled) h->handlers.dispose(hook);   // replaced by itself
+    else hook.state = slot_state::armed;
 }
 
 void callback_threw(char const* what) noexcept {

@@ -86,15 +86,39 @@ subscription* find(signal_port const* port, int signal, std::atomic<subscription
     }
     return nullptr;
 }
+
+// What was found is put back, unless somebody has put his own there meanwhile. Nobody listens any more.
+void put_back(int signal) noexcept {
+    struct sigaction now {};
+    if (::sigaction(signal, nullptr, &now) == 0 && (now.sa_flags & SA_SIGINFO) == 0 && now.sa_handler == on_signal)
+        ::sigaction(signal, &found[signal], nullptr);
+}
+
+// In a forked child: other threads' loops stayed with the parent. Their subscriptions are forgotten, not freed into a
+// stranger's list; what nobody listens for then is as it was found. Locked.
+void forget_parents(signal_port const* ours) noexcept {
+    owner_pid.store(::getpid(), std::memory_order_relaxed);
+    inside[0].store(0);
+    inside[1].store(0);
+    for (int signal = 1; signal != signal_limit; ++signal) {
+        std::atomic<subscription*>* at = &listeners[signal];
+        if (!at->load()) continue;
+        while (subscription* const s = at->load()) {
+            if (s->port == ours) at = &s->next;
+            else at->store(s->next.load());
+        }
+        if (!listeners[signal].load()) put_back(signal);
+    }
+}
 }  // namespace
 
 int dispatcher_subscribe(void*, signal_port* port, int signal) noexcept {
     if (!can_be_handled(signal)) return -EINVAL;
     if (port->use_signalfd) return signal_fd_add(*port, signal);
     locked const hold;
+    if (owner_pid.load(std::memory_order_relaxed) != ::getpid()) forget_parents(port);
     std::atomic<subscription*>* where = nullptr;
     if (find(port, signal, &where)) return 0;
-    if (int const pid = ::getpid(); owner_pid.load(std::memory_order_relaxed) != pid) owner_pid.store(pid, std::memory_order_relaxed);
     void* const room = allocate({}, sizeof(subscription), alignof(subscription));
     if (!room) return -ENOMEM;
     auto* const s = ::new (room) subscription;
@@ -126,12 +150,7 @@ int dispatcher_unsubscribe(void*, signal_port* port, int signal) noexcept {
     subscription* const s = find(port, signal, &where);
     if (!s) return 0;
     where->store(s->next.load(), std::memory_order_seq_cst);
-    if (listeners[signal].load() == nullptr) {
-        // What was found is put back, unless somebody has put his own there meanwhile.
-        struct sigaction now {};
-        if (::sigaction(signal, nullptr, &now) == 0 && (now.sa_flags & SA_SIGINFO) == 0 && now.sa_handler == on_signal)
-            ::sigaction(signal, &found[signal], nullptr);
-    }
+    if (listeners[signal].load() == nullptr) put_back(signal);
     wait_for_handlers();
     release({}, s, sizeof(subscription), alignof(subscription));
     port->pending[signal / 32].fetch_and(~bit, std::memory_order_seq_cst);
@@ -142,17 +161,7 @@ void dispatcher_after_fork(signal_port* ours) noexcept {
     // Perhaps a thread that is not here held it.
     lock = PTHREAD_MUTEX_INITIALIZER;
     locked const hold;
-    owner_pid.store(::getpid(), std::memory_order_relaxed);
-    inside[0].store(0);
-    inside[1].store(0);
-    // Other threads' loops stayed with the parent: their subscriptions are forgotten, not freed into a stranger's list.
-    for (auto& head : listeners) {
-        std::atomic<subscription*>* at = &head;
-        while (subscription* const s = at->load()) {
-            if (s->port == ours) at = &s->next;
-            else at->store(s->next.load());
-        }
-    }
+    forget_parents(ours);
 }
 
 int signal_take(signal_port& port) noexcept {

@@ -55,12 +55,9 @@ void hub_thread_signals::begin() noexcept {
     stack_t now{};
     gave_stack_ = false;
     if (::sigaltstack(nullptr, &now) != 0 || (now.ss_flags & SS_DISABLE) == 0) return;
-    // Kept between runs: a loop that runs again asks for it each time.
-    if (!stack_) {
-        stack_bytes_ = wanted_stack();
-        stack_ = allocate({}, stack_bytes_, 16);
-        if (!stack_) return;   // handlers run where they can, as without us
-    }
+    stack_bytes_ = wanted_stack();
+    stack_ = allocate({}, stack_bytes_, 16);
+    if (!stack_) return;   // handlers run where they can, as without us
     stack_t ours{};
     ours.ss_sp = stack_;
     ours.ss_size = stack_bytes_;
@@ -86,10 +83,11 @@ void hub_thread_signals::end() noexcept {
     }
     if (stack_) {
         if (gave_stack_) {
-            stack_t none{};
+            // Unless somebody has put his own there meanwhile.
+            stack_t now{}, none{};
             none.ss_flags = SS_DISABLE;
             none.ss_size = stack_bytes_;
-            ::sigaltstack(&none, nullptr);
+            if (::sigaltstack(nullptr, &now) == 0 && now.ss_sp == stack_) ::sigaltstack(&none, nullptr);
         }
         release({}, stack_, stack_bytes_, 16);
         stack_ = nullptr;

@@ -1,8 +1,14 @@
 // A forked child that goes on with its thread's loop.
+#include <atomic>
 #include <csignal>
+#include <poll.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
+#include <thread>
 #include <tuple>
 #include <unistd.h>
+
+#include <spruce/spruce.hpp>
 
 #include "../harness/axes.hpp"
 
@@ -70,4 +76,117 @@ TEST("a forked child that leaves the loop alone disturbs nobody, whatever signal
     CHECK_EQ(heard, 0);
     ::kill(::getpid(), SIGUSR1);
     CHECK(l.run_until([&] { return heard == 1; }, in(5s)).ok());
+}
+
+namespace {
+bool is_readable(int fd) {
+    pollfd p{fd, POLLIN, 0};
+    return ::poll(&p, 1, 0) == 1;
+}
+}  // namespace
+
+TEST("a child gets back the dispositions of signals that only loops of the parent's other threads listened for") {
+    if (harness::simulated()) harness::skip("the real kernel's fork");
+    world w;
+    loop l(w.options());
+    std::atomic<int> phase{0};
+    std::thread other([&] {
+        loop mine;
+        auto s = mine.add_signal_handler(SIGUSR2, [] {});
+        phase = s.ok() ? 1 : -1;
+        while (phase != 2) std::this_thread::yield();
+    });
+    while (phase == 0) std::this_thread::yield();
+    CHECK_EQ(phase.load(), 1);
+    int const pid = ::fork();
+    if (pid == 0) {
+        if (!l.after_fork().ok()) ::_exit(1);
+        std::raise(SIGUSR2);   // nobody here listens: it ends the process, as found
+        ::_exit(2);
+    }
+    int status = 0;
+    CHECK_EQ(::waitpid(pid, &status, 0), pid);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR2);
+    phase = 2;
+    other.join();
+}
+
+TEST("a child's new loop hears of its signals, and the parent's loop is not woken by them") {
+    if (harness::simulated()) harness::skip("the real kernel's fork");
+    world w;
+    loop l(w.options());
+    int heard = 0;
+    auto s = l.add_signal_handler(SIGUSR1, [&] { ++heard; });
+    REQUIRE(s.ok());
+    int const backend = l.backend_fd();
+    if (backend < 0) harness::skip("this poller has no fd");
+    static_cast<void>(l.run_once(in(0s)));
+    bool fine = false;
+    // Forked from a thread that has no loop, the child's thread may make one.
+    std::thread([&] {
+        int const pid = ::fork();
+        if (pid == 0) {
+            loop mine;
+            int here = 0;
+            auto h = mine.add_signal_handler(SIGUSR1, [&] { ++here; });
+            std::raise(SIGUSR1);
+            bool const got = h.ok() && mine.run_until([&] { return here == 1; }, in(5s)).ok();
+            ::_exit(got ? 0 : 1);
+        }
+        int status = 0;
+        fine = ::waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    }).join();
+    CHECK(fine);
+    CHECK(!is_readable(backend));
+    CHECK(l.run_once(in(0s)) == errc::timed_out);
+    CHECK_EQ(heard, 0);
+}
+
+TEST("a child that cannot renew its loop and destroys it takes nothing from its parent's poller") {
+    if (harness::simulated()) harness::skip("the real kernel's fork");
+    world w;
+    loop l(w.options());
+    int const backend = l.backend_fd();
+    if (backend < 0) harness::skip("this poller has no fd");
+    int called = 0;
+    event end;
+    auto t = spawn([&] {
+        cancel_shield shield;
+        static_cast<void>(end.wait());
+    });
+    CHECK(l.run_once(in(0s)).ok());
+    CHECK(l.prepare().ok());
+    std::thread([&, door = l.remote()] { static_cast<void>(door.call([&] { ++called; })); }).join();
+    CHECK(is_readable(backend));
+    int const pid = ::fork();
+    if (pid == 0) {
+        rlimit none{};
+        ::setrlimit(RLIMIT_NOFILE, &none);
+        bool const failed = !l.after_fork().ok();
+        bool const left = l.destroy(in(20ms)) == errc::tasks_left;
+        ::_exit(failed && left ? 0 : 1);
+    }
+    int status = 0;
+    CHECK_EQ(::waitpid(pid, &status, 0), pid);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK(is_readable(backend));
+    CHECK(l.dispatch().ok());
+    CHECK_EQ(called, 1);
+    end.set();
+    CHECK(l.run().ok());
+    CHECK(t.done());
+}
+
+TEST("after_fork() where nothing forked leaves the calls of other threads alone") {
+    world w;
+    loop l(w.options());
+    int called = 0;
+    auto p = l.remote().call([&] { ++called; });
+    REQUIRE(p.ok());
+    CHECK(l.after_fork().ok());
+    CHECK(l.run().ok());
+    CHECK_EQ(called, 1);
+    errc there{};
+    std::thread([&] { if (auto r = l.after_fork(); !r) there = static_cast<errc>(r.error().code()); }).join();
+    CHECK(there == errc::wrong_thread);
 }

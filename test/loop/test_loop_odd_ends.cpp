@@ -1,0 +1,222 @@
+// Odd but legal ways to use a loop's callbacks: bounds, replaced hooks, wrong threads, times beyond sense.
+#include <csignal>
+#include <memory>
+#include <thread>
+
+#include "../harness/axes.hpp"
+
+using namespace spruce;
+using namespace std::chrono_literals;
+using harness::world;
+
+TEST("a turn's budget beyond 32 bits is a budget without a bound, not none at all") {
+    if (sizeof(std::size_t) == 4) harness::skip("no such number here");
+    world w;
+    auto o = w.options();
+    o.turn_budget = static_cast<std::size_t>(std::uint64_t{1} << 32);
+    loop l(o);
+    int ran = 0;
+    for (int i = 0; i != 3; ++i) l.call_soon([&] { ++ran; });
+    auto first = l.dispatch();
+    REQUIRE(first.ok());
+    CHECK_EQ(*first, 3u);
+    CHECK_EQ(ran, 3);
+    o.turn_budget = SIZE_MAX;
+    REQUIRE(l.destroy().ok());
+    loop other(o);
+    other.call_soon([&] { ++ran; });
+    auto second = other.dispatch();
+    REQUIRE(second.ok());
+    CHECK_EQ(*second, 1u);
+    CHECK_EQ(ran, 4);
+}
+
+TEST("callbacks cancelled before any run give their places back, though nothing is left to run for") {
+    world w;
+    auto o = w.options();
+    o.max_timers = 64;
+    loop l(o);
+    for (int i = 0; i != 1000; ++i) {
+        handler soon = l.call_soon([] {});
+        handler later = l.call_later(0s, [] {});
+        REQUIRE(bool(soon) && bool(later));
+        CHECK(soon.cancel());
+        CHECK(later.cancel());
+        CHECK(l.run().ok());
+    }
+}
+
+TEST("callbacks cancelled in one long callback give their places back within it") {
+    world w;
+    auto o = w.options();
+    o.max_timers = 64;
+    loop l(o);
+    int refused = 0, ran = 0;
+    l.call_soon([&] {
+        l.call_soon([&] { ran = ran * 10 + 1; });
+        for (int i = 0; i != 1000; ++i) {
+            handler h = l.call_soon([] {});
+            if (!h.cancel()) ++refused;
+        }
+        l.call_soon([&] { ran = ran * 10 + 2; });
+    });
+    CHECK(l.run().ok());
+    CHECK_EQ(refused, 0);
+    CHECK_EQ(ran, 12);
+}
+
+namespace {
+// Its end runs the loop, and makes another callback. Whether its own bytes stayed its own is told to `spoilt`.
+struct runs_in_its_end {
+    loop* on;
+    int* spoilt;
+    int volatile own = 7;
+    runs_in_its_end(loop* l, int* s) : on(l), spoilt(s) {}
+    runs_in_its_end(runs_in_its_end&& other) noexcept : on(std::exchange(other.on, nullptr)), spoilt(other.spoilt) {}
+    void operator()() const {}
+    ~runs_in_its_end() {
+        if (!on) return;
+        static_cast<void>(on->run_once(in(0s)));
+        struct {
+            unsigned char fill[48];
+            void operator()() const {}
+        } other;
+        for (auto& c : other.fill) c = 0xee;
+        for (int i = 0; i != 70; ++i) on->call_soon(other);
+        if (own != 7) ++*spoilt;
+    }
+};
+}  // namespace
+
+TEST("the room of a cancelled callable is nobody else's until its destructor is through, even if that runs the loop") {
+    world w;
+    loop l(w.options());
+    int spoilt = 0;
+    for (int i = 0; i != 3; ++i) {
+        handler h = l.call_soon(runs_in_its_end(&l, &spoilt));
+        CHECK(h.cancel());
+        CHECK(!h.active());
+    }
+    CHECK(l.run().ok());
+    CHECK_EQ(spoilt, 0);
+}
+
+TEST("a hook for the unhandled cannot destroy the loop that calls it") {
+    world w;
+    loop l(w.options());
+    bool refused = false;
+    l.on_unhandled([&](unhandled const&) { refused = l.destroy() == errc::wrong_state; });
+    detail::callback_threw("one");
+    CHECK(refused);
+    CHECK(l.run().ok());
+    CHECK(l.destroy().ok());
+}
+
+TEST("the bound of callbacks is kept to the one, whatever it is") {
+    world w;
+    for (std::size_t bound : {1u, 5u, 33u, 64u}) {
+        auto o = w.options();
+        o.max_timers = bound;
+        loop l(o);
+        std::size_t made = 0, ran = 0;
+        while (made != 200) {
+            handler h = l.call_soon([&] { ++ran; });
+            if (!h) {
+                CHECK(h.error() == errc::full);
+                break;
+            }
+            ++made;
+        }
+        CHECK_EQ(made, bound);
+        CHECK(l.run().ok());
+        CHECK_EQ(ran, bound);
+    }
+}
+
+TEST("a hook for the unhandled that replaces itself twice leaves nothing of any of the three") {
+    world w;
+    auto counted = std::make_shared<int>(0);
+    {
+        loop l(w.options());
+        int told = 0;
+        l.on_unhandled([&, first = counted](unhandled const&) {
+            l.on_unhandled([second = counted](unhandled const&) {});
+            CHECK_EQ(counted.use_count(), 3);
+            l.on_unhandled([&told, third = counted](unhandled const&) { ++told; });
+            CHECK_EQ(counted.use_count(), 3);
+        });
+        detail::callback_threw("one");
+        CHECK_EQ(counted.use_count(), 2);
+        detail::callback_threw("two");
+        CHECK_EQ(told, 1);
+    }
+    CHECK_EQ(counted.use_count(), 1);
+}
+
+TEST("a hook for the unhandled that is given on another thread is refused, and the loop's own does not run there") {
+    world w;
+    loop l(w.options());
+    int told = 0;
+    l.on_unhandled([&](unhandled const&) { ++told; });
+    std::thread([&] { l.on_unhandled([](unhandled const&) {}); }).join();
+    CHECK_EQ(told, 0);
+    detail::callback_threw("still the first one's");
+    CHECK_EQ(told, 1);
+}
+
+TEST("a hook that runs each time is active while it runs, until it cancels itself") {
+    world w;
+    loop l(w.options());
+    bool active = false, after = true;
+    l.on_start([&](handler self) {
+        active = self.active();
+        CHECK(self.cancel());
+        after = self.active();
+    });
+    CHECK(l.run().ok());
+    CHECK(active);
+    CHECK(!after);
+}
+
+TEST("a beat rearmed to the beginning of time runs soon, and keeps its phase from then on") {
+    world w;
+    loop l(w.options());
+    for (time_point when : {time_point::min(), time_point(duration(-5)), time_point(duration(0))}) {
+        int ran = 0;
+        handler h = l.call_every(1h, [&](handler self) {
+            if (++ran == 1) {
+                auto due = self.due();
+                REQUIRE(due.ok());
+                CHECK(*due > l.time());
+                CHECK(*due <= l.time() + 1h);
+                self.cancel();
+            }
+        });
+        CHECK(h.rearm(at(when)));
+        CHECK(l.run_until([&] { return ran == 1; }, in(10s)).ok());
+    }
+}
+
+TEST("a stack for signal handlers that a callback put in place of the hub's stays") {
+    if (harness::simulated()) harness::skip("the real thread's");
+    world w;
+    static char own[64 * 1024];
+    {
+        loop l(w.options());
+        l.call_soon([] {
+            stack_t mine{};
+            mine.ss_sp = own;
+            mine.ss_size = sizeof own;
+            ::sigaltstack(&mine, nullptr);
+        });
+        CHECK(l.run().ok());
+    }
+    stack_t now{};
+    CHECK_EQ(::sigaltstack(nullptr, &now), 0);
+    CHECK(now.ss_sp == own);
+    CHECK_EQ(now.ss_flags & SS_DISABLE, 0);
+    stack_t none{};
+    none.ss_flags = SS_DISABLE;
+    none.ss_size = sizeof own;
+    ::sigaltstack(&none, nullptr);
+}

@@ -1,0 +1,148 @@
+// A kernel that refuses registrations for a while, just when the hub has to make them all anew.
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <pthread.h>
+#include <thread>
+
+#include "../harness/axes.hpp"
+
+using namespace spruce;
+using namespace std::chrono_literals;
+using harness::world;
+
+namespace {
+// The world's kernel, with a poller between it and the loop.
+struct refusing_kernel {
+    kernel outer;
+    kernel& below;
+    kernel::made_poller inner;
+    bool refuse = false;           // new registrations: ENOSPC, as of max_user_watches
+    bool ghost = false;            // the next wait gives an event that belongs to nobody
+    int renewed = 0;
+    std::atomic<bool> waits{false};
+
+    explicit refusing_kernel(kernel& on) : outer(on), below(on) {
+        outer.make_poller = [](void*, int which, memory_hook memory, kernel::made_poller* out) noexcept {
+            int const got = it->below.make_poller(it->below.context, which, memory, &it->inner);
+            *out = {&calls, it};
+            return got;
+        };
+        it = this;
+    }
+    ~refusing_kernel() { it = nullptr; }
+
+    static refusing_kernel* it;
+    static detail::poller_calls const calls;
+};
+refusing_kernel* refusing_kernel::it = nullptr;
+detail::poller_calls const refusing_kernel::calls{
+    "refusing", false,
+    [](void*, detail::poll_change* changes, std::size_t count) noexcept {
+        for (std::size_t i = 0; i != count; ++i) {
+            detail::poll_change& c = changes[i];
+            if (it->refuse && c.before == detail::interest_none && c.wanted != detail::interest_none) c.result = -ENOSPC;
+            else it->inner.calls->change(it->inner.context, &c, 1);
+        }
+    },
+    [](void*, detail::poll_event* events, int room, std::int64_t timeout) noexcept {
+        if (std::exchange(it->ghost, false)) {
+            events[0] = {};
+            events[0].fd = 900;
+            events[0].generation = 77;
+            events[0].ready = detail::ready_read;
+            return 1;
+        }
+        if (timeout != 0) it->waits = true;
+        return it->inner.calls->wait(it->inner.context, events, room, timeout);
+    },
+    [](void*) noexcept { return it->inner.calls->backend_fd(it->inner.context); },
+    [](void*, bool forked) noexcept {
+        ++it->renewed;
+        return it->inner.calls->renew(it->inner.context, forked);
+    },
+    [](void*) noexcept { it->inner.calls->close(it->inner.context); },
+    [](void*) noexcept { return it->inner.calls->grain_ns(it->inner.context); }};
+}  // namespace
+
+TEST("a reader that the new set refuses for a while hears again when it no longer does") {
+    world w;
+    refusing_kernel k(w.on());
+    auto const [out, in] = w.pipe();
+    {
+        auto o = w.options();
+        o.on = &k.outer;
+        loop l(o);
+        int read = 0;
+        auto r = l.add_reader(out, [&, out = out] {
+            char c;
+            if (w.read(out, &c, 1) == 1) ++read;
+        });
+        REQUIRE(r.ok());
+        k.refuse = k.ghost = true;
+        static_cast<void>(l.run_once(spruce::in(0s)));
+        CHECK_EQ(k.renewed, 1);
+        static_cast<void>(l.run_once(spruce::in(0s)));
+        k.refuse = false;
+        w.write(in, "x");
+        CHECK(l.run_until([&] { return read == 1; }, spruce::in(5s)).ok());
+        w.write(in, "y");
+        CHECK(l.run_until([&] { return read == 2; }, spruce::in(5s)).ok());
+        r->cancel();
+    }
+    w.close(out);
+    w.close(in);
+}
+
+TEST("calls from other threads wake a loop whose new set refused the waker for a while") {
+    if (harness::simulated()) harness::skip("a sleep that only another thread ends");
+    world w;
+    refusing_kernel k(w.on());
+    auto o = w.options();
+    o.on = &k.outer;
+    loop l(o);
+    k.refuse = k.ghost = true;
+    static_cast<void>(l.run_once(in(0s)));
+    CHECK_EQ(k.renewed, 1);
+    k.waits = false;
+    int called = 0;
+    std::thread caller([&, door = l.remote()] {
+        while (!k.waits) std::this_thread::yield();
+        static_cast<void>(door.call([&] { ++called; }));
+    });
+    CHECK(l.run_until([&] { return called == 1; }, in(1h)).ok());
+    caller.join();
+    // The same as a guest, and it sleeps as long as ever once the waker is back.
+    auto until = l.prepare();
+    CHECK(until.ok() && until->how() != deadline::kind::never);
+    k.refuse = false;
+    until = l.prepare();
+    CHECK(until.ok() && until->how() == deadline::kind::never);
+}
+
+TEST("a signalfd that the poller refuses is an error of the call, and leaves nothing") {
+    if (harness::simulated()) harness::skip("the real kernel's signals");
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR2);
+    ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+    world w;
+    refusing_kernel k(w.on());
+    {
+        auto o = w.options();
+        o.on = &k.outer;
+        o.use_signalfd = true;
+        loop l(o);
+        int heard = 0;
+        auto first = l.add_signal_handler(SIGUSR2, [&] { ++heard; });
+        if (!first.ok()) harness::skip("no signalfd here");
+        CHECK(first->cancel());
+        k.refuse = true;
+        CHECK(!l.add_signal_handler(SIGUSR2, [&] { ++heard; }).ok());
+        k.refuse = false;
+        CHECK(l.add_signal_handler(SIGUSR2, [&] { ++heard; }).ok());
+        ::kill(::getpid(), SIGUSR2);
+        CHECK(l.run_until([&] { return heard == 1; }, in(5s)).ok());
+    }
+    ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+}
