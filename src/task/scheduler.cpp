@@ -100,6 +100,13 @@ namespace {
 
 void end_task(scheduler& s, task_block& t) noexcept {
     hub& h = s.h;
+    result<void> for_group;
+    if (t.grouped) for_group = group_hears(t);
+    if (!t.held) {
+        // Nobody will ask. Its destructor, and the hook, may wait as any code of the task: it has not ended yet.
+        report_if_unseen(t);
+        t.ops->drop_outcome(t.payload);
+    }
     t.state = task_state::ended;
     --s.live;
     if (t.background) --s.live_background;
@@ -114,11 +121,8 @@ void end_task(scheduler& s, task_block& t) noexcept {
         while (parked* const p = t.watchers().joiners.take_front()) wake(*p);
         while (handler_slot* const slot = t.watchers().handlers.take_front()) make_ready(h, *slot);
     }
-    if (t.grouped) group_ended(t);
-    if (t.held) return;
-    report_if_unseen(t);
-    t.ops->drop_outcome(t.payload);   // nobody will ask; whatever its destructor calls finds the task ended
-    free_block(t);
+    if (t.grouped) group_ended(t, for_group);
+    if (!t.held) free_block(t);
 }
 }  // namespace
 

@@ -78,6 +78,9 @@ spawn_claim claim_task(task_options const& options, std::size_t size, std::size_
         t.grouped = true;
     }
     t.background = options.background;
+    // From now on, not from its start: what its arguments' constructors spawn must not take its place.
+    ++s->live;
+    if (t.background) ++s->live_background;
     if (!options.name.empty()) {
         std::size_t const length = options.name.size() < sizeof t.name ? options.name.size() : sizeof t.name - 1;
         std::memcpy(t.name, options.name.data(), length);
@@ -88,7 +91,10 @@ spawn_claim claim_task(task_options const& options, std::size_t size, std::size_
 }
 
 void unclaim_task(task_block* t) noexcept {
-    t->home->h.timers.unreserve(1);
+    scheduler& s = *t->home;
+    --s.live;
+    if (t->background) --s.live_background;
+    s.h.timers.unreserve(1);
     free_block(*t);
 }
 
@@ -99,9 +105,7 @@ void start_task(task_block* block, task_ops const* ops) noexcept {
     t.id = new_id(s);
     t.held = true;
     t.state = task_state::fresh;
-    ++s.live;
-    if (t.background) ++s.live_background;
-    else ++s.h.holds;
+    if (!t.background) ++s.h.holds;
     if (t.grouped) group_add(*t.group, t);
     void* const start = prepare_stack(s.machine, t.machine, stack_pool::bottom_of(t.size_class, t.top()), t.payload, task_main, &t);
     s.h.ready.push_back(ring_node(t), start);

@@ -48,3 +48,62 @@ TEST("values that are references, over-aligned or only movable come out of a tas
     });
     CHECK(r.ok());
 }
+
+namespace {
+struct waits_at_its_end {
+    int* ends = nullptr;
+    event* until = nullptr;
+    waits_at_its_end(int* e, event* u) : ends(e), until(u) {}
+    waits_at_its_end(waits_at_its_end&& o) noexcept : ends(std::exchange(o.ends, nullptr)), until(o.until) {}
+    ~waits_at_its_end() {
+        if (!ends) return;
+        static_cast<void>(yield());
+        static_cast<void>(sleep_for(1ms));
+        static_cast<void>(until->wait(in(1s)));
+        ++*ends;
+    }
+};
+}  // namespace
+
+TEST("the destructor of a value that nobody took may wait, and the loop waits for it") {
+    testing::simulation world;
+    int ends = 0;
+    {
+        loop l(loop_options{.on = world.on()});
+        event until;
+        spawn([&] { return waits_at_its_end(&ends, &until); });
+        CHECK(l.run().ok());
+        CHECK_EQ(ends, 1);
+        spawn([&] { return waits_at_its_end(&ends, &until); });
+        spawn([&] {
+            sleep_for(5ms);
+            until.set();
+        });
+        CHECK(l.run().ok());
+        CHECK_EQ(ends, 2);
+    }
+}
+
+namespace {
+struct spawner {
+    int more = 0;
+    int* ran = nullptr;
+    spawner(int m, int* r) : more(m), ran(r) {}
+    spawner(spawner&& o) : more(std::exchange(o.more, 0)), ran(o.ran) {
+        for (; more > 0; --more) spawn([r = ran] { ++*r; });
+    }
+    void operator()() const { ++*ran; }
+};
+}  // namespace
+
+TEST("arguments that spawn while they are moved into a task cost nobody a place") {
+    testing::simulation world;
+    loop l(loop_options{.max_tasks = 100, .on = world.on()});
+    int ran = 0;
+    for (int i = 0; i != 63; ++i) spawn([&] { ++ran; });
+    // The outer tasks' places were promised before the inner ones are.
+    spawn(spawner(70, &ran));
+    CHECK(l.run().ok());
+    CHECK_EQ(ran, 100);
+}
+
