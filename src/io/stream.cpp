@@ -35,7 +35,7 @@ void close_core(stream_core& c) noexcept {
 }
 
 namespace {
-constexpr std::uint8_t sticky = ready_read_closed | ready_hangup | ready_error;
+constexpr std::uint8_t sticky = ready_read_closed | ready_hangup | ready_error | ready_urgent;
 
 // Only stream sockets and pipes tell by a short read that they are drained, and only while nothing else is flagged.
 void note_short_read(hub& h, stream_core const& c) noexcept {
@@ -112,7 +112,7 @@ result<std::size_t> stream::read_on(bytes into, deadline& dl) {
             }
             if (n == 0) return errc::end_of_stream;
             if (n != -EAGAIN) return error::from_errno(static_cast<int>(-n));
-            h.fds.clear_ready(e, detail::ready_read);
+            h.fds.clear_ready(e, detail::ready_read | detail::ready_urgent);
         }
         SPRUCE_CHECK(detail::wait_ready(core_, false, "readable", dl));
     }

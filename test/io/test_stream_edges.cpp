@@ -76,3 +76,32 @@ TEST("a listener that is destroyed after its waiter was woken, but before it ran
     });
     CHECK(r.ok());
 }
+
+TEST("bytes behind an urgent one are read, though it ends a read early") {
+    if (harness::simulated()) return;
+    world w;
+    auto r = run(w.options(), []() -> result<void> {
+        SPRUCE_TRY(auto listener, tcp_listener::listen("127.0.0.1:0"));
+        SPRUCE_TRY(auto out, tcp_stream::connect(listener.local()));
+        SPRUCE_TRY(auto in_, listener.accept());
+        char room[64];
+        // The reader has registered and waits once, so that what follows comes as one edge.
+        auto reads = spawn([&]() -> result<std::string> {
+            std::string all;
+            while (all.size() < 7) {
+                SPRUCE_TRY(auto n, in_.read(room, in(2s)));
+                all.append(room, n);
+            }
+            return all;
+        });
+        SPRUCE_CHECK(yield());
+        SPRUCE_CHECK(out.write("abc"));
+        CHECK_EQ(::send(out.fd(), "!", 1, MSG_OOB), 1);
+        SPRUCE_CHECK(out.write("defg"));
+        auto all = reads.get();
+        CHECK(all.ok());
+        if (all) CHECK_EQ(std::string_view(*all), "abcdefg");
+        return {};
+    });
+    CHECK(r.ok());
+}
