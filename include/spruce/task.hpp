@@ -117,8 +117,10 @@ template <class F, class... A> struct task_payload : task_outcome<started_t<F, A
     }
     static void describe(void* at, void (*tell)(void*, char const*), void* context) noexcept {
 #if SPRUCE_THROWS
+        auto const& thrown = static_cast<task_outcome<R>*>(at)->thrown;
+        if (!thrown) return tell(context, "");   // it handed on another task's failure
         try {
-            std::rethrow_exception(static_cast<task_outcome<R>*>(at)->thrown);
+            std::rethrow_exception(thrown);
         } catch (std::exception const& e) {
             tell(context, e.what());
         } catch (...) {

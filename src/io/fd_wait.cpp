@@ -30,9 +30,14 @@ result<void> usable(stream_core const& c) noexcept {
 result<void> wait_ready(stream_core const& c, bool write, char const* noun, deadline& dl) noexcept {
     hub& h = *current_hub;
     if (dl.how() == deadline::kind::relative && dl.ns() != 0) dl = at(time_point(duration(h.due_of(dl))));
-    fd_wait w(*c.entry, write, noun);
-    SPRUCE_CHECK(h.fds.await(*c.entry, write, w));
-    return park(w, dl);
+    fd_entry& e = *c.entry;
+    std::uint32_t const owner = e.owners;
+    fd_wait w(e, write, noun);
+    SPRUCE_CHECK(h.fds.await(e, write, w));
+    SPRUCE_CHECK(park(w, dl));
+    // Between the wake-up and our turn another task may have closed the stream: nobody waited any more, so nobody
+    // was told. The entry stays when the stream is gone.
+    return e.owners == owner ? result<void>() : errc::closed;
 }
 
 }  // namespace spruce::inline v0::detail

@@ -35,7 +35,7 @@ void close_core(stream_core& c) noexcept {
 }
 
 namespace {
-constexpr std::uint8_t sticky = ready_read_closed | ready_hangup | ready_error;
+constexpr std::uint8_t sticky = ready_read_closed | ready_hangup | ready_error | ready_urgent;
 
 // Only stream sockets and pipes tell by a short read that they are drained, and only while nothing else is flagged.
 void note_short_read(hub& h, stream_core const& c) noexcept {
@@ -54,9 +54,9 @@ ssize put(hub& h, stream_core const& c, io_slice const* slices, int count) noexc
 // One successful write of at least a byte, after waiting for it if need be.
 result<std::size_t> put_some(stream_core& c, io_slice const* slices, int count, deadline& dl) noexcept {
     hub& h = *current_hub;
-    for (;;) {
+    for (bool tried = false;; tried = true) {
         if (c.entry->on_write) return with_detail(errc::already_registered, "somebody writes already");
-        if ((c.entry->ready & ready_write) != 0) {
+        if ((c.entry->ready & ready_write) != 0 || (!tried && must_not_wait(h, dl))) {
             ssize const n = put(h, c, slices, count);
             if (n >= 0) {
                 c.written += static_cast<std::uint64_t>(n);
@@ -100,10 +100,10 @@ result<std::size_t> stream::read_on(bytes into, deadline& dl) {
     SPRUCE_CHECK(detail::usable(core_));
     if (into.size() == 0) return detail::with_detail(errc::invalid_argument, "into: no room");
     hub& h = *detail::current_hub;
-    for (;;) {
+    for (bool tried = false;; tried = true) {
         detail::fd_entry& e = *core_.entry;
         if (e.on_read) return detail::with_detail(errc::already_registered, "somebody reads already");
-        if ((e.ready & detail::ready_read) != 0) {
+        if ((e.ready & detail::ready_read) != 0 || (!tried && detail::must_not_wait(h, dl))) {
             detail::ssize const n = core_.is_socket() ? h.calls->recv(h.on.context, core_.fd, into.data(), into.size())
                                                       : h.calls->read(h.on.context, core_.fd, into.data(), into.size());
             if (n > 0) {
@@ -112,7 +112,7 @@ result<std::size_t> stream::read_on(bytes into, deadline& dl) {
             }
             if (n == 0) return errc::end_of_stream;
             if (n != -EAGAIN) return error::from_errno(static_cast<int>(-n));
-            h.fds.clear_ready(e, detail::ready_read);
+            h.fds.clear_ready(e, detail::ready_read | detail::ready_urgent);
         }
         SPRUCE_CHECK(detail::wait_ready(core_, false, "readable", dl));
     }

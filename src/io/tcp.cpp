@@ -123,6 +123,11 @@ setback judge(int failed) noexcept {
     default: return setback::none;
     }
 }
+// Whether it stands for every address of this machine.
+bool is_any(address const& a) noexcept {
+    if (access::family(a) == AF_INET) return reinterpret_cast<sockaddr_in const*>(access::raw(a))->sin_addr.s_addr == INADDR_ANY;
+    return access::family(a) == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&reinterpret_cast<sockaddr_in6 const*>(access::raw(a))->sin6_addr);
+}
 constexpr duration accept_pause = std::chrono::milliseconds(10);
 }  // namespace
 
@@ -131,10 +136,10 @@ result<tcp_stream> tcp_listener::accept(deadline dl) {
     SPRUCE_CHECK(detail::usable(core_));
     hub& h = *detail::current_hub;
     bool told = false;
-    for (;;) {
+    for (bool tried = false;; tried = true) {
         detail::fd_entry& e = *core_.entry;
         if (e.on_read) return detail::with_detail(errc::already_registered, "somebody accepts already");
-        if ((e.ready & detail::ready_read) == 0) {
+        if ((e.ready & detail::ready_read) == 0 && (tried || !detail::must_not_wait(h, dl))) {
             SPRUCE_CHECK(detail::wait_ready(core_, false, "accept", dl));
             continue;
         }
@@ -153,7 +158,9 @@ result<tcp_stream> tcp_listener::accept(deadline dl) {
                 tcp_stream made(*core);
                 access::filled(peer, length);
                 made.peer_ = peer;
-                made.local_ = local_;
+                // Mostly the listener's own, which saves a call; behind "*" each connection has another.
+                if (!is_any(local_)) made.local_ = local_;
+                else (void)learn_local(h, made.core_, made.local_);
                 return made;
             }
             // Our own bounds are like the system's: they may pass. The connection itself is lost.

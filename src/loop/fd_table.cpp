@@ -243,6 +243,7 @@ result<fd_entry*> fd_table::adopt(int fd) noexcept {
 
 void fd_table::disown(fd_entry& e) noexcept {
     e.owned = false;
+    ++e.owners;
     if (e.registered != interest_none) apply(e, interest_none);
     notify(e, told_closed);
     e.on_read = e.on_write = nullptr;

@@ -20,6 +20,7 @@ struct fd_entry {
     listener* on_write = nullptr;
     int fd = -1;
     std::uint32_t generation = 0;
+    std::uint32_t owners = 0;         // ownerships that have ended: tells a stream from the next one with its number
     std::uint8_t registered = interest_none;   // what the poller has
     std::uint8_t ready = 0;           // owned: readiness kept in user space, bits of `readiness`
     bool owned = false;               // one of our streams: edge-triggered, both directions, registered once

@@ -102,7 +102,8 @@ enum readiness : std::uint8_t {
     ready_write = 2,
     ready_read_closed = 4,     // the peer sends no more (RDHUP, EV_EOF of a read filter); data may still be pending
     ready_hangup = 8,          // both directions are over
-    ready_error = 16           // an error is pending; the next call on the fd tells which
+    ready_error = 16,          // an error is pending; the next call on the fd tells which
+    ready_urgent = 128         // with interest_edge: urgent data; a read ends before it, though more lies behind
 };
 struct poll_change {
     int fd;

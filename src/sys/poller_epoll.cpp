@@ -24,13 +24,13 @@ epoll_poller& self(void* context) noexcept { return *static_cast<epoll_poller*>(
 
 std::uint32_t to_epoll(std::uint8_t wanted) noexcept {
     return ((wanted & interest_read) ? std::uint32_t{EPOLLIN} | EPOLLRDHUP : 0) | ((wanted & interest_write) ? std::uint32_t{EPOLLOUT} : 0) |
-           ((wanted & interest_edge) ? std::uint32_t{EPOLLET} : 0);
+           ((wanted & interest_edge) ? std::uint32_t{EPOLLET} | EPOLLPRI : 0);
 }
 
 std::uint8_t from_epoll(std::uint32_t events) noexcept {
     return static_cast<std::uint8_t>(((events & (EPOLLIN | EPOLLPRI)) ? ready_read : 0) | ((events & EPOLLOUT) ? ready_write : 0) |
                                      ((events & EPOLLRDHUP) ? ready_read_closed : 0) | ((events & EPOLLHUP) ? ready_hangup : 0) |
-                                     ((events & EPOLLERR) ? ready_error : 0));
+                                     ((events & EPOLLERR) ? ready_error : 0) | ((events & EPOLLPRI) ? ready_urgent : 0));
 }
 
 int change_one(int set, poll_change const& c) noexcept {

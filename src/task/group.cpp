@@ -15,23 +15,25 @@ void group_add(group_state& g, task_block& t) noexcept {
     ++g.count;
 }
 
-void group_ended(task_block& t) noexcept {
+result<void> group_hears(task_block& t) noexcept {
+    auto const failed = t.ops->failure(t.payload);
+    if (failed || failed == error(errc::task_canceled) || failed == error(errc::canceled)) return {};
+    t.looked = true;   // the group has it now, and tells it if nobody joins
+    return failed;
+}
+
+void group_ended(task_block& t, result<void> const& heard) noexcept {
     group_state& g = *t.group;
     (t.group_previous ? t.group_previous->group_next : g.first) = t.group_next;
     (t.group_next ? t.group_next->group_previous : g.last) = t.group_previous;
     t.grouped = false;
     --g.count;
-    if (!t.succeeded) {
-        auto const failed = t.ops->failure(t.payload);
-        bool const cancellation = !failed && (failed == error(errc::task_canceled) || failed == error(errc::canceled));
-        if (!failed && !cancellation) {
-            t.looked = true;   // the group has it now, and tells it if nobody joins
-            if (!g.failed) {
-                g.failed = true;
-                g.failure = failed.error();
-            }
-            if (g.cancel_rest) cancel_group(g);
+    if (!heard) {
+        if (!g.failed) {
+            g.failed = true;
+            g.failure = heard.error();
         }
+        if (g.cancel_rest) cancel_group(g);
     }
     if (g.count == 0 && g.waiter) wake(*static_cast<parked*>(std::exchange(g.waiter, nullptr)));
 }

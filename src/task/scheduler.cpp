@@ -100,6 +100,13 @@ namespace {
 
 void end_task(scheduler& s, task_block& t) noexcept {
     hub& h = s.h;
+    result<void> for_group;
+    if (t.grouped && !t.succeeded) for_group = group_hears(t);
+    if (!t.held) {
+        // Nobody will ask. Its destructor, and the hook, may wait as any code of the task: it has not ended yet.
+        report_if_unseen(t);
+        if (!t.trivial) t.ops->drop_outcome(t.payload);
+    }
     t.state = task_state::ended;
     --s.live;
     if (t.background) --s.live_background;
@@ -117,11 +124,8 @@ void end_task(scheduler& s, task_block& t) noexcept {
     if (t.watched) {
         while (handler_slot* const slot = t.handlers().take_front()) make_ready(h, *slot);
     }
-    if (t.grouped) group_ended(t);
-    if (t.held) return;
-    report_if_unseen(t);
-    if (!t.trivial) t.ops->drop_outcome(t.payload);   // nobody will ask; what its destructor calls finds the task ended
-    free_block(t);
+    if (t.grouped) group_ended(t, for_group);
+    if (!t.held) free_block(t);
 }
 }  // namespace
 

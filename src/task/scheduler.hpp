@@ -110,7 +110,10 @@ inline bool must_end(scheduler const& s, task_block const& t) noexcept {
 }
 bool cancel_block(task_block& t, task_id by) noexcept;
 void group_add(group_state& g, task_block& t) noexcept;
-void group_ended(task_block& t) noexcept;
+// The error that its group is to have of a member at its end; ok if none. The member's value may go then.
+result<void> group_hears(task_block& t) noexcept;
+// The member has ended: it leaves the group, with what group_hears() said.
+void group_ended(task_block& t, result<void> const& heard) noexcept;
 // Tells the hook that a task failed and nobody looked.
 void report_failure(task_block& t) noexcept;
 inline void report_if_unseen(task_block& t) noexcept {

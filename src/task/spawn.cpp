@@ -97,12 +97,15 @@ spawn_claim claim_task(task_options const* options, std::size_t size, std::size_
         t.background = options->background;
         if (!options->name.empty()) set_name(t, options->name);
     }
-    ++s->live;   // from now on: the constructors of what it is to keep may spawn others
+    // From now on, not from its start: what its arguments' constructors spawn must not take its place.
+    ++s->live;
+    if (t.background) ++s->live_background;
     return {reinterpret_cast<std::uintptr_t>(&t), at.payload};
 }
 
 void unclaim_task(task_block* t) noexcept {
     --t->home->live;
+    if (t->background) --t->home->live_background;
     free_block(*t);
 }
 
@@ -113,8 +116,7 @@ void start_task(task_block* block, task_ops const* ops) noexcept {
     t.id = new_id(s);
     t.held = true;
     t.state = task_state::fresh;
-    if (t.background) ++s.live_background;
-    else ++s.h.holds;
+    if (!t.background) ++s.h.holds;
     if (t.grouped) group_add(*t.group, t);
     void* const start = prepare_stack(s.machine, t.machine, stack_pool::bottom_of(t.size_class, t.top()), t.payload, task_main, &t);
     s.h.ready.push_back(ring_node(t), start);
