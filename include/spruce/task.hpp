@@ -175,7 +175,8 @@ public:
     task(task&& other) noexcept : word_(std::exchange(other.word_, 0)) {}
     task& operator=(task&& other) noexcept {
         if (this != &other) {
-            detail::drop_handle(block());
+            // First the new one: the old task's value may look here as it is destroyed.
+            task const old(std::move(*this));
             word_ = std::exchange(other.word_, 0);
         }
         return *this;

@@ -23,7 +23,7 @@ struct fd_wait : parked, listener {
 
 result<void> usable(stream_core const& c) noexcept {
     if (c.fd < 0) return errc::closed;
-    if (current_hub && current_hub->serial == c.serial) return {};
+    if (current_hub && current_hub->serial == c.serial) return c.entry->owners == c.owner ? result<void>() : errc::closed;
     return current_hub ? errc::wrong_thread : errc::closed;
 }
 
@@ -31,7 +31,7 @@ result<void> wait_ready(stream_core const& c, bool write, char const* noun, dead
     hub& h = *current_hub;
     if (dl.how() == deadline::kind::relative && dl.ns() != 0) dl = at(time_point(duration(h.due_of(dl))));
     fd_entry& e = *c.entry;
-    std::uint32_t const owner = e.owners;
+    std::uint32_t const owner = c.owner;
     fd_wait w(e, write, noun);
     SPRUCE_CHECK(h.fds.await(e, write, w));
     SPRUCE_CHECK(park(w, dl));

@@ -9,18 +9,19 @@ namespace spruce::inline v0 {
 
 namespace detail {
 
-result<stream_core> open_core(int fd) noexcept {
+result<stream_core> open_core(int fd, bool fresh) noexcept {
     SPRUCE_TRY(loop& here, loop::current());
     hub& h = *here.impl();
     if (h.phase >= hub_phase::ended) return errc::closed;
     int const kind = h.calls->kind_of(h.on.context, fd);
     if (kind < 0) return with_detail(errc::invalid_argument, "fd: not open");
-    SPRUCE_TRY(fd_entry* const e, h.fds.adopt(fd));
+    SPRUCE_TRY(fd_entry* const e, h.fds.adopt(fd, fresh));
     stream_core c;
     c.on = &h.on;
     c.entry = e;
     c.fd = fd;
     c.serial = h.serial;
+    c.owner = e->owners;
     c.kind = static_cast<std::uint8_t>(kind);
     return c;
 }
@@ -30,8 +31,12 @@ void close_core(stream_core& c) noexcept {
     c.written = was.written;
     if (was.fd < 0) return;
     // After its loop, or from another thread, only the number is left to give back.
-    if (current_hub && current_hub->serial == was.serial) current_hub->fds.close(*was.entry);
-    else was.on->calls->close(was.on->context, was.fd);
+    if (current_hub && current_hub->serial == was.serial) {
+        // Unless the number was closed behind our back, and is somebody else's now.
+        if (was.entry->owners == was.owner) current_hub->fds.close(*was.entry);
+    } else {
+        was.on->calls->close(was.on->context, was.fd);
+    }
 }
 
 namespace {
@@ -165,8 +170,8 @@ result<pipe_ends> make_pipe() {
     hub& h = *here.impl();
     int ends[2];
     if (int const failed = h.calls->make_pipe(h.on.context, ends); failed < 0) return error::from_errno(-failed);
-    auto first = detail::open_core(ends[0]);
-    auto second = first ? detail::open_core(ends[1]) : result<detail::stream_core>(first.error());
+    auto first = detail::open_core(ends[0], true);
+    auto second = first ? detail::open_core(ends[1], true) : result<detail::stream_core>(first.error());
     if (second) return pipe_ends{pipe_stream(*first), pipe_stream(*second)};
     if (first) detail::close_core(*first);
     else h.calls->close(h.on.context, ends[0]);

@@ -232,8 +232,9 @@ void fd_table::leave(fd_entry& e, bool hard) noexcept {
     else touch(e);
 }
 
-result<fd_entry*> fd_table::adopt(int fd) noexcept {
+result<fd_entry*> fd_table::adopt(int fd, bool fresh) noexcept {
     SPRUCE_TRY(fd_entry* const e, entry(fd));
+    if (fresh && e->owned) disown(*e);
     if (e->owned || has_waiter(*e)) return with_detail(errc::already_registered, "fd: this loop has it already");
     if (e->registered != interest_none) apply(*e, interest_none);   // an old watch, not yet taken out
     e->owned = true;

@@ -53,8 +53,9 @@ public:
     void unwatch(int fd, bool write, listener& who) noexcept;
 
     // -- owned: our streams. adopt() before the first wait; the fd is closed by close().
-    // already_registered: the number is owned or watched.
-    result<fd_entry*> adopt(int fd) noexcept;
+    // already_registered: the number is owned or watched. fresh: the kernel has just given it out, so that an owner of
+    // it is one whose fd was closed behind our back (a stream that died on another thread): it is told_closed.
+    result<fd_entry*> adopt(int fd, bool fresh) noexcept;
     // Ends the ownership without closing; waiters are told_closed. For release() of a stream.
     void disown(fd_entry& e) noexcept;
     // Deregisters, wakes the waiters with told_closed, and closes the number, in this order.

@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 #include <sys/socket.h>
+#include <thread>
 #include <unistd.h>
 
 #include "../harness/axes.hpp"
@@ -141,6 +142,29 @@ TEST("the accepted end of a connection knows its own address, also behind a list
         SPRUCE_TRY(auto served, listener.accept());
         CHECK_EQ(std::string_view(served.local().text()), to.text());
         CHECK_EQ(std::string_view(served.peer().text()), client.local().text());
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("a stream that dies on another thread leaves its number usable to its loop") {
+    world w;
+    auto r = run(w.options(), [&]() -> result<void> {
+        SPRUCE_TRY(auto first, make_pipe());
+        char room[4];
+        CHECK(first.read_end.read(room, in(1ms)) == errc::timed_out);   // registered
+        int const number = first.read_end.fd();
+        std::thread([s = std::move(first.read_end)] {}).join();
+        bool again = false;   // the number is given out once more
+        for (int i = 0; i != 3 && !again; ++i) {
+            auto next = make_pipe();
+            CHECK(next.ok());
+            if (!next) return next.error();
+            again = next->read_end.fd() == number || next->write_end.fd() == number;
+            SPRUCE_CHECK(next->write_end.write("x"));
+            CHECK_EQ(next->read_end.read(room, in(1s)).value_or(0), 1U);
+        }
+        CHECK(again);
         return {};
     });
     CHECK(r.ok());

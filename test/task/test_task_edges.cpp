@@ -107,3 +107,84 @@ TEST("arguments that spawn while they are moved into a task cost nobody a place"
     CHECK_EQ(ran, 100);
 }
 
+
+#if SPRUCE_EXCEPTIONS
+TEST("a group that ends while an exception passes waits for members that throw, and catch, their own") {
+    auto const r = run([] {
+        std::string said;
+        auto t = spawn([&] {
+            try {
+                task_group g;
+                for (int i = 0; i != 3; ++i)
+                    g.spawn([&, i] {
+                        try {
+                            CHECK(std::uncaught_exceptions() == 0);
+                            cancel_shield to_the_end;
+                            static_cast<void>(sleep_for(1ms * (3 - i)));
+                            throw std::runtime_error("inner");
+                        } catch (std::exception const& e) {
+                            static_cast<void>(yield());
+                            said += e.what();
+                        }
+                    });
+                CHECK(yield().ok());
+                throw std::logic_error("outer");
+            } catch (std::exception const& e) {
+                CHECK(yield().ok());
+                said += e.what();
+            }
+        });
+        CHECK(t.get().ok());
+        CHECK_EQ(std::string_view(said), "innerinnerinnerouter");
+    });
+    CHECK(r.ok());
+}
+#endif
+
+TEST("a handle that is assigned to has let go of its old task before that task's value is destroyed") {
+    struct looks {
+        task<looks>* at;
+        int* ends;
+        looks(task<looks>* a, int* e) : at(a), ends(e) {}
+        looks(looks&& o) noexcept : at(std::exchange(o.at, nullptr)), ends(o.ends) {}
+        ~looks() {
+            if (!at) return;
+            ++*ends;
+            CHECK_EQ(at->id().value, 0U);
+            if (*ends == 1) auto mine = std::move(*at);   // the new one, if any
+        }
+    };
+    auto const r = run([] {
+        task<looks> t;
+        int ends = 0;
+        t = spawn([&] { return looks(&t, &ends); });
+        CHECK(t.join().ok());
+        t = {};
+        CHECK_EQ(ends, 1);
+    });
+    CHECK(r.ok());
+}
+
+TEST("deadlines at the ends of time have passed, or never will") {
+    auto const r = run([] {
+        CHECK(at(time_point::min()).passed());
+        CHECK(!at(time_point::max()).passed());
+        event e;
+        CHECK(e.wait(at(time_point::min())) == errc::timed_out);
+        CHECK(e.wait(in(duration::min())) == errc::timed_out);
+        CHECK(sleep_until(time_point::min()).ok());
+        CHECK(sleep_for(duration::min()).ok());
+        auto waits = spawn([&] { return e.wait(in(duration::max())); });
+        auto sleeps = spawn([] { return sleep_until(time_point::max()); });
+        auto inside = spawn([&] { return with_deadline(in(duration::max()), [&] { return e.wait(at(time_point::max())); }); });
+        auto past = with_deadline(at(time_point::min()), [&] { return yield(); });
+        CHECK(past == errc::timed_out);
+        CHECK(sleep_for(1ms).ok());
+        e.set();
+        sleeps.cancel();
+        CHECK(waits.get().ok());
+        CHECK(inside.get().ok());
+        CHECK(sleeps.get() == errc::task_canceled);
+    });
+    CHECK(r.ok());
+}

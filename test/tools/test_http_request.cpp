@@ -236,3 +236,10 @@ TEST_FOR(600, "requests changed at random are refused, or are what they claim to
     }
     CHECK(accepted > 1'000);  // it was not all noise
 }
+
+TEST("a method that is no word is kept from the log") {
+    request asked;
+    CHECK(parse_request("\x1b[31mGET / HTTP/1.1\r\nHost: a\r\n\r\n", asked).status == 400);
+    CHECK(asked.method_name.empty());
+    CHECK(asked.target.empty());
+}

@@ -26,7 +26,6 @@ private:
         close,   // over: the client knows, or cannot be told
         linger   // over, but the client may still be sending, and must get to read our last answer first
     };
-    struct answer;
 
     spruce::result<std::string_view> wait_for_head();
     fate refuse_head(spruce::error why);

@@ -93,8 +93,9 @@ refusal parse_request_line(std::string_view line, request& out) noexcept {
     auto last = line.rfind(' ');
     if (first == line.npos || first == last || line.find(' ', first + 1) != last || last == first + 1)
         return {400, "the request line is not: method, space, address, space, version"};
-    out.method_name = line.substr(0, first);
-    if (!is_token(out.method_name)) return {400, "the method is not a word"};
+    auto name = line.substr(0, first);
+    if (!is_token(name)) return {400, "the method is not a word"};
+    out.method_name = name;  // not before: it goes to the log as it is
     if (auto bad = parse_version(line.substr(last + 1), out)) return bad;
     out.what = method_of(out.method_name);
     return parse_target(line.substr(first + 1, last - first - 1), out);
@@ -136,6 +137,12 @@ refusal take_field(std::string_view name, std::string_view value, request& out, 
         out.expects_continue = true;
     } else if (same_word(name, "if-modified-since")) {
         out.if_modified_since = value;
+    } else if (same_word(name, "if-unmodified-since")) {
+        out.if_unmodified_since = value;
+    } else if (same_word(name, "if-match")) {
+        out.if_match = value;
+    } else if (same_word(name, "if-none-match")) {
+        out.if_none_match = value;
     } else if (same_word(name, "range")) {
         out.range = value;
     } else if (same_word(name, "if-range")) {

@@ -28,7 +28,7 @@ struct refusal {
 // The head of a request, as views into the bytes that were parsed.
 struct request {
     method what = method::unknown;
-    std::string_view method_name;
+    std::string_view method_name;        // empty unless it is a word
     std::string_view target;             // as sent; no control characters and no spaces in it
     std::string_view path;               // of the target, still percent-encoded; begins with '/', or is "*"
     std::string_view query;              // without the '?'
@@ -38,6 +38,9 @@ struct request {
     bool expects_continue = false;       // it waits for 100 before it sends the body
     std::uint64_t body_bytes = 0;        // declared by Content-Length
     std::string_view if_modified_since;  // empty: not sent
+    std::string_view if_unmodified_since;
+    std::string_view if_match;           // of tags; we give none, so none but "*" is ours
+    std::string_view if_none_match;
     std::string_view range;
     std::string_view if_range;
 };
