@@ -86,6 +86,7 @@ struct hub {
     bool handed_out_backend = false;
     bool ghosts_seen = false;
     bool prepared = false;
+    bool orphaned = false;               // its loop was destroyed inside a run, with whose end it ends
     bool waker_watched = false;          // the poller has it; not where it refused
     signal_port port;
     bool port_open = false;
@@ -164,8 +165,8 @@ result<exit_status> child_outcome(handler_slot const& s) noexcept;
 // Tells the unhandled hook, or stderr.
 void tell_unhandled(hub* h, unhandled const& what) noexcept;
 void run_hooks(hub& h, intrusive_list<handler_slot>& hooks) noexcept;
-// Makes the thread's hub usable for stop_on_signals.
-error arm_stop_signals(hub& h) noexcept;
+// The end of a hub, as destroy() says: afterwards it is gone.
+result<void> end_hub(hub& h, deadline dl) noexcept;
 
 // Timers' owners are told apart by their lowest bit: handler slots, and listeners with it set.
 inline void* timer_owner(listener& l) noexcept {

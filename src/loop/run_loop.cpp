@@ -29,6 +29,7 @@ struct running_scope {
         h_.thread_signals.end();
         h_.phase = hub_phase::idle;
         h_.stop_asked = false;
+        if (h_.orphaned) static_cast<void>(end_hub(h_, in(h_.options.destroy_grace)));
     }
     hub& h_;
 };
@@ -40,8 +41,9 @@ result<void> end_background(hub& h) noexcept {
     if (!h.ext || h.ext->left(h, true) == 0) return {};
     h.ext->cancel_all(h, true);
     std::int64_t const until = h.due_of(in(h.options.destroy_grace));
-    while (h.ext->left(h, true) != 0 && h.now_ns < until)
+    do
         if (int const failed = turn(h, until); failed < 0) return poller_failed(failed);
+    while (h.ext->left(h, true) != 0 && h.now_ns < until);
     return {};
 }
 
@@ -82,9 +84,9 @@ result<void> run_hub_until(hub* on, error const& status, predicate_call done, vo
     hub& h = *on;
     std::int64_t const until = h.due_of(dl);
     running_scope const scope(h);
-    while (!done(predicate)) {
+    for (bool first = true; !done(predicate); first = false) {
         if (h.stop_asked) return with_detail(errc::closed, "stop()");
-        if (until != no_time && h.now_ns >= until) return errc::timed_out;
+        if (!first && until != no_time && h.now_ns >= until) return errc::timed_out;
         if (int const failed = turn(h, until); failed < 0) return poller_failed(failed);
     }
     return {};

@@ -3,6 +3,8 @@
 #include <memory>
 #include <thread>
 
+#include <spruce/spruce.hpp>
+
 #include "../harness/axes.hpp"
 
 using namespace spruce;
@@ -219,4 +221,95 @@ TEST("a stack for signal handlers that a callback put in place of the hub's stay
     none.ss_flags = SS_DISABLE;
     none.ss_size = sizeof own;
     ::sigaltstack(&none, nullptr);
+}
+
+TEST("a loop that one of its own callbacks destroys ends its run, and is destroyed when that is over") {
+    world w;
+    auto counted = std::make_shared<int>(0);
+    for (int way = 0; way != 4; ++way) {
+        auto l = std::make_unique<loop>(w.options());
+        REQUIRE(l->status().ok());
+        loop& same = *l;
+        auto door = l->remote();
+        int ran = 0;
+        l->call_every(1ms, [counted] {});
+        l->call_soon([&] {
+            l.reset();
+            ++ran;
+            CHECK(loop::current() == errc::closed);
+        });
+        l->call_soon([&, counted] { ++ran; });
+        result<void> outcome;
+        if (way == 0) outcome = same.run();
+        else if (way == 1) outcome = same.run_once(in(0s));
+        else if (way == 2) outcome = same.run_until([] { return false; }, in(1h));
+        else outcome = same.dispatch().ok() ? result<void>() : result<void>(errc::closed);
+        CHECK(way == 2 ? outcome == errc::closed : outcome.ok());
+        CHECK_EQ(ran, 2);
+        CHECK(!door.alive());
+        CHECK_EQ(counted.use_count(), 1);
+    }
+    loop next(w.options());
+    CHECK(next.status().ok());
+}
+
+TEST("run_until() past its deadline still runs a turn") {
+    world w;
+    loop l(w.options());
+    bool seen = false;
+    l.call_soon([&] { seen = true; });
+    CHECK(l.run_until([&] { return seen; }, in(0s)).ok());
+    CHECK(l.run_until([] { return false; }, in(0s)) == errc::timed_out);
+    CHECK(l.run_until([] { return false; }, at(time_point::min())) == errc::timed_out);
+}
+
+TEST("a grace of nothing is still a turn in which tasks end") {
+    world w;
+    bool ended = false, background_ended = false;
+    {
+        auto o = w.options();
+        o.destroy_grace = 0s;
+        loop l(o);
+        auto t = spawn([&] {
+            static_cast<void>(sleep_for(1h));
+            ended = true;
+        });
+        auto b = spawn(task_options{.background = true}, [&] {
+            static_cast<void>(sleep_for(1h));
+            background_ended = true;
+        });
+        CHECK(l.run_once(in(0s)).ok());
+        t.cancel();
+        CHECK(l.run().ok());
+        CHECK(ended);
+        CHECK(background_ended);
+        ended = false;
+        auto u = spawn([&] {
+            static_cast<void>(sleep_for(1h));
+            ended = true;
+        });
+        CHECK(l.run_once(in(0s)).ok());
+        CHECK(l.destroy(in(0s)).ok());
+        CHECK(ended);
+    }
+}
+
+TEST("an fd that is closed while its old watch is still known is refused, not watched for ever") {
+    world w;
+    auto const [out, into] = w.pipe();
+    {
+        loop l(w.options());
+        bool refused = false;
+        auto h = l.add_reader(out, [] {});
+        REQUIRE(h.ok());
+        l.call_soon([&, out = out] {
+            h->cancel();
+            w.close(out);
+            refused = l.add_reader(out, [] {}) == errc::invalid_argument;
+        });
+        CHECK(l.run_once(in(0s)).ok());
+        CHECK(refused);
+        CHECK(l.run().ok());
+    }
+    w.close(into);
 }
