@@ -86,6 +86,7 @@ struct hub {
     bool handed_out_backend = false;
     bool ghosts_seen = false;
     bool prepared = false;
+    bool odd_one_is_posted = false;      // of a dispatch(max)
     bool orphaned = false;               // its loop was destroyed inside a run, with whose end it ends
     bool waker_watched = false;          // the poller has it; not where it refused
     signal_port port;

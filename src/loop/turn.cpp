@@ -103,7 +103,7 @@ std::size_t inbox_phase(hub& h, std::size_t most) noexcept {
 }
 
 std::size_t ready_phase(hub& h, std::size_t budget) noexcept {
-    if (h.ready.empty() && !h.idlers.empty()) {
+    if (budget != 0 && h.ready.empty() && !h.idlers.empty()) {
         // Nothing else is ready in this turn: the idle ones' moment. Those added meanwhile wait for the next.
         intrusive_list<handler_slot> now;
         h.idlers.splice_to(now);

@@ -1,6 +1,7 @@
 // Odd but legal ways to use a loop's callbacks: bounds, replaced hooks, wrong threads, times beyond sense.
 #include <csignal>
 #include <memory>
+#include <string>
 #include <thread>
 
 #include <spruce/spruce.hpp>
@@ -312,4 +313,42 @@ TEST("an fd that is closed while its old watch is still known is refused, not wa
         CHECK(l.run().ok());
     }
     w.close(into);
+}
+
+TEST("a guest's small dispatches get to what is ready, however many calls other threads send, and the other way round") {
+    world w;
+    for (std::size_t most : {1u, 2u, 5u}) {
+        loop l(w.options());
+        auto door = l.remote();
+        int soon = 0, posts = 0;
+        l.call_soon([&] { ++soon; });
+        for (int i = 0; i != 10; ++i) {
+            for (std::size_t n = 0; n != most; ++n) REQUIRE(door.call([&] { ++posts; }).ok());
+            auto ran = l.dispatch(most);
+            REQUIRE(ran.ok());
+            CHECK_EQ(*ran, most);
+        }
+        CHECK_EQ(soon, 1);
+        CHECK_EQ(posts, static_cast<int>(10 * most) - 1);
+        while (*l.dispatch() != 0) {}
+        // Callbacks that go on for ever, as many as each dispatch may run.
+        posts = 0;
+        auto again = [&](auto& self) -> void { l.call_soon([&] { self(self); }); };
+        for (std::size_t n = 0; n != most; ++n) again(again);
+        REQUIRE(door.call([&] { ++posts; }).ok());
+        for (int i = 0; i != 4; ++i) CHECK_EQ(*l.dispatch(most), most);
+        CHECK_EQ(posts, 1);
+    }
+}
+
+TEST("a dispatch of nothing does not take an idle callback for the only thing to do") {
+    world w;
+    loop l(w.options());
+    std::string seen;
+    l.call_when_idle([&] { seen += 'i'; });
+    CHECK_EQ(*l.dispatch(0), 0u);
+    l.call_soon([&] { seen += 's'; });
+    CHECK_EQ(*l.dispatch(), 1u);
+    CHECK_EQ(*l.dispatch(), 1u);
+    CHECK_EQ(std::string_view(seen), "si");
 }
