@@ -372,7 +372,8 @@ public:
     SPRUCE_API result<void> run_forever();
     // One turn, which waits for something to do until the deadline. Errors: timed_out if nothing came.
     SPRUCE_API result<void> run_once(deadline dl = {});
-    // Runs until p() is true, stop() or the deadline, but for one turn at least unless p() is true at once. Errors: timed_out; closed if it was stopped first.
+    // Runs until p() is true, stop() or the deadline, but for one turn at least unless p() is true at once.
+    // Errors: timed_out; closed if it was stopped first.
     template <class P>
         requires(std::predicate<P&> && !finishes<P>)
     result<void> run_until(P&& p, deadline dl = {}) {
@@ -394,8 +395,8 @@ public:
     }
     // Ends the run after the current turn; what is pending is kept for the next run. Errors: wrong_state outside one.
     SPRUCE_API result<void> stop() noexcept;
-    // Cancels all tasks, drives whole turns, at least one, until they have ended, and drops all callbacks. Afterwards every call
-    // gives closed. Errors: tasks_left (detail() names them) at the deadline, their stacks are abandoned;
+    // Cancels all tasks, drives whole turns, at least one, until they have ended, and drops all callbacks. Afterwards
+    // every call gives closed. Errors: tasks_left (detail() names them) at the deadline, their stacks are abandoned;
     // wrong_state inside a run or a task, or twice.
     SPRUCE_API result<void> destroy(deadline dl = {});
     // Keeps run() alive until the token dies.

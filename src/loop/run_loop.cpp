@@ -155,8 +155,8 @@ result<std::size_t> loop::dispatch(std::size_t max) {
     h.door->asleep.store(0, std::memory_order_seq_cst);
     if (int const failed = detail::poll_phase(h, 0); failed < 0) return detail::poller_failed(failed);
     detail::timer_phase(h);
-    // What is ready has a right to half of a small dispatch, so that calls from other threads cannot keep it waiting for
-    // ever; the odd one goes to each in turn.
+    // What is ready has a right to half of a small dispatch, so that calls from other threads cannot keep it waiting
+    // for ever; the odd one goes to each in turn.
     h.odd_one_is_posted = !h.odd_one_is_posted;
     std::size_t const half = max / 2 + (h.odd_one_is_posted ? 0 : max % 2), ready = h.ready.size();
     std::size_t ran = detail::inbox_phase(h, max - (ready < half ? ready : half));

@@ -315,7 +315,7 @@ TEST("an fd that is closed while its old watch is still known is refused, not wa
     w.close(into);
 }
 
-TEST("a guest's small dispatches get to what is ready, however many calls other threads send, and the other way round") {
+TEST("a guest's small dispatches get to what is ready however many calls are posted, and the other way round") {
     world w;
     for (std::size_t most : {1u, 2u, 5u}) {
         loop l(w.options());

@@ -51,7 +51,8 @@ detail::poller_calls const refusing_kernel::calls{
     [](void*, detail::poll_change* changes, std::size_t count) noexcept {
         for (std::size_t i = 0; i != count; ++i) {
             detail::poll_change& c = changes[i];
-            if (it->refuse && c.before == detail::interest_none && c.wanted != detail::interest_none) c.result = -ENOSPC;
+            bool const is_new = c.before == detail::interest_none && c.wanted != detail::interest_none;
+            if (it->refuse && is_new) c.result = -ENOSPC;
             else it->inner.calls->change(it->inner.context, &c, 1);
         }
     },
