@@ -96,6 +96,7 @@ struct hub {
     intrusive_list<handler_slot> idlers, signal_handlers, children, start_hooks, shutdown_hooks[3];
     handler_slot* unhandled_hook = nullptr;
     bool in_unhandled = false;
+    bool plain_unhandled = false;        // … and not on a task's stack, where the hook may wait
     std::size_t cancelled_in_ring = 0;   // slots that were cancelled while queued, and wait for their entries
     hub_thread_signals thread_signals;
     poll_event events[128];

@@ -182,7 +182,7 @@ result<void> loop::destroy(deadline dl) {
     if (!hub_) return status_;
     hub& h = *hub_;
     if (&h != detail::current_hub) return errc::wrong_thread;
-    if (h.phase != hub_phase::idle || h.in_unhandled || (h.ext && h.ext->in_task(h)))
+    if (h.phase != hub_phase::idle || h.plain_unhandled || (h.ext && h.ext->in_task(h)))
         return detail::with_detail(errc::wrong_state, "the loop runs");
     auto outcome = detail::end_hub(h, dl);
     status_ = errc::closed;

@@ -115,6 +115,21 @@ TEST("a hook for the unhandled cannot destroy the loop that calls it") {
     CHECK(l.destroy().ok());
 }
 
+TEST("a hook for the unhandled that waits in the task that called it does not keep the loop from its end") {
+    world w;
+    loop l(w.options());
+    event never_set;
+    errc ended{};
+    l.on_unhandled([&](unhandled const&) {
+        if (auto waited = never_set.wait(); !waited) ended = static_cast<errc>(waited.error().code());
+    });
+    auto t = spawn([] { detail::callback_threw("in a task"); });
+    CHECK(l.run_once(in(0s)).ok());
+    CHECK(!t.done());
+    CHECK(l.destroy(in(5s)).ok());
+    CHECK(ended == errc::canceled);
+}
+
 TEST("the bound of callbacks is kept to the one, whatever it is") {
     world w;
     for (std::size_t bound : {1u, 5u, 33u, 64u}) {
