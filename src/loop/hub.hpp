@@ -96,6 +96,7 @@ struct hub {
     intrusive_list<handler_slot> idlers, signal_handlers, children, start_hooks, shutdown_hooks[3];
     handler_slot* unhandled_hook = nullptr;
     bool in_unhandled = false;
+    std::uint32_t plain_cancels = 0;     // calls of cancel() in plain code that are under way
     bool plain_unhandled = false;        // … and not on a task's stack, where the hook may wait
     std::size_t cancelled_in_ring = 0;   // slots that were cancelled while queued, and wait for their entries
     hub_thread_signals thread_signals;
@@ -131,7 +132,7 @@ std::size_t ready_phase(hub& h, std::size_t budget) noexcept;
 int watch_waker(hub& h) noexcept;
 inline constexpr std::int64_t retry_ns = 10'000'000;
 // Tells the poller what it does not know yet. false: it refused some of it for now.
-bool settle(hub& h) noexcept;
+bool settle_poller(hub& h) noexcept;
 // All of them, waiting for something to do until `until_ns` at most.
 int turn(hub& h, std::int64_t until_ns) noexcept;
 // Whether something would run at once.

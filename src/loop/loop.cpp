@@ -174,7 +174,7 @@ loop::loop(loop_options options) noexcept {
 
 loop::~loop() {
     if (!hub_ || destroy(in(hub_->options.destroy_grace)) != errc::wrong_state || !hub_) return;
-    // Inside its own run: that ends after this turn, and the hub with it.
+    // Inside its own run: that ends after this turn, and the hub with it. Or inside a cancel(), which ends it, too.
     hub_->orphaned = hub_->stop_asked = true;
 }
 
@@ -182,7 +182,7 @@ result<void> loop::destroy(deadline dl) {
     if (!hub_) return status_;
     hub& h = *hub_;
     if (&h != detail::current_hub) return errc::wrong_thread;
-    if (h.phase != hub_phase::idle || h.plain_unhandled || (h.ext && h.ext->in_task(h)))
+    if (h.phase != hub_phase::idle || h.plain_unhandled || h.plain_cancels != 0 || (h.ext && h.ext->in_task(h)))
         return detail::with_detail(errc::wrong_state, "the loop runs");
     auto outcome = detail::end_hub(h, dl);
     status_ = errc::closed;

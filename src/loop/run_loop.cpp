@@ -136,7 +136,7 @@ result<deadline> loop::prepare() {
     SPRUCE_CHECK(detail::runnable(hub_, status_));
     hub& h = *hub_;
     h.prepared = true;
-    bool const settled = detail::settle(h);
+    bool const settled = detail::settle_poller(h);
     // Asleep from here on: whoever posts writes to the fd that the host polls. What came before is seen below.
     h.door->asleep.store(1, std::memory_order_seq_cst);
     if (detail::has_ready(h)) return in(duration::zero());

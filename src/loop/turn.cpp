@@ -19,7 +19,7 @@ int watch_waker(hub& h) noexcept {
     return c.result;
 }
 
-bool settle(hub& h) noexcept {
+bool settle_poller(hub& h) noexcept {
     bool const heard = h.waker_watched || watch_waker(h) == 0;
     bool const signals = h.port.signal_fd < 0 || watch_signal_fd(h) == 0;
     return h.fds.flush() && heard && signals;
@@ -55,7 +55,7 @@ void take_events(hub& h, int count) noexcept {
 }  // namespace
 
 int poll_phase(hub& h, std::int64_t until_ns) noexcept {
-    bool const settled = settle(h);
+    bool const settled = settle_poller(h);
     constexpr int room = static_cast<int>(sizeof h.events / sizeof h.events[0]);
     std::int64_t timeout = 0;
     if (until_ns != 0) {

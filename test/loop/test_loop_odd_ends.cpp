@@ -269,6 +269,23 @@ TEST("a loop that one of its own callbacks destroys ends its run, and is destroy
     CHECK(next.status().ok());
 }
 
+TEST("a callable that owns its loop may be cancelled: the loop ends with it") {
+    world w;
+    for (bool const queued : {false, true}) {
+        auto owner = std::make_shared<std::unique_ptr<loop>>(std::make_unique<loop>(w.options()));
+        loop& l = **owner;
+        auto door = l.remote();
+        handler h = queued ? l.call_soon([owner] {}) : l.call_later(1h, [owner] {});
+        owner.reset();
+        CHECK(door.alive());
+        CHECK(h.cancel());
+        CHECK(!door.alive());
+        CHECK(!h.cancel());
+    }
+    loop next(w.options());
+    CHECK(next.run().ok());
+}
+
 TEST("run_until() past its deadline still runs a turn") {
     world w;
     loop l(w.options());
