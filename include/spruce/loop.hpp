@@ -292,7 +292,7 @@ class loop : detail::pinned {
 public:
     // Errors: (by status()) already_registered if the thread has a loop, invalid_argument, no_memory, an errno.
     SPRUCE_API explicit loop(loop_options options = {}) noexcept;
-    // destroy(in(options.destroy_grace)).
+    // destroy(in(options.destroy_grace)). In one of its own callbacks it stops the run, and the loop ends with that.
     SPRUCE_API ~loop();
 
     // This thread's loop. The main thread gets one when it asks first. Errors: no_loop on other threads.
@@ -372,7 +372,8 @@ public:
     SPRUCE_API result<void> run_forever();
     // One turn, which waits for something to do until the deadline. Errors: timed_out if nothing came.
     SPRUCE_API result<void> run_once(deadline dl = {});
-    // Runs until p() is true, stop() or the deadline. Errors: timed_out; closed if it was stopped first.
+    // Runs until p() is true, stop() or the deadline, but for one turn at least unless p() is true at once.
+    // Errors: timed_out; closed if it was stopped first.
     template <class P>
         requires(std::predicate<P&> && !finishes<P>)
     result<void> run_until(P&& p, deadline dl = {}) {
@@ -394,8 +395,8 @@ public:
     }
     // Ends the run after the current turn; what is pending is kept for the next run. Errors: wrong_state outside one.
     SPRUCE_API result<void> stop() noexcept;
-    // Cancels all tasks, drives whole turns until they have ended, and drops all callbacks. Afterwards every call
-    // gives closed. Errors: tasks_left (detail() names them) at the deadline, their stacks are abandoned;
+    // Cancels all tasks, drives whole turns, at least one, until they have ended, and drops all callbacks. Afterwards
+    // every call gives closed. Errors: tasks_left (detail() names them) at the deadline, their stacks are abandoned;
     // wrong_state inside a run or a task, or twice.
     SPRUCE_API result<void> destroy(deadline dl = {});
     // Keeps run() alive until the token dies.

@@ -293,7 +293,15 @@ bool loop::remove_writer(int fd) noexcept { return detail::remove_fd_handler(hub
 
 bool handler::cancel() noexcept {
     detail::handler_slot* const s = slot_of(*this);
-    return s && detail::cancel_slot(*detail::current_hub, *s);
+    if (!s) return false;
+    detail::hub& h = *detail::current_hub;
+    // In plain code the callable may be the last to own the loop: that ends when it is through, not under its feet.
+    bool const plain = h.phase == detail::hub_phase::idle && !(h.ext && h.ext->in_task(h));
+    h.plain_cancels += plain;
+    bool const done = detail::cancel_slot(h, *s);
+    h.plain_cancels -= plain;
+    if (plain && h.plain_cancels == 0 && h.orphaned) static_cast<void>(detail::end_hub(h, in(h.options.destroy_grace)));
+    return done;
 }
 
 bool handler::active() const noexcept {

@@ -99,7 +99,9 @@ int fd_table::apply(fd_entry& e, std::uint8_t interest) noexcept {
 
 // A registration failed. Who waits on a number that was closed behind our back learns it from the call he makes next,
 // and who waits for once waits anew; but a raw waiter has nobody else who would try again.
-bool fd_table::retries(fd_entry const& e, int failed) noexcept { return has_raw(e) && failed != -EBADF && failed != -ENOENT; }
+bool fd_table::retries(fd_entry const& e, int failed) noexcept {
+    return has_raw(e) && failed != -EBADF && failed != -ENOENT;
+}
 
 bool fd_table::flush() noexcept {
     fd_entry* later = nullptr;

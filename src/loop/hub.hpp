@@ -86,6 +86,8 @@ struct hub {
     bool handed_out_backend = false;
     bool ghosts_seen = false;
     bool prepared = false;
+    bool odd_one_is_posted = false;      // of a dispatch(max)
+    bool orphaned = false;               // its loop was destroyed inside a run, with whose end it ends
     bool waker_watched = false;          // the poller has it; not where it refused
     signal_port port;
     bool port_open = false;
@@ -94,6 +96,8 @@ struct hub {
     intrusive_list<handler_slot> idlers, signal_handlers, children, start_hooks, shutdown_hooks[3];
     handler_slot* unhandled_hook = nullptr;
     bool in_unhandled = false;
+    std::uint32_t plain_cancels = 0;     // calls of cancel() in plain code that are under way
+    bool plain_unhandled = false;        // … and not on a task's stack, where the hook may wait
     std::size_t cancelled_in_ring = 0;   // slots that were cancelled while queued, and wait for their entries
     hub_thread_signals thread_signals;
     poll_event events[128];
@@ -128,7 +132,7 @@ std::size_t ready_phase(hub& h, std::size_t budget) noexcept;
 int watch_waker(hub& h) noexcept;
 inline constexpr std::int64_t retry_ns = 10'000'000;
 // Tells the poller what it does not know yet. false: it refused some of it for now.
-bool settle(hub& h) noexcept;
+bool settle_poller(hub& h) noexcept;
 // All of them, waiting for something to do until `until_ns` at most.
 int turn(hub& h, std::int64_t until_ns) noexcept;
 // Whether something would run at once.
@@ -164,8 +168,8 @@ result<exit_status> child_outcome(handler_slot const& s) noexcept;
 // Tells the unhandled hook, or stderr.
 void tell_unhandled(hub* h, unhandled const& what) noexcept;
 void run_hooks(hub& h, intrusive_list<handler_slot>& hooks) noexcept;
-// Makes the thread's hub usable for stop_on_signals.
-error arm_stop_signals(hub& h) noexcept;
+// The end of a hub, as destroy() says: afterwards it is gone.
+result<void> end_hub(hub& h, deadline dl) noexcept;
 
 // Timers' owners are told apart by their lowest bit: handler slots, and listeners with it set.
 inline void* timer_owner(listener& l) noexcept {

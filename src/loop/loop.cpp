@@ -70,7 +70,62 @@ result<void> open_hub(hub& h) noexcept {
     h.timers.start(h.now_ns);
     return {};
 }
+
+result<void> renew_in_child(hub& h) noexcept {
+    // Nothing of the parent's is touched: its set, its waker and its pipe are let go by number, not emptied.
+    if (int const failed = h.poller->renew(h.poller_context, true); failed < 0) return kernel_error(failed);
+    waker_fds fresh;
+    if (int const failed = h.calls->make_waker(h.on.context, h.on.preferred_waker, &fresh); failed < 0)
+        return kernel_error(failed);
+    h.calls->close(h.on.context, h.wake.read_fd);
+    if (h.wake.write_fd != h.wake.read_fd) h.calls->close(h.on.context, h.wake.write_fd);
+    h.wake = fresh;
+    h.door->wake_fd = h.wake.write_fd;
+    h.port.write_fd = h.wake.write_fd;
+    if (int const failed = watch_waker(h); failed < 0) return kernel_error(failed);
+    if (!h.on.simulated) dispatcher_after_fork(&h.port);
+    static_cast<void>(rewatch_signal_fd(h));   // tried again before each wait
+    inbox_after_fork(h);
+    h.fds.after_fork();
+    h.fds.register_all();
+    if (h.ext) h.ext->after_fork(h);
+    return {};
+}
 }  // namespace
+
+result<void> end_hub(hub& h, deadline dl) noexcept {
+    // A child's destructors have turns to wait in, too; but not on what it shares with its parent.
+    // Where it cannot have its own (no fd left), the tasks get none: they are abandoned.
+    bool const can_turn = !h.fds.is_parents() || renew_in_child(h).ok();
+    h.phase = hub_phase::ending;
+    h.thread_signals.begin();
+    result<void> outcome;
+    std::int64_t const until = h.due_of(dl);
+    if (h.ext) {
+        h.ext->cancel_all(h, false);
+        // One turn at least, however late it is: most of them only have to be told.
+        for (bool first = true; can_turn && h.ext->left(h, false) != 0; first = false) {
+            h.now_ns = h.calls->monotonic_ns(h.on.context);
+            if ((!first && h.now_ns >= until) || turn(h, until) < 0) break;
+        }
+        if (h.ext->left(h, false) != 0) {
+            char names[120];
+            h.ext->abandon(h, names, sizeof names);
+            outcome = with_detail(errc::tasks_left, names);
+        }
+    }
+    // Callables first, while the hub still answers: their destructors may cancel, post and close.
+    drop_all_handlers(h);
+    close_remote(h);
+    if (h.unhandled_hook) h.handlers.dispose(*std::exchange(h.unhandled_hook, nullptr));
+    h.thread_signals.end();
+    if (h.ext) h.ext->end(h);
+    h.phase = hub_phase::ended;
+    current_hub = nullptr;
+    thread_clock = {};
+    free_hub(&h);
+    return outcome;
+}
 
 hub::hub(loop& o, loop_options const& opts, kernel& k) noexcept
     : ready(opts.memory), on(k), calls(k.calls), fds(opts.memory, opts.max_fds), timers(opts.memory, opts.tick),
@@ -108,7 +163,7 @@ loop::loop(loop_options options) noexcept {
     detail::thread_clock = {detail::hub_clock, hub_};
     if (!options.stop_on_signals) return;
     for (int const sig : {SIGINT, SIGTERM}) {
-        auto made = add_signal_handler(sig, [this] { stop(); });
+        auto made = add_signal_handler(sig, [h = hub_] { h->stop_asked = true; });
         if (made) continue;
         error const why = made.error();
         destroy();
@@ -118,45 +173,20 @@ loop::loop(loop_options options) noexcept {
 }
 
 loop::~loop() {
-    if (hub_) destroy(in(hub_->options.destroy_grace));
+    if (!hub_ || destroy(in(hub_->options.destroy_grace)) != errc::wrong_state || !hub_) return;
+    // Inside its own run: that ends after this turn, and the hub with it. Or inside a cancel(), which ends it, too.
+    hub_->orphaned = hub_->stop_asked = true;
 }
 
 result<void> loop::destroy(deadline dl) {
     if (!hub_) return status_;
     hub& h = *hub_;
     if (&h != detail::current_hub) return errc::wrong_thread;
-    if (h.phase != hub_phase::idle || h.in_unhandled || (h.ext && h.ext->in_task(h)))
+    if (h.phase != hub_phase::idle || h.plain_unhandled || h.plain_cancels != 0 || (h.ext && h.ext->in_task(h)))
         return detail::with_detail(errc::wrong_state, "the loop runs");
-    // A child's destructors have turns to wait in, too; but not on what it shares with its parent.
-    // Where it cannot have its own (no fd left), the tasks get none: they are abandoned.
-    bool const can_turn = !h.fds.is_parents() || after_fork().ok();
-    h.phase = hub_phase::ending;
-    h.thread_signals.begin();
-    result<void> outcome;
-    std::int64_t const until = h.due_of(dl);
-    if (h.ext) {
-        h.ext->cancel_all(h, false);
-        while (can_turn && h.ext->left(h, false) != 0) {
-            h.now_ns = h.calls->monotonic_ns(h.on.context);
-            if (h.now_ns >= until || detail::turn(h, until) < 0) break;
-        }
-        if (h.ext->left(h, false) != 0) {
-            char names[120];
-            h.ext->abandon(h, names, sizeof names);
-            outcome = detail::with_detail(errc::tasks_left, names);
-        }
-    }
-    // Callables first, while the hub still answers: their destructors may cancel, post and close.
-    detail::drop_all_handlers(h);
-    detail::close_remote(h);
-    if (h.unhandled_hook) h.handlers.dispose(*std::exchange(h.unhandled_hook, nullptr));
-    h.thread_signals.end();
-    if (h.ext) h.ext->end(h);
-    h.phase = hub_phase::ended;
-    detail::current_hub = nullptr;
-    detail::thread_clock = {};
+    auto outcome = detail::end_hub(h, dl);
     status_ = errc::closed;
-    detail::free_hub(std::exchange(hub_, nullptr));
+    hub_ = nullptr;
     return outcome;
 }
 
@@ -167,7 +197,10 @@ alignas(loop) constinit unsigned char implicit_room[sizeof(loop)] = {};
 }  // namespace
 
 result<loop&> loop::current() noexcept {
-    if (detail::current_hub) return detail::current_hub->owner;
+    if (detail::current_hub) {
+        if (detail::current_hub->orphaned) return errc::closed;
+        return detail::current_hub->owner;
+    }
     if (!detail::on_main_thread()) return errc::no_loop;
     auto* const made = ::new (static_cast<void*>(implicit_room)) loop;
     if (auto fine = made->status(); !fine) return fine.error();
@@ -207,24 +240,7 @@ result<void> loop::after_fork() {
     hub& h = *hub_;
     if (&h != detail::current_hub) return errc::wrong_thread;
     if (!h.fds.is_parents()) return {};   // nothing is shared, and nothing to be thrown away
-    // Nothing of the parent's is touched: its set, its waker and its pipe are let go by number, not emptied.
-    if (int const failed = h.poller->renew(h.poller_context, true); failed < 0) return detail::kernel_error(failed);
-    detail::waker_fds fresh;
-    if (int const failed = h.calls->make_waker(h.on.context, h.on.preferred_waker, &fresh); failed < 0)
-        return detail::kernel_error(failed);
-    h.calls->close(h.on.context, h.wake.read_fd);
-    if (h.wake.write_fd != h.wake.read_fd) h.calls->close(h.on.context, h.wake.write_fd);
-    h.wake = fresh;
-    h.door->wake_fd = h.wake.write_fd;
-    h.port.write_fd = h.wake.write_fd;
-    if (int const failed = detail::watch_waker(h); failed < 0) return detail::kernel_error(failed);
-    if (!h.on.simulated) detail::dispatcher_after_fork(&h.port);
-    static_cast<void>(detail::rewatch_signal_fd(h));   // tried again before each wait
-    detail::inbox_after_fork(h);
-    h.fds.after_fork();
-    h.fds.register_all();
-    if (h.ext) h.ext->after_fork(h);
-    return {};
+    return detail::renew_in_child(h);
 }
 
 }  // namespace spruce::inline v0

@@ -29,6 +29,7 @@ struct running_scope {
         h_.thread_signals.end();
         h_.phase = hub_phase::idle;
         h_.stop_asked = false;
+        if (h_.orphaned) static_cast<void>(end_hub(h_, in(h_.options.destroy_grace)));
     }
     hub& h_;
 };
@@ -40,8 +41,9 @@ result<void> end_background(hub& h) noexcept {
     if (!h.ext || h.ext->left(h, true) == 0) return {};
     h.ext->cancel_all(h, true);
     std::int64_t const until = h.due_of(in(h.options.destroy_grace));
-    while (h.ext->left(h, true) != 0 && h.now_ns < until)
+    do
         if (int const failed = turn(h, until); failed < 0) return poller_failed(failed);
+    while (h.ext->left(h, true) != 0 && h.now_ns < until);
     return {};
 }
 
@@ -82,9 +84,9 @@ result<void> run_hub_until(hub* on, error const& status, predicate_call done, vo
     hub& h = *on;
     std::int64_t const until = h.due_of(dl);
     running_scope const scope(h);
-    while (!done(predicate)) {
+    for (bool first = true; !done(predicate); first = false) {
         if (h.stop_asked) return with_detail(errc::closed, "stop()");
-        if (until != no_time && h.now_ns >= until) return errc::timed_out;
+        if (!first && until != no_time && h.now_ns >= until) return errc::timed_out;
         if (int const failed = turn(h, until); failed < 0) return poller_failed(failed);
     }
     return {};
@@ -134,7 +136,7 @@ result<deadline> loop::prepare() {
     SPRUCE_CHECK(detail::runnable(hub_, status_));
     hub& h = *hub_;
     h.prepared = true;
-    bool const settled = detail::settle(h);
+    bool const settled = detail::settle_poller(h);
     // Asleep from here on: whoever posts writes to the fd that the host polls. What came before is seen below.
     h.door->asleep.store(1, std::memory_order_seq_cst);
     if (detail::has_ready(h)) return in(duration::zero());
@@ -153,7 +155,11 @@ result<std::size_t> loop::dispatch(std::size_t max) {
     h.door->asleep.store(0, std::memory_order_seq_cst);
     if (int const failed = detail::poll_phase(h, 0); failed < 0) return detail::poller_failed(failed);
     detail::timer_phase(h);
-    std::size_t ran = detail::inbox_phase(h, max);
+    // What is ready has a right to half of a small dispatch, so that calls from other threads cannot keep it waiting
+    // for ever; the odd one goes to each in turn.
+    h.odd_one_is_posted = !h.odd_one_is_posted;
+    std::size_t const half = max / 2 + (h.odd_one_is_posted ? 0 : max % 2), ready = h.ready.size();
+    std::size_t ran = detail::inbox_phase(h, max - (ready < half ? ready : half));
     std::size_t const budget = max - ran < h.options.turn_budget ? max - ran : h.options.turn_budget;
     ran += detail::ready_phase(h, budget);
     return ran;

@@ -19,7 +19,7 @@ int watch_waker(hub& h) noexcept {
     return c.result;
 }
 
-bool settle(hub& h) noexcept {
+bool settle_poller(hub& h) noexcept {
     bool const heard = h.waker_watched || watch_waker(h) == 0;
     bool const signals = h.port.signal_fd < 0 || watch_signal_fd(h) == 0;
     return h.fds.flush() && heard && signals;
@@ -55,7 +55,7 @@ void take_events(hub& h, int count) noexcept {
 }  // namespace
 
 int poll_phase(hub& h, std::int64_t until_ns) noexcept {
-    bool const settled = settle(h);
+    bool const settled = settle_poller(h);
     constexpr int room = static_cast<int>(sizeof h.events / sizeof h.events[0]);
     std::int64_t timeout = 0;
     if (until_ns != 0) {
@@ -103,7 +103,7 @@ std::size_t inbox_phase(hub& h, std::size_t most) noexcept {
 }
 
 std::size_t ready_phase(hub& h, std::size_t budget) noexcept {
-    if (h.ready.empty() && !h.idlers.empty()) {
+    if (budget != 0 && h.ready.empty() && !h.idlers.empty()) {
         // Nothing else is ready in this turn: the idle ones' moment. Those added meanwhile wait for the next.
         intrusive_list<handler_slot> now;
         h.idlers.splice_to(now);

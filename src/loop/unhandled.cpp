@@ -41,10 +41,11 @@ void tell_unhandled(hub* h, unhandled const& what) noexcept {
     }
     if (h->in_unhandled) return;
     h->in_unhandled = true;
+    h->plain_unhandled = !(h->ext && h->ext->in_task(*h));
     handler_slot& hook = *h->unhandled_hook;
     hook.state = slot_state::running;
     hook.ops->run(hook.callable, const_cast<unhandled*>(&what));
-    h->in_unhandled = false;
+    h->in_unhandled = h->plain_unhandled = false;
     if (hook.state == slot_state::cancelled) h->handlers.dispose(hook);   // replaced by itself
     else hook.state = slot_state::armed;
 }

@@ -91,6 +91,11 @@ int change_one(poll_poller& p, poll_change const& c) noexcept {
         remove(p, static_cast<std::size_t>(known - 1));
         return 0;
     }
+    // Said anew by who is not sure: the number may have been closed meanwhile.
+    if (known != 0 && c.before == interest_none && ::fcntl(c.fd, F_GETFD) < 0) {
+        remove(p, static_cast<std::size_t>(known - 1));
+        return -EBADF;
+    }
     std::size_t at = static_cast<std::size_t>(known) - 1;
     if (known == 0) {
         if (::fcntl(c.fd, F_GETFD) < 0) return -EBADF;

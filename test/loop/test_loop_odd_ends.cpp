@@ -1,7 +1,10 @@
 // Odd but legal ways to use a loop's callbacks: bounds, replaced hooks, wrong threads, times beyond sense.
 #include <csignal>
 #include <memory>
+#include <string>
 #include <thread>
+
+#include <spruce/spruce.hpp>
 
 #include "../harness/axes.hpp"
 
@@ -112,6 +115,21 @@ TEST("a hook for the unhandled cannot destroy the loop that calls it") {
     CHECK(l.destroy().ok());
 }
 
+TEST("a hook for the unhandled that waits in the task that called it does not keep the loop from its end") {
+    world w;
+    loop l(w.options());
+    event never_set;
+    errc ended{};
+    l.on_unhandled([&](unhandled const&) {
+        if (auto waited = never_set.wait(); !waited) ended = static_cast<errc>(waited.error().code());
+    });
+    auto t = spawn([] { detail::callback_threw("in a task"); });
+    CHECK(l.run_once(in(0s)).ok());
+    CHECK(!t.done());
+    CHECK(l.destroy(in(5s)).ok());
+    CHECK(ended == errc::canceled);
+}
+
 TEST("the bound of callbacks is kept to the one, whatever it is") {
     world w;
     for (std::size_t bound : {1u, 5u, 33u, 64u}) {
@@ -219,4 +237,150 @@ TEST("a stack for signal handlers that a callback put in place of the hub's stay
     none.ss_flags = SS_DISABLE;
     none.ss_size = sizeof own;
     ::sigaltstack(&none, nullptr);
+}
+
+TEST("a loop that one of its own callbacks destroys ends its run, and is destroyed when that is over") {
+    world w;
+    auto counted = std::make_shared<int>(0);
+    for (int way = 0; way != 4; ++way) {
+        auto l = std::make_unique<loop>(w.options());
+        REQUIRE(l->status().ok());
+        loop& same = *l;
+        auto door = l->remote();
+        int ran = 0;
+        l->call_every(1ms, [counted] {});
+        l->call_soon([&] {
+            l.reset();
+            ++ran;
+            CHECK(loop::current() == errc::closed);
+        });
+        l->call_soon([&, counted] { ++ran; });
+        result<void> outcome;
+        if (way == 0) outcome = same.run();
+        else if (way == 1) outcome = same.run_once(in(0s));
+        else if (way == 2) outcome = same.run_until([] { return false; }, in(1h));
+        else outcome = same.dispatch().ok() ? result<void>() : result<void>(errc::closed);
+        CHECK(way == 2 ? outcome == errc::closed : outcome.ok());
+        CHECK_EQ(ran, 2);
+        CHECK(!door.alive());
+        CHECK_EQ(counted.use_count(), 1);
+    }
+    loop next(w.options());
+    CHECK(next.status().ok());
+}
+
+TEST("a callable that owns its loop may be cancelled: the loop ends with it") {
+    world w;
+    for (bool const queued : {false, true}) {
+        auto owner = std::make_shared<std::unique_ptr<loop>>(std::make_unique<loop>(w.options()));
+        loop& l = **owner;
+        auto door = l.remote();
+        handler h = queued ? l.call_soon([owner] {}) : l.call_later(1h, [owner] {});
+        owner.reset();
+        CHECK(door.alive());
+        CHECK(h.cancel());
+        CHECK(!door.alive());
+        CHECK(!h.cancel());
+    }
+    loop next(w.options());
+    CHECK(next.run().ok());
+}
+
+TEST("run_until() past its deadline still runs a turn") {
+    world w;
+    loop l(w.options());
+    bool seen = false;
+    l.call_soon([&] { seen = true; });
+    CHECK(l.run_until([&] { return seen; }, in(0s)).ok());
+    CHECK(l.run_until([] { return false; }, in(0s)) == errc::timed_out);
+    CHECK(l.run_until([] { return false; }, at(time_point::min())) == errc::timed_out);
+}
+
+TEST("a grace of nothing is still a turn in which tasks end") {
+    world w;
+    bool ended = false, background_ended = false;
+    {
+        auto o = w.options();
+        o.destroy_grace = 0s;
+        loop l(o);
+        auto t = spawn([&] {
+            static_cast<void>(sleep_for(1h));
+            ended = true;
+        });
+        auto b = spawn(task_options{.background = true}, [&] {
+            static_cast<void>(sleep_for(1h));
+            background_ended = true;
+        });
+        CHECK(l.run_once(in(0s)).ok());
+        t.cancel();
+        CHECK(l.run().ok());
+        CHECK(ended);
+        CHECK(background_ended);
+        ended = false;
+        auto u = spawn([&] {
+            static_cast<void>(sleep_for(1h));
+            ended = true;
+        });
+        CHECK(l.run_once(in(0s)).ok());
+        CHECK(l.destroy(in(0s)).ok());
+        CHECK(ended);
+    }
+}
+
+TEST("an fd that is closed while its old watch is still known is refused, not watched for ever") {
+    world w;
+    auto const [out, into] = w.pipe();
+    {
+        loop l(w.options());
+        bool refused = false;
+        auto h = l.add_reader(out, [] {});
+        REQUIRE(h.ok());
+        l.call_soon([&, out = out] {
+            h->cancel();
+            w.close(out);
+            refused = l.add_reader(out, [] {}) == errc::invalid_argument;
+        });
+        CHECK(l.run_once(in(0s)).ok());
+        CHECK(refused);
+        CHECK(l.run().ok());
+    }
+    w.close(into);
+}
+
+TEST("a guest's small dispatches get to what is ready however many calls are posted, and the other way round") {
+    world w;
+    for (std::size_t most : {1u, 2u, 5u}) {
+        loop l(w.options());
+        auto door = l.remote();
+        int soon = 0, posts = 0;
+        l.call_soon([&] { ++soon; });
+        for (int i = 0; i != 10; ++i) {
+            for (std::size_t n = 0; n != most; ++n) REQUIRE(door.call([&] { ++posts; }).ok());
+            auto ran = l.dispatch(most);
+            REQUIRE(ran.ok());
+            CHECK_EQ(*ran, most);
+        }
+        CHECK_EQ(soon, 1);
+        CHECK_EQ(posts, static_cast<int>(10 * most) - 1);
+        while (*l.dispatch() != 0) {}
+        // Callbacks that go on for ever, as many as each dispatch may run.
+        posts = 0;
+        auto again = [&](auto& self) -> void { l.call_soon([&] { self(self); }); };
+        for (std::size_t n = 0; n != most; ++n) again(again);
+        REQUIRE(door.call([&] { ++posts; }).ok());
+        for (int i = 0; i != 4; ++i) CHECK_EQ(*l.dispatch(most), most);
+        CHECK_EQ(posts, 1);
+    }
+}
+
+TEST("a dispatch of nothing does not take an idle callback for the only thing to do") {
+    world w;
+    loop l(w.options());
+    std::string seen;
+    l.call_when_idle([&] { seen += 'i'; });
+    CHECK_EQ(*l.dispatch(0), 0u);
+    l.call_soon([&] { seen += 's'; });
+    CHECK_EQ(*l.dispatch(), 1u);
+    CHECK_EQ(*l.dispatch(), 1u);
+    CHECK_EQ(std::string_view(seen), "si");
 }

@@ -3,7 +3,9 @@
 #include <cerrno>
 #include <csignal>
 #include <pthread.h>
+#include <sys/wait.h>
 #include <thread>
+#include <unistd.h>
 
 #include "../harness/axes.hpp"
 
@@ -22,8 +24,16 @@ struct refusing_kernel {
     int renewed = 0;
     std::atomic<bool> waits{false};
 
-    explicit refusing_kernel(kernel& on) : outer(on), below(on) {
+    bool refuse_poller = false, refuse_waker = false, refuse_renewal = false;
+    detail::kernel_calls own;
+
+    explicit refusing_kernel(kernel& on) : outer(on), below(on), own(*on.calls) {
+        outer.calls = &own;
+        own.make_waker = [](void* context, detail::waker_kind kind, detail::waker_fds* out) noexcept {
+            return it->refuse_waker ? -EMFILE : it->below.calls->make_waker(context, kind, out);
+        };
         outer.make_poller = [](void*, int which, memory_hook memory, kernel::made_poller* out) noexcept {
+            if (it->refuse_poller) return -EMFILE;
             int const got = it->below.make_poller(it->below.context, which, memory, &it->inner);
             *out = {&calls, it};
             return got;
@@ -41,7 +51,8 @@ detail::poller_calls const refusing_kernel::calls{
     [](void*, detail::poll_change* changes, std::size_t count) noexcept {
         for (std::size_t i = 0; i != count; ++i) {
             detail::poll_change& c = changes[i];
-            if (it->refuse && c.before == detail::interest_none && c.wanted != detail::interest_none) c.result = -ENOSPC;
+            bool const is_new = c.before == detail::interest_none && c.wanted != detail::interest_none;
+            if (it->refuse && is_new) c.result = -ENOSPC;
             else it->inner.calls->change(it->inner.context, &c, 1);
         }
     },
@@ -59,6 +70,7 @@ detail::poller_calls const refusing_kernel::calls{
     [](void*) noexcept { return it->inner.calls->backend_fd(it->inner.context); },
     [](void*, bool forked) noexcept {
         ++it->renewed;
+        if (it->refuse_renewal) return -EMFILE;
         return it->inner.calls->renew(it->inner.context, forked);
     },
     [](void*) noexcept { it->inner.calls->close(it->inner.context); },
@@ -145,4 +157,92 @@ TEST("a signalfd that the poller refuses is an error of the call, and leaves not
         CHECK(l.run_until([&] { return heard == 1; }, in(5s)).ok());
     }
     ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+}
+
+TEST("a loop that cannot be made says why, leaves nothing, and does not stand in the next one's way") {
+    world w;
+    refusing_kernel k(w.on());
+    auto o = w.options();
+    o.on = &k.outer;
+    for (bool* step : {&k.refuse_poller, &k.refuse_waker, &k.refuse}) {
+        *step = true;
+        {
+            loop l(o);
+            CHECK(!l.status().ok());
+            CHECK(l.run() == l.status().error());
+            CHECK(l.after_fork() == l.status().error());
+            CHECK(!l.remote().alive());
+        }
+        *step = false;
+        loop l(o);
+        CHECK(l.run().ok());
+    }
+}
+
+TEST("a set that cannot be renewed for a while leaves the loop as it was, with its ghost") {
+    world w;
+    refusing_kernel k(w.on());
+    auto const [out, in] = w.pipe();
+    {
+        auto o = w.options();
+        o.on = &k.outer;
+        loop l(o);
+        int read = 0;
+        auto r = l.add_reader(out, [&, out = out] {
+            char c;
+            if (w.read(out, &c, 1) == 1) ++read;
+        });
+        REQUIRE(r.ok());
+        k.refuse_renewal = k.ghost = true;
+        static_cast<void>(l.run_once(spruce::in(0s)));
+        CHECK_EQ(k.renewed, 1);
+        w.write(in, "x");
+        CHECK(l.run_until([&] { return read == 1; }, spruce::in(5s)).ok());
+        r->cancel();
+    }
+    w.close(out);
+    w.close(in);
+}
+
+TEST("in a forked child after_fork() can fail at each of its steps, and be called again") {
+    if (harness::simulated()) harness::skip("the real kernel's fork");
+    world w;
+    refusing_kernel k(w.on());
+    auto const [out, in] = w.pipe();
+    {
+        auto o = w.options();
+        o.on = &k.outer;
+        loop l(o);
+        int read = 0;
+        auto r = l.add_reader(out, [&, out = out] {
+            char c;
+            if (w.read(out, &c, 1) == 1) ++read;
+        });
+        REQUIRE(r.ok());
+        int const pid = ::fork();
+        if (pid == 0) {
+            ::alarm(15);
+            bool fine = true;
+            for (bool* step : {&k.refuse_renewal, &k.refuse_waker, &k.refuse}) {
+                *step = true;
+                fine = fine && !l.after_fork().ok() && l.run() == errc::wrong_state;
+                *step = false;
+            }
+            fine = fine && l.after_fork().ok();
+            w.write(in, "c");
+            fine = fine && l.run_until([&] { return read == 1; }, spruce::in(5s)).ok();
+            bool called = false;
+            std::thread([&, door = l.remote()] { fine = door.call([&] { called = true; }).ok() && fine; }).join();
+            fine = fine && l.run_until([&] { return called; }, spruce::in(5s)).ok();
+            ::_exit(fine ? 0 : 1);
+        }
+        int status = 0;
+        CHECK_EQ(::waitpid(pid, &status, 0), pid);
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        w.write(in, "p");
+        CHECK(l.run_until([&] { return read == 1; }, spruce::in(5s)).ok());
+        r->cancel();
+    }
+    w.close(out);
+    w.close(in);
 }
