@@ -37,7 +37,7 @@ struct task_ops {
     void (*drop_outcome)(void* payload) noexcept;
     // The error it ended with; ok() if none.
     result<void> (*failure)(void const* payload) noexcept;
-    // Calls `tell` with the text of the exception that escaped.
+    // Calls `tell` with the text of the exception that escaped, "" if none did.
     void (*describe)(void* payload, void (*tell)(void* context, char const* what), void* context) noexcept;
 };
 
@@ -107,8 +107,10 @@ template <class F, class... A> struct task_payload : task_outcome<started_t<F, A
     }
     static void describe(void* at, void (*tell)(void*, char const*), void* context) noexcept {
 #if SPRUCE_THROWS
+        auto const& thrown = static_cast<task_outcome<R>*>(at)->thrown;
+        if (!thrown) return tell(context, "");   // it handed on another task's task_failed
         try {
-            std::rethrow_exception(static_cast<task_outcome<R>*>(at)->thrown);
+            std::rethrow_exception(thrown);
         } catch (std::exception const& e) {
             tell(context, e.what());
         } catch (...) {
