@@ -208,7 +208,8 @@ public:
 
     // Runs f on the loop's thread, in its next turn, after what this thread posted before. f is destroyed there,
     // or where the loop dies. A pending call holds the loop's run().
-    // Errors: closed (the loop has ended, or is ending), full (its inbox's bound), no_memory. Lifetime: f moves in.
+    // Errors: closed (the loop has ended, or is ending), full (its inbox's bound), no_memory; no_loop of an empty one.
+    // Lifetime: f moves in.
     template <class F>
         requires std::invocable<std::decay_t<F>&>
     result<posted> call(F&& f) const {
@@ -425,12 +426,13 @@ public:
     census_range census() const noexcept { return census_range(hub_); }
 
     // -- other threads
-    // The door for other threads.
+    // The door for other threads. Of a loop that has ended, or could not be made, an empty one.
     SPRUCE_API loop_ref remote() const noexcept;
     // remote().call(f): may be called on any thread, but only while this object surely lives.
     template <class F>
         requires std::invocable<std::decay_t<F>&>
     result<posted> call_from_thread(F&& f) const {
+        if (!hub_) return status_;
         return remote().call(std::forward<F>(f));
     }
     // A waker that runs f on this loop. Errors: no_memory, closed, wrong_thread.

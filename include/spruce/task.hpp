@@ -150,6 +150,7 @@ SPRUCE_API task_id task_identity(task_block* block) noexcept;
 SPRUCE_API void drop_handle(task_block* block) noexcept;
 SPRUCE_API handler arm_on_done(task_block* block, handler_slot* slot, callable_ops const* ops) noexcept;
 SPRUCE_API hub* hub_of(task_block* block) noexcept;
+SPRUCE_API slot_claim claim_on_done(task_block* block, std::size_t size, std::size_t alignment) noexcept;
 SPRUCE_API result<void> switch_now(task_block* block) noexcept;
 struct task_access;
 }  // namespace detail
@@ -201,7 +202,7 @@ public:
     template <std::invocable F> handler on_done(F&& f) const {
         using held = std::decay_t<F>;
         if (!block()) return detail::refused_handler(why());
-        auto c = detail::claim_handler(detail::hub_of(block()), errc::closed, sizeof(held), alignof(held));
+        auto c = detail::claim_on_done(block(), sizeof(held), alignof(held));
         if (!c.room) return detail::refused_handler(c.why);
 #if SPRUCE_THROWS
         try {

@@ -50,6 +50,9 @@ result<void> wait_empty(group_state& g, bool uncancellable, deadline dl) noexcep
 
 result<void> join_group(group_state& g, deadline dl) noexcept {
     SPRUCE_CHECK(begin_wait());
+    // Its owner may not leave while another one waits here.
+    if (current_scheduler && current_scheduler->current && current_scheduler->current != g.owner)
+        return with_detail(errc::wrong_state, "only the task that made a group joins it");
     if (g.count != 0) SPRUCE_CHECK(wait_empty(g, false, dl));
     // Told once: the next join is about those who are spawned from now on.
     if (!g.failed) return {};

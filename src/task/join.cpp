@@ -69,6 +69,11 @@ task_id task_identity(task_block* block) noexcept { return where(*block) == plac
 
 hub* hub_of(task_block* block) noexcept { return where(*block) == place::here ? &block->home->h : nullptr; }
 
+slot_claim claim_on_done(task_block* block, std::size_t size, std::size_t alignment) noexcept {
+    error const why = where(*block) == place::elsewhere ? errc::wrong_thread : errc::closed;
+    return claim_handler(hub_of(block), why, size, alignment);
+}
+
 handler arm_on_done(task_block* block, handler_slot* s, callable_ops const* ops) noexcept {
     hub& h = block->home->h;
     s->ops = ops;
