@@ -56,7 +56,7 @@ struct task_info {
 struct unhandled {
     task_id task;                   // 0 for a callback
     char const* name;               // the task's name; "" for a callback
-    char const* what;               // the exception's text, or a sentence
+    char const* what;               // the exception's text, or a sentence and the error's detail
     spruce::error reason;           // task_failed for an exception, else the error itself
 };
 
@@ -296,7 +296,8 @@ public:
     // destroy(in(options.destroy_grace)).
     SPRUCE_API ~loop();
 
-    // This thread's loop. The main thread gets one when it asks first. Errors: no_loop on other threads.
+    // This thread's loop. The main thread gets one when it asks first, here or by spawn(); a loop made there later is
+    // refused. Errors: no_loop on other threads.
     SPRUCE_API static result<loop&> current() noexcept;
     // ok, or why it could not be made.
     result<void> status() const noexcept { return hub_ ? result<void>() : result<void>(status_); }
@@ -315,7 +316,7 @@ public:
     // Runs f every d, first d from now, without drift; beats missed are skipped. Holds run() until cancelled.
     // A d of 0 or less is refused: invalid_argument.
     template <callback F> handler call_every(duration d, F&& f) {
-        if (d <= duration::zero()) return detail::refused_handler(errc::invalid_argument);
+        if (d <= duration::zero()) return detail::refused_handler(detail::with_detail(errc::invalid_argument, "d: 0 or less"));
         return call_timer(in(d), d, std::forward<F>(f));
     }
     // Runs f once, when nothing else is ready in a turn. Does not hold run().
@@ -366,8 +367,8 @@ public:
     SPRUCE_API result<void> advance(duration d);
 
     // -- running. All: wrong_state inside a run or a task.
-    // Runs until nothing holds it, or stop(). Errors: deadlock if tasks are left in waits that nothing can end;
-    // an errno if the poller failed for good.
+    // Runs until nothing holds it, or stop(). Errors: deadlock if tasks are left in waits that nothing can end
+    // (detail() names the first); an errno if the poller failed for good.
     SPRUCE_API result<void> run();
     // Runs until stop(), with nothing to do if need be.
     SPRUCE_API result<void> run_forever();

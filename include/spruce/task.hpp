@@ -151,6 +151,7 @@ SPRUCE_API void drop_handle(task_block* block) noexcept;
 SPRUCE_API handler arm_on_done(task_block* block, handler_slot* slot, callable_ops const* ops) noexcept;
 SPRUCE_API hub* hub_of(task_block* block) noexcept;
 SPRUCE_API slot_claim claim_on_done(task_block* block, std::size_t size, std::size_t alignment) noexcept;
+SPRUCE_API void hand_on_detail(task_block* block) noexcept;
 SPRUCE_API result<void> switch_now(task_block* block) noexcept;
 struct task_access;
 }  // namespace detail
@@ -234,7 +235,7 @@ private:
         return (word_ & 1) != 0 ? nullptr : reinterpret_cast<detail::task_block*>(word_);
     }
     error why() const noexcept {
-        if (word_ == 0) return errc::wrong_state;
+        if (word_ == 0) return detail::with_detail(errc::wrong_state, "an empty task handle");
         auto const code = static_cast<int>(word_ >> 2);
         return (word_ & 2) != 0 ? error::from_errno(code) : error(static_cast<errc>(code));
     }
@@ -244,9 +245,10 @@ private:
         if (!at) return at.error();
         auto& outcome = *static_cast<detail::task_outcome<R>*>(*at);
         if (!outcome.made) return errc::closed;
-        if (outcome.taken) return errc::wrong_state;
+        if (outcome.taken) return detail::with_detail(errc::wrong_state, "its value was moved out before");
         if (!outcome.value.ok() && outcome.value.error() == error(errc::canceled) && detail::task_was_cancelled(block()))
             return error(errc::task_canceled).caused_by(detail::task_canceler(block()));
+        if (!outcome.value.ok()) detail::hand_on_detail(block());
         if constexpr (copy) {
             return outcome.value;
         } else {

@@ -28,6 +28,7 @@ void group_ended(task_block& t) noexcept {
         if (!g.failed) {
             g.failed = true;
             g.failure = failed.error();
+            copy_detail(t, g.failure, g.owner->id);
         }
         if (g.cancel_rest) cancel_group(g);
     }
@@ -72,8 +73,10 @@ void close_group(group_state& g) noexcept {
         cancel_group(g);
         SPRUCE_VERIFY(wait_empty(g, true, never()).ok(), "a task_group must be destroyed by the task that made it");
     }
-    if (g.failed && g.owner)
-        tell_unhandled(current_hub, {g.owner->id, task_name(g.owner), "a task of its group failed, and nobody joined the group", g.failure});
+    if (g.failed && g.owner) {
+        told const what("a task of its group failed, and nobody joined the group", g.failure);
+        tell_unhandled(current_hub, {g.owner->id, task_name(g.owner), what.text, g.failure});
+    }
 }
 
 }  // namespace spruce::inline v0::detail

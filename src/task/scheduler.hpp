@@ -105,6 +105,13 @@ bool cancel_block(task_block& t, task_id by) noexcept;
 void group_add(group_state& g, task_block& t) noexcept;
 void group_ended(task_block& t) noexcept;
 void report_if_unseen(task_block& t) noexcept;
+// What the ended task remembers of its error, or its exception's text, becomes the detail of the task `to`, too.
+void copy_detail(task_block& t, error e, task_id to) noexcept;
+// The error's sentence, and its detail if there is one.
+struct told {
+    explicit told(char const* sentence, error const& e) noexcept;
+    char text[256];
+};
 void free_block(task_block& t) noexcept;
 
 // The loop has ended, and one handle less keeps its arena.

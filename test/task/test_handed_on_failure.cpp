@@ -21,6 +21,19 @@ TEST("a task that hands on another one's task_failed is told with a sentence whe
         return {};
     });
     CHECK(r.ok());
-    CHECK_EQ(told, "parent|an exception escaped from the task;");
+    CHECK_EQ(told, "parent|an exception escaped from the task: the kid threw;");
+}
+
+TEST("the text of an exception is the detail of the error that get(), join() of a group and run() give") {
+    auto r = run([]() -> result<void> {
+        auto t = spawn([] { throw std::runtime_error("from the task"); });
+        CHECK_EQ(t.get().error().detail(), "from the task");
+        task_group g;
+        g.spawn([] { throw std::runtime_error("from the member"); });
+        CHECK_EQ(g.join().error().detail(), "from the member");
+        throw std::runtime_error("from the first task");
+    });
+    CHECK(r == errc::task_failed);
+    CHECK_EQ(r.error().detail(), "from the first task");
 }
 #endif
