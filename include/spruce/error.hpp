@@ -70,7 +70,8 @@ public:
     SPRUCE_API char const* name() const noexcept;
     // A sentence that says what happened. Never null.
     char const* message() const noexcept { return domain_->message(code_); }
-    // What it concerns (an address, a path, an argument's name), as long as the thread remembers; else "".
+    // What it concerns (an address, a path, an argument's name, an exception's text), as long as the thread remembers;
+    // else "". It goes with the error from a task to who asks for it by get(), a group's join() or run().
     // Lifetime: the text is good until sixteen more errors with details have come up on this thread.
     SPRUCE_API char const* detail() const noexcept;
     // The low half of the id of the task or scope that caused it, for logs; 0 when nobody did.
@@ -104,6 +105,9 @@ static_assert(sizeof(error) <= 16 && std::is_trivially_copyable_v<error>);
 namespace detail {
 // Remembers `text` (cut to 119 bytes) as the detail of `e` for the current task, and gives `e` back.
 SPRUCE_API error with_detail(error e, char const* text) noexcept;
+// The same for another task; and of what the task `from` remembers of `e`.
+SPRUCE_API void give_detail(error e, char const* text, std::uint64_t to) noexcept;
+SPRUCE_API void hand_on_detail(error e, std::uint64_t from, std::uint64_t to) noexcept;
 // Who is running on this thread, for the memory of details; null: nobody. Set by the floor that knows.
 using whose = std::uint64_t (*)() noexcept;
 extern SPRUCE_API constinit thread_local whose thread_task_id;

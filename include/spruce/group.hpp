@@ -67,7 +67,8 @@ public:
         return detail::spawn_in(&state_, &options, std::forward<F>(f), std::forward<A>(args)...);
     }
     // Waits until all have ended. Returns: the first error a member ended with that isn't a cancellation, or ok.
-    // Errors: also canceled, timed_out, not_in_task. Cancel: ends the wait; the members go on.
+    // Errors: also canceled, timed_out, not_in_task, wrong_state (another task made it). Cancel: ends the wait; the
+    // members go on.
     result<void> join(deadline dl = {}) { return detail::join_group(state_, dl); }
     // Cancels all that have not ended, in spawn order. Returns: how many that were.
     std::size_t cancel() noexcept { return detail::cancel_group(state_); }

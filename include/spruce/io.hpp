@@ -84,7 +84,8 @@ SPRUCE_API void close_core(stream_core& c) noexcept;
 // Bytes both ways. Owns its fd: its end closes it. One reader and one writer at a time; a second gets
 // already_registered. Thread: that of the loop it was made on; calls from others give wrong_thread. Lifetime: not to
 // be moved while a call on it waits; may be closed or destroyed then: the call gives closed. After its loop's end
-// every call gives closed. Calls outside a task work as long as they need not wait, else they give not_in_task.
+// every call gives closed (wrong_thread, if the thread has another loop by then). Calls outside a task work as long as
+// they need not wait, else they give not_in_task.
 class stream {
 public:
     stream(stream&& other) noexcept : core_(std::exchange(other.core_, {})) {}

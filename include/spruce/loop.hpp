@@ -56,7 +56,7 @@ struct task_info {
 struct unhandled {
     task_id task;                   // 0 for a callback
     char const* name;               // the task's name; "" for a callback
-    char const* what;               // the exception's text, or a sentence
+    char const* what;               // the exception's text, or a sentence and the error's detail
     spruce::error reason;           // task_failed for an exception, else the error itself
 };
 
@@ -208,7 +208,8 @@ public:
 
     // Runs f on the loop's thread, in its next turn, after what this thread posted before. f is destroyed there,
     // or where the loop dies. A pending call holds the loop's run().
-    // Errors: closed (the loop has ended, or is ending), full (its inbox's bound), no_memory. Lifetime: f moves in.
+    // Errors: closed (the loop has ended, or is ending), full (its inbox's bound), no_memory; no_loop of an empty one.
+    // Lifetime: f moves in.
     template <class F>
         requires std::invocable<std::decay_t<F>&>
     result<posted> call(F&& f) const {
@@ -231,7 +232,8 @@ public:
         return posted(*node);
     }
 
-    // Stops the loop's run(), as its own stop() would. Errors: closed; no_loop of an empty one.
+    // Stops the loop's run(), as its own stop() would; if it does not run, its next one after its first turn.
+    // Errors: closed; no_loop of an empty one.
     result<void> stop() const { return detail::stop_remote(remote_); }
     // Whether the loop still takes calls; it may end right after.
     bool alive() const noexcept { return remote_ && detail::remote_alive(remote_); }
@@ -295,7 +297,8 @@ public:
     // destroy(in(options.destroy_grace)). In one of its own callbacks it stops the run, and the loop ends with that.
     SPRUCE_API ~loop();
 
-    // This thread's loop. The main thread gets one when it asks first. Errors: no_loop on other threads.
+    // This thread's loop. The main thread gets one when it asks first, here or by spawn(); a loop made there later is
+    // refused. Errors: no_loop on other threads.
     SPRUCE_API static result<loop&> current() noexcept;
     // ok, or why it could not be made.
     result<void> status() const noexcept { return hub_ ? result<void>() : result<void>(status_); }
@@ -314,7 +317,7 @@ public:
     // Runs f every d, first d from now, without drift; beats missed are skipped. Holds run() until cancelled.
     // A d of 0 or less is refused: invalid_argument.
     template <callback F> handler call_every(duration d, F&& f) {
-        if (d <= duration::zero()) return detail::refused_handler(errc::invalid_argument);
+        if (d <= duration::zero()) return detail::refused_handler(detail::with_detail(errc::invalid_argument, "d: 0 or less"));
         return call_timer(in(d), d, std::forward<F>(f));
     }
     // Runs f once, when nothing else is ready in a turn. Does not hold run().
@@ -365,8 +368,8 @@ public:
     SPRUCE_API result<void> advance(duration d);
 
     // -- running. All: wrong_state inside a run or a task.
-    // Runs until nothing holds it, or stop(). Errors: deadlock if tasks are left in waits that nothing can end;
-    // an errno if the poller failed for good.
+    // Runs until nothing holds it, or stop(). Errors: deadlock if tasks are left in waits that nothing can end
+    // (detail() names the first); an errno if the poller failed for good.
     SPRUCE_API result<void> run();
     // Runs until stop(), with nothing to do if need be.
     SPRUCE_API result<void> run_forever();
@@ -397,7 +400,7 @@ public:
     SPRUCE_API result<void> stop() noexcept;
     // Cancels all tasks, drives whole turns, at least one, until they have ended, and drops all callbacks. Afterwards
     // every call gives closed. Errors: tasks_left (detail() names them) at the deadline, their stacks are abandoned;
-    // wrong_state inside a run or a task, or twice.
+    // wrong_state inside a run or a task; closed the second time.
     SPRUCE_API result<void> destroy(deadline dl = {});
     // Keeps run() alive until the token dies.
     [[nodiscard]] SPRUCE_API hold_token hold() noexcept;
@@ -426,12 +429,13 @@ public:
     census_range census() const noexcept { return census_range(hub_); }
 
     // -- other threads
-    // The door for other threads.
+    // The door for other threads. Of a loop that has ended, or could not be made, an empty one.
     SPRUCE_API loop_ref remote() const noexcept;
     // remote().call(f): may be called on any thread, but only while this object surely lives.
     template <class F>
         requires std::invocable<std::decay_t<F>&>
     result<posted> call_from_thread(F&& f) const {
+        if (!hub_) return status_;
         return remote().call(std::forward<F>(f));
     }
     // A waker that runs f on this loop. Errors: no_memory, closed, wrong_thread.

@@ -63,13 +63,14 @@ public:
     // invalid_argument, no_loop, full, no_memory.
     SPRUCE_API static result<tcp_listener> listen(std::string_view host_and_port, listen_options options = {});
     tcp_listener(tcp_listener&& other) noexcept
-        : core_(std::exchange(other.core_, {})), local_(other.local_), setbacks_(other.setbacks_) {}
+        : core_(std::exchange(other.core_, {})), local_(other.local_), setbacks_(other.setbacks_), told_ns_(other.told_ns_) {}
     tcp_listener& operator=(tcp_listener&& other) noexcept {
         if (this != &other) {
             close();
             core_ = std::exchange(other.core_, {});
             local_ = other.local_;
             setbacks_ = other.setbacks_;
+            told_ns_ = other.told_ns_;
         }
         return *this;
     }
@@ -92,6 +93,7 @@ private:
     detail::stream_core core_;
     address local_;
     std::uint64_t setbacks_ = 0;
+    std::int64_t told_ns_ = 0;   // when the last setback was told to the unhandled hook
 };
 
 }  // namespace spruce::inline v0

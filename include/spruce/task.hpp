@@ -43,7 +43,7 @@ struct task_ops {
     void (*drop_outcome)(void* payload) noexcept;
     // The error it ended with; ok() if none.
     result<void> (*failure)(void const* payload) noexcept;
-    // Calls `tell` with the text of the exception that escaped.
+    // Calls `tell` with the text of the exception that escaped, "" if none did.
     void (*describe)(void* payload, void (*tell)(void* context, char const* what), void* context) noexcept;
 };
 
@@ -161,6 +161,8 @@ SPRUCE_API task_id task_identity(task_block* block) noexcept;
 SPRUCE_API void drop_handle(task_block* block) noexcept;
 SPRUCE_API handler arm_on_done(task_block* block, handler_slot* slot, callable_ops const* ops) noexcept;
 SPRUCE_API hub* hub_of(task_block* block) noexcept;
+SPRUCE_API slot_claim claim_on_done(task_block* block, std::size_t size, std::size_t alignment) noexcept;
+SPRUCE_API void hand_on_detail(task_block* block) noexcept;
 SPRUCE_API result<void> switch_now(task_block* block) noexcept;
 struct task_access;
 }  // namespace detail
@@ -203,9 +205,8 @@ public:
     bool cancel() const noexcept { return block() && detail::cancel_task(block()); }
     // Whether it has ended. True as well where nothing will ever run: a refused spawn, an empty handle.
     bool done() const noexcept { return !block() || detail::task_done(block()); }
-    // Its name, or "task N"; "" of an empty handle. Lifetime: the handle's.
+    // Its name, or "task N", and its id; "" and 0 of an empty handle. Lifetime of the name: the handle's.
     char const* name() const noexcept { return block() ? detail::task_name(block()) : ""; }
-    // Its id; 0 of an empty handle.
     task_id id() const noexcept { return block() ? detail::task_identity(block()) : task_id{}; }
 
     // Runs f on the loop once the task has ended; in the next pass if it has.
@@ -213,7 +214,7 @@ public:
     template <std::invocable F> handler on_done(F&& f) const {
         using held = std::decay_t<F>;
         if (!block()) return detail::refused_handler(why());
-        auto c = detail::claim_handler(detail::hub_of(block()), errc::closed, sizeof(held), alignof(held));
+        auto c = detail::claim_on_done(block(), sizeof(held), alignof(held));
         if (!c.room) return detail::refused_handler(c.why);
 #if SPRUCE_THROWS
         try {
@@ -245,7 +246,7 @@ private:
         return (word_ & 1) != 0 ? nullptr : reinterpret_cast<detail::task_block*>(word_);
     }
     error why() const noexcept {
-        if (word_ == 0) return errc::wrong_state;
+        if (word_ == 0) return detail::with_detail(errc::wrong_state, "an empty task handle");
         auto const code = static_cast<int>(word_ >> 2);
         return (word_ & 2) != 0 ? error::from_errno(code) : error(static_cast<errc>(code));
     }
@@ -255,9 +256,10 @@ private:
         if (!at) return at.error();
         auto& outcome = *static_cast<detail::task_outcome<R>*>(*at);
         if (!outcome.made) return errc::closed;
-        if (outcome.taken) return errc::wrong_state;
+        if (outcome.taken) return detail::with_detail(errc::wrong_state, "its value was moved out before");
         if (!outcome.value.ok() && outcome.value.error() == error(errc::canceled) && detail::task_was_cancelled(block()))
             return error(errc::task_canceled).caused_by(detail::task_canceler(block()));
+        if (!outcome.value.ok()) detail::hand_on_detail(block());
         if constexpr (copy) {
             return outcome.value;
         } else {
@@ -339,9 +341,8 @@ SPRUCE_API result<void> sleep_for(duration d);
 SPRUCE_API result<void> sleep_until(time_point t);
 // Whether its next wait would fail with `canceled`. false outside a task.
 SPRUCE_API bool cancel_requested() noexcept;
-// "" outside a task. Lifetime: the task's.
+// Its name, as long as it lives, and its id; "" and 0 outside a task.
 SPRUCE_API char const* name() noexcept;
-// 0 outside a task.
 SPRUCE_API task_id id() noexcept;
 }  // namespace this_task
 using this_task::sleep_for, this_task::sleep_until, this_task::yield;

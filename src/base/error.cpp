@@ -25,7 +25,7 @@ constexpr entry own[] = {
     {"wrong_state", "this is not possible now"},
     {"wrong_thread", "it belongs to another thread's loop"},
     {"not_in_task", "only a task can wait"},
-    {"no_loop", "this thread has no loop"},
+    {"no_loop", "there is no loop: this thread has none, or the handle is empty"},
     {"deadlock", "tasks wait for what nobody can bring"},
     {"tasks_left", "tasks were left when the deadline passed"},
     {"already_registered", "somebody is registered or waits there already"},
@@ -57,6 +57,17 @@ struct detail_ring {
     unsigned next = 0;
 };
 constinit thread_local detail_ring details;
+
+std::uint64_t running_task() noexcept { return detail::thread_task_id ? detail::thread_task_id() : 0; }
+
+// The latest that the task remembers of such an error; null if none.
+remembered const* find(error const& e, std::uint64_t task) noexcept {
+    for (unsigned back = 1; back <= ring_size; ++back) {
+        remembered const& at = details.slot[(details.next - back) % ring_size];
+        if (at.domain == &e.domain() && at.code == e.code() && at.task == task) return &at;
+    }
+    return nullptr;
+}
 }  // namespace
 
 namespace detail {
@@ -64,16 +75,25 @@ constinit error_domain const spruce_domain{"spruce", own_message};
 constinit error_domain const errno_domain{"errno", errno_message};
 constinit thread_local whose thread_task_id = nullptr;
 
-error with_detail(error e, char const* text) noexcept {
+void give_detail(error e, char const* text, std::uint64_t owner) noexcept {
     remembered& to = details.slot[details.next++ % ring_size];
-    to.task = thread_task_id ? thread_task_id() : 0;
-    to.domain = &e.domain();
-    to.code = e.code();
     std::size_t const length = std::strlen(text);
     std::size_t const take = length < sizeof to.text ? length : sizeof to.text - 1;
-    std::memcpy(to.text, text, take);
+    std::memmove(to.text, text, take);   // a text that is handed on may lie in the slot that is taken for it
     to.text[take] = '\0';
+    to.task = owner;
+    to.domain = &e.domain();
+    to.code = e.code();
+}
+
+error with_detail(error e, char const* text) noexcept {
+    give_detail(e, text, running_task());
     return e;
+}
+
+void hand_on_detail(error e, std::uint64_t from, std::uint64_t to) noexcept {
+    if (from == to) return;
+    if (remembered const* const at = find(e, from)) give_detail(e, at->text, to);
 }
 }  // namespace detail
 
@@ -85,12 +105,8 @@ char const* error::name() const noexcept {
 }
 
 char const* error::detail() const noexcept {
-    std::uint64_t const task = detail::thread_task_id ? detail::thread_task_id() : 0;
-    for (unsigned back = 1; back <= ring_size; ++back) {
-        remembered const& at = details.slot[(details.next - back) % ring_size];
-        if (at.domain == domain_ && at.code == code_ && at.task == task) return at.text;
-    }
-    return "";
+    remembered const* const at = find(*this, running_task());
+    return at ? at->text : "";
 }
 
 }  // namespace spruce::inline v0

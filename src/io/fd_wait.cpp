@@ -29,7 +29,7 @@ result<void> usable(stream_core const& c) noexcept {
 
 result<void> wait_ready(stream_core const& c, bool write, char const* noun, deadline& dl) noexcept {
     hub& h = *current_hub;
-    if (dl.how() == deadline::kind::relative && dl.ns() != 0) dl = at(time_point(duration(h.due_of(dl))));
+    if (dl.how() == deadline::kind::relative && dl.ns() != 0) dl = at(time_point(duration(h.due_from_now(dl))));
     fd_entry& e = *c.entry;
     std::uint32_t const owner = c.owner;
     fd_wait w(e, write, noun);

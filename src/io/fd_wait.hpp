@@ -16,7 +16,8 @@ result<void> wait_ready(stream_core const& c, bool write, char const* noun, dead
 // Whether the deadline has passed. Such a call tries once, even if the fd is not known to be ready: news of it come
 // with the loop's turns, and who only ever asks without waiting gives it none.
 inline bool must_not_wait(hub& h, deadline const& dl) noexcept {
-    return dl.how() != deadline::kind::never && h.due_of(dl) <= h.fresh_now();
+    if (dl.how() == deadline::kind::relative) return dl.ns() <= 0;
+    return dl.how() == deadline::kind::absolute && dl.ns() <= h.fresh_now();
 }
 
 }  // namespace spruce::inline v0::detail

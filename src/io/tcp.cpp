@@ -135,7 +135,6 @@ result<tcp_stream> tcp_listener::accept(deadline dl) {
     SPRUCE_CHECK(detail::begin_wait());
     SPRUCE_CHECK(detail::usable(core_));
     hub& h = *detail::current_hub;
-    bool told = false;
     for (bool tried = false;; tried = true) {
         detail::fd_entry& e = *core_.entry;
         if (e.on_read) return detail::with_detail(errc::already_registered, "somebody accepts already");
@@ -175,8 +174,11 @@ result<tcp_stream> tcp_listener::accept(deadline dl) {
         }
         ++setbacks_;
         if (!pause) continue;
-        if (!told) detail::tell_unhandled(&h, {this_task::id(), this_task::name(), "accept waits until there is room", why});
-        told = true;
+        // Once a second: under churn there may be room for one connection at a time, for long.
+        if (std::int64_t const now = h.fresh_now(); told_ns_ == 0 || now - told_ns_ >= 1'000'000'000) {
+            told_ns_ = now;
+            detail::tell_unhandled(&h, {this_task::id(), this_task::name(), "accept waits until there is room", why});
+        }
         if (dl.how() == deadline::kind::relative) dl = at(time_point(duration(h.due_of(dl))));
         if (dl.passed()) return errc::timed_out;
         // The pause is a wait for the other side of the fd, which never comes but which close() ends.

@@ -20,7 +20,6 @@ void make_ready(hub& h, handler_slot& s) noexcept {
     s.state = slot_state::queued;
     h.ready.push_back(&s, nullptr);
 }
-
 slot_claim claim_handler(hub* on, error const& status, std::size_t size, std::size_t alignment) noexcept {
     slot_claim c;
     if (!on) return c.why = status, c;

@@ -116,6 +116,12 @@ struct hub {
         std::int64_t const from = fresh_now();
         return dl.ns() > no_time - from ? no_time : from + dl.ns();
     }
+    // The same for what waits now, or for a scope around waits: counted from now, whatever this dispatch has done since
+    // it last asked. A wait ends the dispatch, so that is a reading each at most.
+    std::int64_t due_from_now(deadline dl) noexcept {
+        if (dl.how() == deadline::kind::relative) fresh_at = dispatches - 1;
+        return due_of(dl);
+    }
 };
 
 // The hub of this thread, or null.

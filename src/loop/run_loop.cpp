@@ -1,5 +1,6 @@
 // Running: until nothing holds the loop, for ever, for one turn, until a condition; and as a guest.
 #include <cerrno>
+#include <cstdio>
 
 #include "hub.hpp"
 
@@ -47,6 +48,19 @@ result<void> end_background(hub& h) noexcept {
     return {};
 }
 
+// run(f) has destroyed the loop when its error is looked at: who waits for what is said here.
+error stuck(hub& h) noexcept {
+    char who[120] = "";
+    std::size_t used = 0;
+    census_cursor c;
+    c.of = &h;
+    while (used + 1 < sizeof who && census_next(c)) {
+        int const put = std::snprintf(who + used, sizeof who - used, "%s'%s' waits for %s", used ? ", " : "", c.now.name, c.now.waiting_for);
+        if (put > 0) used += static_cast<std::size_t>(put);
+    }
+    return with_detail(errc::deadlock, who);
+}
+
 result<void> run_hub(hub& h, bool for_ever) noexcept {
     running_scope const scope(h);
     run_hooks(h, h.start_hooks);
@@ -61,7 +75,7 @@ result<void> run_hub(hub& h, bool for_ever) noexcept {
     for (auto& phase : h.shutdown_hooks) run_hooks(h, phase);
     if (auto background = end_background(h); !background && outcome) outcome = background;
     // What the hooks made is kept for the next run; who still waits then, waits for nothing.
-    if (ran_dry && !for_ever && h.ext && h.ext->unfinished(h) != 0 && !is_held(h)) return errc::deadlock;
+    if (ran_dry && !for_ever && h.ext && h.ext->unfinished(h) != 0 && !is_held(h)) return stuck(h);
     return outcome;
 }
 }  // namespace

@@ -55,9 +55,11 @@ void hub_thread_signals::begin() noexcept {
     stack_t now{};
     gave_stack_ = false;
     if (::sigaltstack(nullptr, &now) != 0 || (now.ss_flags & SS_DISABLE) == 0) return;
-    stack_bytes_ = wanted_stack();
-    stack_ = allocate({}, stack_bytes_, 16);
-    if (!stack_) return;   // handlers run where they can, as without us
+    if (!stack_) {
+        stack_bytes_ = wanted_stack();
+        stack_ = allocate({}, stack_bytes_, 16);
+        if (!stack_) return;   // handlers run where they can, as without us
+    }
     stack_t ours{};
     ours.ss_sp = stack_;
     ours.ss_size = stack_bytes_;
@@ -81,17 +83,16 @@ void hub_thread_signals::end() noexcept {
         }
         ::pthread_sigmask(SIG_UNBLOCK, &pipe, nullptr);
     }
-    if (stack_) {
-        if (gave_stack_) {
-            // Unless somebody has put his own there meanwhile.
-            stack_t now{}, none{};
-            none.ss_flags = SS_DISABLE;
-            none.ss_size = stack_bytes_;
-            if (::sigaltstack(nullptr, &now) == 0 && now.ss_sp == stack_) ::sigaltstack(&none, nullptr);
-        }
-        release({}, stack_, stack_bytes_, 16);
-        stack_ = nullptr;
+    if (gave_stack_) {
+        // Unless somebody has put his own there meanwhile.
+        stack_t now{}, none{};
+        none.ss_flags = SS_DISABLE;
+        none.ss_size = stack_bytes_;
+        if (::sigaltstack(nullptr, &now) == 0 && now.ss_sp == stack_) ::sigaltstack(&none, nullptr);
+        gave_stack_ = false;
     }
 }
+
+hub_thread_signals::~hub_thread_signals() { release({}, stack_, stack_bytes_, 16); }
 
 }  // namespace spruce::inline v0::detail

@@ -11,12 +11,14 @@ class hub_thread_signals {
 public:
     void begin() noexcept;
     void end() noexcept;
+    // The memory of the stack, kept from one run to the next, is given back.
+    ~hub_thread_signals();
 
 private:
     unsigned depth_ = 0;
     bool blocked_pipe_ = false;      // we did
     bool pending_pipe_ = false;      // one was pending already: not ours to eat
-    bool gave_stack_ = false;
+    bool gave_stack_ = false;        // it is in place
     void* stack_ = nullptr;
     unsigned long stack_bytes_ = 0;
 };

@@ -18,7 +18,10 @@ void group_add(group_state& g, task_block& t) noexcept {
 result<void> group_hears(task_block& t) noexcept {
     auto const failed = t.ops->failure(t.payload);
     if (failed || failed == error(errc::task_canceled) || failed == error(errc::canceled)) return {};
-    t.looked = true;   // the group has it now, and tells it if nobody joins
+    // The first is the group's now, which tells it if nobody joins. The others are told as those of any task.
+    if (t.group->failed) return failed;
+    t.looked = true;
+    copy_detail(t, failed.error(), t.group->owner->id);
     return failed;
 }
 
@@ -54,6 +57,9 @@ result<void> wait_empty(group_state& g, bool uncancellable, deadline dl) noexcep
 
 result<void> join_group(group_state& g, deadline dl) noexcept {
     SPRUCE_CHECK(begin_wait());
+    // Its owner may not leave while another one waits here.
+    if (current_scheduler && current_scheduler->current && current_scheduler->current != g.owner)
+        return with_detail(errc::wrong_state, "only the task that made a group joins it");
     if (g.count != 0) SPRUCE_CHECK(wait_empty(g, false, dl));
     // Told once: the next join is about those who are spawned from now on.
     if (!g.failed) return {};
@@ -73,8 +79,10 @@ void close_group(group_state& g) noexcept {
         cancel_group(g);
         SPRUCE_VERIFY(wait_empty(g, true, never()).ok(), "a task_group must be destroyed by the task that made it");
     }
-    if (g.failed && g.owner)
-        tell_unhandled(current_hub, {g.owner->id, task_name(g.owner), "a task of its group failed, and nobody joined the group", g.failure});
+    if (g.failed && g.owner) {
+        told const what("a task of its group failed, and nobody joined the group", g.failure);
+        tell_unhandled(current_hub, {g.owner->id, task_name(g.owner), what.text, g.failure});
+    }
 }
 
 }  // namespace spruce::inline v0::detail

@@ -66,7 +66,7 @@ bool cancel_task(task_block* block) noexcept {
     return cancel_block(*block, this_task::id());
 }
 
-bool task_done(task_block* block) noexcept { return ended_or_orphaned(*block) && block->state == task_state::ended; }
+bool task_done(task_block* block) noexcept { return ended_or_orphaned(*block); }
 
 bool task_was_cancelled(task_block* block) noexcept { return block->cancelled; }
 task_id task_canceler(task_block* block) noexcept { return block->cancelled ? block->cancelled_by : task_id{}; }
@@ -85,6 +85,17 @@ task_id task_identity(task_block* block) noexcept { return where(*block) == plac
 
 hub* hub_of(task_block* block) noexcept { return where(*block) == place::here ? &block->home->h : nullptr; }
 
+void hand_on_detail(task_block* block) noexcept {
+    task_block& t = *block;
+    auto const failed = t.ops->failure(t.payload);
+    if (!failed) copy_detail(t, failed.error(), this_task::id());
+}
+
+slot_claim claim_on_done(task_block* block, std::size_t size, std::size_t alignment) noexcept {
+    error const why = where(*block) == place::elsewhere ? errc::wrong_thread : errc::closed;
+    return claim_handler(hub_of(block), why, size, alignment);
+}
+
 handler arm_on_done(task_block* block, handler_slot* s, callable_ops const* ops) noexcept {
     hub& h = block->home->h;
     s->ops = ops;
@@ -98,7 +109,8 @@ handler arm_on_done(task_block* block, handler_slot* s, callable_ops const* ops)
 result<void> switch_now(task_block* block) noexcept {
     task_block& t = *block;
     if (where(t) == place::elsewhere) return errc::wrong_thread;
-    if (where(t) == place::orphan || (t.state != task_state::fresh && t.state != task_state::ready)) return errc::wrong_state;
+    if (where(t) == place::orphan || (t.state != task_state::fresh && t.state != task_state::ready))
+        return with_detail(errc::wrong_state, "the task runs, waits or has ended");
     scheduler& s = *t.home;
     hub& h = s.h;
     ready_entry e{};

@@ -81,7 +81,7 @@ namespace {
     task_block& t = *s->current;
     if (dl.how() == deadline::kind::never && (t.scope_due == no_time || p.uncancellable)) return park_untimed(*s, t, p);
     hub& h = s->h;
-    std::int64_t due = h.due_of(dl);
+    std::int64_t due = h.due_from_now(dl);
     // It has tried once already; a deadline that has passed ends it here.
     if (due != no_time && (dl.how() == deadline::kind::relative ? dl.ns() == 0 : due <= h.fresh_now())) {
         p.abandon(p);
@@ -140,7 +140,7 @@ void open_scope(deadline_scope& s, deadline dl) noexcept {
         return;
     }
     s.id = new_id(*here);
-    s.due_ns = here->h.due_of(dl);
+    s.due_ns = here->h.due_from_now(dl);
     s.outer = t->scopes;
     s.outer_due = t->scope_due;
     t->scopes = &s;

@@ -119,6 +119,13 @@ void report_failure(task_block& t) noexcept;
 inline void report_if_unseen(task_block& t) noexcept {
     if (!t.succeeded && !t.looked && t.ops) report_failure(t);
 }
+// What the ended task remembers of its error, or its exception's text, becomes the detail of the task `to`, too.
+void copy_detail(task_block& t, error e, task_id to) noexcept;
+// The error's sentence, and its detail if there is one.
+struct told {
+    explicit told(char const* sentence, error const& e) noexcept;
+    char text[256];
+};
 void free_block(task_block& t) noexcept;
 // Destroys a list of task-local values, the latest first.
 void end_locals(hub& h, local_value*& first) noexcept;

@@ -131,22 +131,40 @@ void free_block(task_block& t) noexcept {
     a->pool.give(size_class, top);
 }
 
+void copy_detail(task_block& t, error e, task_id to) noexcept {
+    hand_on_detail(e, t.id.value, to.value);
+    if (e != error(errc::task_failed)) return;
+    t.ops->describe(t.payload, [](void* context, char const* what) {
+        if (what[0]) give_detail(errc::task_failed, what, *static_cast<std::uint64_t*>(context));
+    }, &to.value);
+}
+
+told::told(char const* sentence, error const& e) noexcept {
+    char const* const more = e.detail();
+    std::snprintf(text, sizeof text, "%s%s%s", sentence, more[0] ? ": " : "", more);
+}
+
 void report_failure(task_block& t) noexcept {
     auto const failed = t.ops->failure(t.payload);
     t.looked = true;
-    if (!failed) {
-        error const why = failed.error();
-        if (why != error(errc::canceled) && why != error(errc::closed) && why != error(errc::task_canceled)) {
-            if (why == error(errc::task_failed)) {
-                t.ops->describe(t.payload, [](void* context, char const* what) {
-                    auto& u = *static_cast<task_block*>(context);
-                    tell_unhandled(current_hub, {u.id, task_name(&u), what[0] ? what : error(errc::task_failed).message(), errc::task_failed});
-                }, &t);
-            } else {
-                tell_unhandled(current_hub, {t.id, task_name(&t), why.message(), why});
-            }
-        }
+    if (failed) return;
+    error const why = failed.error();
+    if (why == error(errc::canceled) || why == error(errc::closed) || why == error(errc::task_canceled)) return;
+    struct {
+        task_block& of;
+        bool told = false;
+    } about{t};
+    // An exception of its own is told in its own words; another task's is an error like any.
+    if (why == error(errc::task_failed)) {
+        t.ops->describe(t.payload, [](void* context, char const* what) {
+            auto& a = *static_cast<decltype(about)*>(context);
+            if (what[0]) tell_unhandled(current_hub, {a.of.id, task_name(&a.of), what, errc::task_failed});
+            a.told = what[0] != '\0';
+        }, &about);
     }
+    if (about.told) return;
+    copy_detail(t, why, this_task::id());
+    tell_unhandled(current_hub, {t.id, task_name(&t), told(why.message(), why).text, why});
 }
 
 namespace {

@@ -413,6 +413,7 @@ TEST("what ignores its end past the deadline of destroy() is left behind, and na
     CHECK(destroyed == errc::tasks_left);
     CHECK_EQ(destroyed.error().detail(), "stubborn");
     CHECK(keeps.get() == errc::closed);
+    CHECK(keeps.done());   // nothing of it will ever run
     // Its stack is abandoned on purpose, which the balances would count.
     harness::pass();
 }

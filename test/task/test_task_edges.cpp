@@ -188,3 +188,36 @@ TEST("deadlines at the ends of time have passed, or never will") {
     });
     CHECK(r.ok());
 }
+
+TEST("a wait's time counts from the wait, however long the task worked since it last asked for the time") {
+    testing::simulation world;
+    loop l(loop_options{.on = world.on()});
+    auto t = spawn([&]() -> result<void> {
+        auto const begin = l.time();
+        SPRUCE_CHECK(with_deadline(in(1s), [&]() -> result<void> {
+            world.advance(50ms);   // works
+            return sleep_for(20ms);
+        }));
+        CHECK(l.time() - begin >= 70ms);
+        return {};
+    });
+    CHECK(l.run().ok());
+    CHECK(t.get().ok());
+}
+
+TEST("a group keeps its first error for who joins, and tells the others as those of any task that nobody looks at") {
+    testing::simulation world;
+    loop l(loop_options{.on = world.on()});
+    std::string told;
+    l.on_unhandled([&](unhandled const& u) { told += u.reason.name() + std::string(" "); });
+    auto t = spawn([&] {
+        task_group g;
+        for (errc const why : {errc::full, errc::broken, errc::timed_out})
+            g.spawn([why]() -> result<void> { return why; });
+        auto kept = g.spawn([]() -> result<void> { return errc::deadlock; });
+        CHECK(g.join() == errc::full);
+        CHECK(kept.get() == errc::deadlock);   // looked at: not told
+    });
+    CHECK(l.run().ok());
+    CHECK_EQ(told, "broken timed_out ");
+}

@@ -1,0 +1,96 @@
+// What an error says, to those who ask another task for it, and to those who only see a line.
+#include <spruce/spruce.hpp>
+#include <spruce/testing.hpp>
+#include <string>
+
+#include "../harness/axes.hpp"
+
+using namespace spruce;
+using namespace std::chrono_literals;
+
+namespace {
+struct heard {
+    std::string text;
+    void listen() {
+        (*loop::current()).on_unhandled([this](unhandled const& u) { text += std::string(u.name) + "|" + u.what + ";"; });
+    }
+};
+result<int> out_of_range() { return detail::with_detail(errc::invalid_argument, "the ninth of eight"); }
+}  // namespace
+
+TEST("a detail goes with the error to the task that gets it, and to the caller of run()") {
+    auto r = run([]() -> result<int> {
+        auto t = spawn([] { return out_of_range(); });
+        auto got = t.get();
+        CHECK_EQ(got.error().detail(), "the ninth of eight");
+        return got;
+    });
+    CHECK(r == errc::invalid_argument);
+    CHECK_EQ(r.error().detail(), "the ninth of eight");
+}
+
+TEST("a group's error has the detail of the member that failed") {
+    auto r = run([]() -> result<void> {
+        task_group g;
+        g.spawn([] { return out_of_range(); });
+        auto joined = g.join();
+        CHECK_EQ(joined.error().detail(), "the ninth of eight");
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("a detail may be handed on through a full ring") {
+    auto r = run([]() -> result<int> {
+        auto t = spawn([] { return out_of_range(); });
+        CHECK(t.join().ok());
+        for (int i = 0; i != 15; ++i) detail::with_detail(errc::full, "noise");
+        for (int i = 0; i != 40; ++i) CHECK_EQ(t.get().error().detail(), "the ninth of eight");
+        return 1;
+    });
+    CHECK(r.ok());
+}
+
+TEST("run() that ends in a deadlock says who waits for what") {
+    auto r = run([]() -> result<void> {
+        event never_set;
+        spawn({.name = "friend"}, [&] { return never_set.wait(); });
+        return never_set.wait();
+    });
+    CHECK(r == errc::deadlock);
+    std::string const who = r.error().detail();
+    CHECK(who.find("'friend' waits for event") != std::string::npos);
+}
+
+TEST("an error that nobody looked at is told with its detail") {
+    heard h;
+    auto r = run([&]() -> result<void> {
+        h.listen();
+        spawn({.name = "lost"}, [] { return out_of_range(); });
+        SPRUCE_CHECK(yield());
+        {
+            task_group g;
+            g.spawn([] { return out_of_range(); });
+            SPRUCE_CHECK(yield());
+        }
+        return {};
+    });
+    CHECK(r.ok());
+    CHECK(h.text.find("lost|an argument is out of its range: the ninth of eight;") == 0);
+    CHECK(h.text.find("nobody joined the group: the ninth of eight;") != std::string::npos);
+}
+
+TEST("a task's own error of an empty or spent handle says which, not an older detail") {
+    auto r = run([]() -> result<void> {
+        detail::with_detail(errc::wrong_state, "something older");
+        detail::with_detail(errc::invalid_argument, "something older");
+        task<int> empty;
+        CHECK_EQ(empty.join().error().detail(), "an empty task handle");
+        auto t = spawn([] {});
+        CHECK(t.join().ok());
+        CHECK_EQ(run_now(t).error().detail(), "the task runs, waits or has ended");
+        CHECK_EQ((*loop::current()).call_every(0s, [] {}).error().detail(), "d: 0 or less");
+        return {};
+    });
+    CHECK(r.ok());
+}
