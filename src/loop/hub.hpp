@@ -141,6 +141,7 @@ inline constexpr std::int64_t retry_ns = 10'000'000;
 bool settle_poller(hub& h) noexcept;
 // All of them, waiting for something to do until `until_ns` at most.
 int turn(hub& h, std::int64_t until_ns) noexcept;
+void turn_without_poll(hub& h) noexcept;
 // Whether something would run at once.
 bool has_ready(hub& h) noexcept;
 // Whether anything keeps run() going.

@@ -103,10 +103,18 @@ result<void> end_hub(hub& h, deadline dl) noexcept {
     std::int64_t const until = h.due_of(dl);
     if (h.ext) {
         h.ext->cancel_all(h, false);
-        // One turn at least, however late it is: most of them only have to be told.
-        for (bool first = true; can_turn && h.ext->left(h, false) != 0; first = false) {
+        // One turn at least, however late it is: most of them only have to be told. A poller that fails once is asked
+        // again, and the rest of the turn is had without it.
+        int refusals = 0;
+        for (bool first = true; can_turn && refusals != 16 && h.ext->left(h, false) != 0; first = false) {
             h.now_ns = h.calls->monotonic_ns(h.on.context);
-            if ((!first && h.now_ns >= until) || turn(h, until) < 0) break;
+            if (!first && h.now_ns >= until) break;
+            if (turn(h, until) < 0) {
+                ++refusals;
+                turn_without_poll(h);
+            } else {
+                refusals = 0;
+            }
         }
         if (h.ext->left(h, false) != 0) {
             char names[120];
@@ -147,13 +155,14 @@ loop::loop(loop_options options) noexcept {
         status_ = fine.error();
         return;
     }
-    kernel& on = options.on ? *options.on : detail::native_kernel();
+    kernel* on = options.on ? options.on : &detail::native_kernel();
+    if (detail::kernel_in_front) on = detail::kernel_in_front(*on);
     void* const block = detail::allocate(options.memory, sizeof(hub), alignof(hub));
     if (!block) {
         status_ = errc::no_memory;
         return;
     }
-    hub_ = ::new (block) hub(*this, options, on);
+    hub_ = ::new (block) hub(*this, options, *on);
     if (auto opened = detail::open_hub(*hub_); !opened) {
         status_ = opened.error();
         detail::free_hub(std::exchange(hub_, nullptr));

@@ -125,15 +125,19 @@ std::size_t ready_phase(hub& h, std::size_t budget) noexcept {
     return ran;
 }
 
+void turn_without_poll(hub& h) noexcept {
+    timer_phase(h);
+    inbox_phase(h, h.options.inbox);
+    ready_phase(h, h.options.turn_budget);
+}
+
 int turn(hub& h, std::int64_t until_ns) noexcept {
     if (until_ns != 0) {
         std::int64_t const due = has_ready(h) ? 0 : h.timers.next_due_ns();
         if (due < until_ns) until_ns = due;
     }
     if (int const failed = poll_phase(h, until_ns); failed < 0) return failed;
-    timer_phase(h);
-    inbox_phase(h, h.options.inbox);
-    ready_phase(h, h.options.turn_budget);
+    turn_without_poll(h);
     return 0;
 }
 

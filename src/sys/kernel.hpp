@@ -161,5 +161,8 @@ struct kernel {
 namespace detail {
 // The real one.
 SPRUCE_API kernel& native_kernel() noexcept;
+// For tests: put before each loop's kernel when the loop is made, if set.
+using kernel_filter = kernel* (*)(kernel& of) noexcept;
+extern SPRUCE_API constinit kernel_filter kernel_in_front;
 }  // namespace detail
 }  // namespace spruce::inline v0

@@ -40,6 +40,8 @@ int advance(void*, std::int64_t) noexcept { return -ENOSYS; }
 constinit kernel the_real_one{&calls, nullptr, make_poller, advance, false, waker_kind::eventfd};
 }  // namespace
 
+constinit kernel_filter kernel_in_front = nullptr;
+
 kernel& native_kernel() noexcept { return the_real_one; }
 
 }  // namespace spruce::inline v0::detail

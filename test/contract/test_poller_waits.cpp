@@ -21,6 +21,7 @@ POLLER_TEST("a wait of no length comes back at once, and a short one not before 
     CHECK(s.wait(0).empty());
     constexpr std::int64_t lengths[] = {1, 100'000, 1'500'000, 3'000'000};
     for (std::int64_t const ns : lengths) {
+        if (harness::interrupted() && ns > 900'000) break;   // no wait is whole then
         // A signal may end a wait early, now and then.
         bool whole = false;
         for (int i = 0; i != 5 && !whole; ++i) {

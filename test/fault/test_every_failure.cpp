@@ -41,6 +41,7 @@ enum class spoil { kernel, memory, mapping };
 
 // One round: the n-th of its kind fails. Whether there was an n-th.
 bool round(spoil what, std::uint64_t n, bool simulated, std::size_t limit, std::string& silent) {
+    if (harness::spoilt_kernel()) harness::skip("it spoils the kernel by itself");
     holdings const before;
     harness::refusals& memory = harness::refused_allocations();
     harness::refusals& mapping = harness::refused_mapping_calls();

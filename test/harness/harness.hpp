@@ -27,6 +27,10 @@ std::uint64_t seed() noexcept;
 bool nightly() noexcept;
 // The value of a run-time axis (--poller, --waker, --signals, --kernel), or "" for the default.
 std::string_view option(std::string_view axis) noexcept;
+// Whether the run's system calls are interrupted all the time, transfers cut short, or calls refused (spoiled.hpp).
+bool interrupted() noexcept;
+bool cut_short() noexcept;
+bool spoilt_kernel() noexcept;
 // Ends the test, which counts as skipped, with the reason.
 [[noreturn]] void skip(char const* why) noexcept;
 // Ends the test here, passed if all its checks held; without the balances, for what is left behind on purpose.

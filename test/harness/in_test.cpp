@@ -19,6 +19,7 @@ namespace harness {
 
 settings chosen;
 test_case* first_case = nullptr;
+void (*before_balances)() = nullptr;
 
 namespace {
 test_case** last_case = &first_case;
@@ -95,6 +96,7 @@ void on_balance(char const* what, long (*count)() noexcept) noexcept {
 int run_in_this_process(test_case const& t) noexcept {
     for (int i = 0; i != balance_count; ++i) balances[i].before = balances[i].count();
     t.body();
+    if (before_balances) before_balances();
     if (checks == 0) {
         std::printf("%s: it checks nothing\n", t.file);
         failures = 1;

@@ -1,4 +1,5 @@
 // The side of the harness that starts tests: each by fork and exec of this program with the test's number.
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -8,12 +9,15 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <csignal>
+#include <iterator>
 #include <string>
+#include <string_view>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <vector>
 
 #include "runner.hpp"
+#include "spoiled.hpp"
 
 using namespace harness;
 
@@ -56,7 +60,7 @@ running start(test_case const& t, int number, char** argv, std::vector<std::stri
     running r;
     r.test = &t;
     r.began = now();
-    r.deadline = r.began + t.time_limit_s * (chosen.nightly ? 60 : 1) * slack;
+    r.deadline = r.began + t.time_limit_s * (chosen.nightly || !how.each.empty() ? 60 : 1) * slack;
     std::fflush(stdout);
     r.pid = ::fork();
     if (r.pid == 0) {
@@ -106,7 +110,7 @@ enum class verdict { passed, failed, skipped };
 verdict judge(running& r, int status, std::string& why) {
     test_case const& t = *r.test;
     if (r.timed_out) return why = "time is up", verdict::failed;
-    if (t.dies_with) {
+    if (t.dies_with && how.each.empty()) {
         // Sanitizers end a process by an exit code of their own instead of the signal.
         bool const died = WIFSIGNALED(status) || (WIFEXITED(status) && WEXITSTATUS(status) == 99);
         if (!died) return why = "it lives on", verdict::failed;
@@ -121,10 +125,16 @@ verdict judge(running& r, int status, std::string& why) {
     return verdict::failed;
 }
 
+// The options that a test's process is given, too.
+constexpr std::string_view for_tests[] = {"--length", "--poller", "--waker", "--signals", "--kernel", "--each-failing",
+                                          "--seconds", "--transfers", "--interrupts", "--refuse"};
+
 int usage() {
     std::puts("usage: spruce-test [--filter TEXT] [--exact NAME] [--list] [--jobs N] [--seed N] [--length ci|nightly] [--repeat N]\n"
               "                   [--poller epoll|poll|kqueue] [--waker eventfd|pipe] [--signals pipe|signalfd]\n"
-              "                   [--kernel real|simulated] [--slack N] [--under EMULATOR] [--verbose]");
+              "                   [--kernel real|simulated] [--slack N] [--under EMULATOR] [--verbose]\n"
+              "                   [--each-failing calls|memory|mappings [--seconds N]] [--transfers BYTES] [--interrupts 1]\n"
+              "                   [--refuse 1: eventfd + 2: pidfd + 4: epoll]");
     return 2;
 }
 }  // namespace
@@ -156,8 +166,13 @@ int main(int argc, char** argv) {
         else if (word == "--signals") chosen.signals = value;
         else if (word == "--kernel") chosen.kernel = value;
         else if (word == "--under") chosen.under = value;
+        else if (word == "--each-failing") how.each = value;
+        else if (word == "--seconds") how.most_seconds = static_cast<unsigned>(std::atoi(value));
+        else if (word == "--transfers") how.transfers = std::strtoul(value, nullptr, 10);
+        else if (word == "--interrupts") how.interrupts = std::atoi(value) != 0;
+        else if (word == "--refuse") how.refused = static_cast<unsigned>(std::atoi(value));
         else return usage();
-        if (word == "--length" || word == "--poller" || word == "--waker" || word == "--signals" || word == "--kernel") {
+        if (std::find(std::begin(for_tests), std::end(for_tests), word) != std::end(for_tests)) {
             passed.push_back(word);
             passed.push_back(value);
         }
@@ -169,7 +184,9 @@ int main(int argc, char** argv) {
     for (test_case* c = first_case; c; c = c->next) all.push_back(c);
     if (one >= 0) {
         on_balance("open fds", open_fds);
-        return run_in_this_process(*all[static_cast<std::size_t>(one)]);
+        spoil_this_process();
+        test_case const& chosen_one = *all[static_cast<std::size_t>(one)];
+        return how.each.empty() ? run_in_this_process(chosen_one) : run_every_failure(chosen_one);
     }
 
     struct job {

@@ -20,6 +20,9 @@ extern test_case* first_case;
 
 inline constexpr int exit_failed = 3, exit_skipped = 77;
 
+// Called between the test's body and the balances, if set.
+extern void (*before_balances)();
+
 // Runs the test here and now. The process's exit code.
 int run_in_this_process(test_case const& t) noexcept;
 

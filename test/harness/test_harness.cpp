@@ -1,4 +1,5 @@
 // The harness tests itself: tests that must not pass run in a child of this program, and its report is read.
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -30,7 +31,13 @@ report run_self(std::string const& words) {
     FILE* const out = ::popen((std::string("'") + path + "' " + words + " 2>&1").c_str(), "r");
     REQUIRE(out != nullptr);
     char room[1024];
-    for (std::size_t n = 0; (n = std::fread(room, 1, sizeof room, out)) != 0;) r.text.append(room, n);
+    for (;;) {
+        std::size_t const n = std::fread(room, 1, sizeof room, out);
+        r.text.append(room, n);
+        if (n != 0) continue;
+        if (std::feof(out) || errno != EINTR) break;
+        std::clearerr(out);
+    }
     int const status = ::pclose(out);
     r.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     return r;

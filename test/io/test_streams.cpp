@@ -93,6 +93,7 @@ TEST("gathered parts are written in order, empty ones among them") {
 }
 
 TEST("a read gives up at its deadline, or when cancelled, and no byte is lost") {
+    if (harness::cut_short()) harness::skip("it counts bytes a read");
     world w;
     auto r = run_in(w, []() -> result<void> {
         SPRUCE_TRY(auto pipe, make_pipe());
@@ -214,6 +215,7 @@ TEST("a reader gives lines, with any ends, and the last one without") {
 }
 
 TEST("a reader keeps a partial: after a deadline the next call goes on, at the end it stays") {
+    if (harness::cut_short()) harness::skip("it counts bytes a read");
     world w;
     auto r = run_in(w, [&]() -> result<void> {
         auto ends = w.sockets();

@@ -293,6 +293,7 @@ TEST("run_until ends at its predicate, at its deadline, or when stopped") {
 }
 
 TEST("run_once is one turn, and says when nothing came") {
+    if (harness::interrupted()) harness::skip("a signal makes a turn, too");
     world w;
     loop l(w.options());
     CHECK(l.run_once(in(1ms)) == errc::timed_out);

@@ -1,4 +1,5 @@
 // A loop as the guest of a foreign one, here a bare poll(2): prepare, sleep on the backend's fd, dispatch.
+#include <cerrno>
 #include <atomic>
 #include <poll.h>
 #include <string>
@@ -34,7 +35,7 @@ struct host {
             auto const until = l.prepare();
             REQUIRE(until.ok());
             pollfd p{backend, POLLIN, 0};
-            REQUIRE(::poll(&p, 1, until->poll_timeout_ms()) >= 0);
+            REQUIRE(::poll(&p, 1, until->poll_timeout_ms()) >= 0 || errno == EINTR);
             REQUIRE(l.dispatch().ok());
         }
     }

@@ -42,6 +42,7 @@ TEST("a guest's fd wakes its host for events and for calls from other threads, a
     {
         loop l(w.options());
         int const fd = l.backend_fd();
+        if (fd < 0 && harness::spoilt_kernel()) harness::skip("a poller that has an fd");
         REQUIRE(fd >= 0);
         int read = 0, called = 0;
         auto h = l.add_reader(out, [&, from = out](handler self) {
