@@ -266,7 +266,9 @@ POLLER_TEST("whatever is registered, written, read and closed at random, a wait 
             bool const can_read = x.pending != 0 || x.alone;
             CHECK_EQ((ready & r) != 0, (x.wanted & rd) != 0 && can_read);
             CHECK_EQ((ready & w) != 0, (x.wanted & wr) != 0);
-            CHECK_EQ((ready & ready_hangup) != 0, x.wanted != none && x.alone);
+            bool const asked = s.by_direction() ? (x.wanted & wr) != 0 : x.wanted != none;
+            CHECK_EQ((ready & ready_hangup) != 0, asked && x.alone);
+            if (s.by_direction()) CHECK_EQ((ready & ready_read_closed) != 0, (x.wanted & rd) != 0 && x.alone);
             if (ready) CHECK_EQ(found->second.generation, x.generation);
             if (found != told.end()) told.erase(found);
         }

@@ -123,7 +123,7 @@ verdict judge(running& r, int status, std::string& why) {
 
 int usage() {
     std::puts("usage: spruce-test [--filter TEXT] [--exact NAME] [--list] [--jobs N] [--seed N] [--length ci|nightly] [--repeat N]\n"
-              "                   [--poller epoll|poll|kqueue] [--waker eventfd|pipe] [--signals pipe|signalfd]\n"
+              "                   [--poller epoll|poll|kqueue[-netbsd|-openbsd]] [--waker eventfd|pipe] [--signals pipe|signalfd]\n"
               "                   [--kernel real|simulated] [--slack N] [--under EMULATOR] [--verbose]");
     return 2;
 }
