@@ -143,11 +143,13 @@ void drop_all_handlers(hub& h) noexcept;
 // -- signals and children
 // 0, or -errno.
 int subscribe_signal(hub& h, int signal) noexcept;
-// After the poller was renewed.
-void rewatch_signal_fd(hub& h) noexcept;
 void drop_signal(hub& h, int signal) noexcept;
-// Registers the port's signalfd, if there is one, with a poller that was renewed.
-void rewatch_signal_fd(hub& h) noexcept;
+// What a poller that was renewed must be told again.
+void rewatch_signals(hub& h) noexcept;
+void rewatch_children(hub& h) noexcept;
+// The poller says so.
+void signal_told(hub& h, int signal) noexcept;
+void child_told(hub& h, int pid) noexcept;
 void signal_phase(hub& h) noexcept;
 void reap_children(hub& h) noexcept;
 void detach_child(hub& h, handler_slot& s) noexcept;

@@ -219,7 +219,8 @@ result<void> loop::after_fork() {
     h.poller->change(h.poller_context, &c, 1);
     if (c.result < 0) return detail::kernel_error(c.result);
     if (!h.on.simulated) detail::dispatcher_after_fork(&h.port);
-    detail::rewatch_signal_fd(h);
+    detail::rewatch_signals(h);
+    detail::rewatch_children(h);
     detail::inbox_after_fork(h);
     h.fds.after_fork();
     h.fds.register_all();

@@ -12,6 +12,7 @@ void open_port(hub& h) noexcept {
     h.port.on = &h.on;
     h.port.write_fd = h.wake.write_fd;
     h.port.use_signalfd = h.options.use_signalfd;
+    h.port.by_poller = h.poller->watch_signal && !h.options.use_signalfd;
     h.port_open = true;
 }
 
@@ -30,16 +31,29 @@ bool anybody_listens(hub& h, int signal) noexcept {
 }
 }  // namespace
 
-void rewatch_signal_fd(hub& h) noexcept {
+void rewatch_signals(hub& h) noexcept {
     h.watched_signal_fd = -1;
     watch_signal_fd(h);
+    if (!h.port.by_poller) return;
+    for (handler_slot* s = h.signal_handlers.front(); s; s = h.signal_handlers.after(*s))
+        h.poller->watch_signal(h.poller_context, s->number, true);
+    if (h.children_by_signal != 0) h.poller->watch_signal(h.poller_context, SIGCHLD, true);
+}
+
+void signal_told(hub& h, int signal) noexcept {
+    h.port.pending[signal / 32].fetch_or(std::uint32_t{1} << (signal % 32), std::memory_order_relaxed);
 }
 
 int subscribe_signal(hub& h, int signal) noexcept {
     if (!h.port_open) open_port(h);
     int const got = h.calls->signal_subscribe(h.on.context, &h.port, signal);
-    if (got >= 0) watch_signal_fd(h);
-    return got;
+    if (got < 0) return got;
+    watch_signal_fd(h);
+    // The dispatcher sees to the disposition, the poller tells. What arrives in between is as if it came before both.
+    if (!h.port.by_poller) return got;
+    int const failed = h.poller->watch_signal(h.poller_context, signal, true);
+    if (failed < 0) h.calls->signal_unsubscribe(h.on.context, &h.port, signal);
+    return failed < 0 ? failed : got;
 }
 
 result<handler> arm_signal(hub* on, handler_slot* s, callable_ops const* ops, int signal) noexcept {
@@ -69,6 +83,7 @@ result<handler> arm_signal(hub* on, handler_slot* s, callable_ops const* ops, in
 // When nobody of this loop needs the signal any more.
 void drop_signal(hub& h, int signal) noexcept {
     if (anybody_listens(h, signal) || (signal == SIGCHLD && h.children_by_signal != 0)) return;
+    if (h.port.by_poller) h.poller->watch_signal(h.poller_context, signal, false);
     h.calls->signal_unsubscribe(h.on.context, &h.port, signal);
     if (h.port.signal_fd < 0) h.watched_signal_fd = -1;   // closed with its last signal
 }

@@ -20,13 +20,19 @@ void lay_ghosts(hub& h) noexcept {
     if (h.poller->renew(h.poller_context, false) < 0) return;   // as before; tried again at the next ghost
     poll_change c{h.wake.read_fd, 0, interest_none, interest_read, 0};
     h.poller->change(h.poller_context, &c, 1);
-    rewatch_signal_fd(h);
+    rewatch_signals(h);
+    rewatch_children(h);
     h.fds.register_all();
 }
 
 void take_events(hub& h, int count) noexcept {
     for (int i = 0; i != count; ++i) {
         poll_event const& e = h.events[i];
+        if ((e.ready & (ready_signal | ready_child)) != 0) {
+            if ((e.ready & ready_signal) != 0) signal_told(h, e.fd);
+            else child_told(h, e.fd);
+            continue;
+        }
         if (e.fd == h.wake.read_fd) {
             h.calls->drain_waker(h.on.context, h.wake.read_fd);
             continue;

@@ -44,7 +44,7 @@ struct kevent_calls {
     int (*kind_of)(void* context, int fd) noexcept;   // as in kernel_calls
     std::int64_t (*now_ns)(void* context) noexcept;   // null where no timeout ends too soon
     bool has_receipts;       // false: each change is a call of its own
-    bool pollable;           // a queue's fd may be polled, and watched by another queue
+    bool pollable;           // a queue's fd may be polled
     std::int64_t grain_ns;   // how late a timeout may be
 };
 

@@ -5,9 +5,10 @@
 
 namespace spruce::inline v0::detail {
 
-int submit_one(kqueue_poller& p, int queue, kevent_record record) noexcept {
+int submit_one(kqueue_poller& p, kevent_record record) noexcept {
+    if (p.mark != fork_mark()) return -EBADF;
     record.flags = static_cast<std::uint16_t>(record.flags & ~kevent_receipt);
-    int const got = p.calls->kevent(p.context, queue, &record, 1, nullptr, 0, 0);
+    int const got = p.calls->kevent(p.context, p.queue, &record, 1, nullptr, 0, 0);
     return got < 0 ? got : 0;
 }
 
@@ -109,8 +110,8 @@ void settle(kqueue_poller& p, poll_change& c, outcome const& o) noexcept {
     // Half of it was done: what is new goes again, and what the kernel may have is what it may have had.
     for (std::uint8_t const side : {interest_read, interest_write})
         if ((o.added & side) != 0 && (had & side) == 0)
-            submit_one(p, p.queue, {static_cast<std::uintptr_t>(c.fd), 0, 0, 0, kevent_delete,
-                                    side == interest_read ? kevent_filter::read : kevent_filter::write});
+            submit_one(p, {static_cast<std::uintptr_t>(c.fd), 0, 0, 0, kevent_delete,
+                           side == interest_read ? kevent_filter::read : kevent_filter::write});
 }
 
 void submit(kqueue_poller& p, change_batch& b) noexcept {
@@ -126,7 +127,7 @@ void submit(kqueue_poller& p, change_batch& b) noexcept {
         outcome o;
         for (; i != b.count && b.owners[i] == &c; ++i) {
             // Without an answer of its own it is done alone, which tells how it goes; twice is as good as once.
-            int const failed = i < answers ? -static_cast<int>(answer[i].data) : submit_one(p, p.queue, b.records[i]);
+            int const failed = i < answers ? -static_cast<int>(answer[i].data) : submit_one(p, b.records[i]);
             take_answer(p, o, c, b.roles[i], failed);
         }
         settle(p, c, o);

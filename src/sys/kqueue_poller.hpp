@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <climits>
 
+#include "fork_mark.hpp"
 #include "kevent.hpp"
 
 namespace spruce::inline v0::detail {
@@ -23,8 +24,8 @@ struct kqueue_poller {
     void* context;
     memory_hook memory;
     int queue = -1;
-    int outer = -1;            // what backend_fd() hands out: a queue that watches the other, so that its number can stay
-    kqueue_watched* table = nullptr;  // by fd
+    std::uint32_t mark = 0;    // of the process that has it: a forked child does not, and its number may be another thing there
+    kqueue_watched* table = nullptr;   // by fd
     std::size_t places = 0;
     std::size_t refused = 0;   // whose refusal is still to be told
 };
@@ -33,7 +34,7 @@ inline kqueue_watched* find_watched(kqueue_poller& p, int fd) noexcept {
 }
 
 // A change that asks for nothing but to be done or refused: 0, or -errno.
-int submit_one(kqueue_poller& p, int queue, kevent_record record) noexcept;
+int submit_one(kqueue_poller& p, kevent_record record) noexcept;
 void change_kqueue(kqueue_poller& p, poll_change* changes, std::size_t count) noexcept;
 
 }  // namespace spruce::inline v0::detail

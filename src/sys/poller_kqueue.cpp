@@ -18,6 +18,8 @@ void change(void* context, poll_change* changes, std::size_t count) noexcept { c
 
 // -- events
 std::uint8_t from_record(kevent_record const& r) noexcept {
+    if (r.filter == kevent_filter::signal) return ready_signal;
+    if (r.filter == kevent_filter::process) return ready_child;
     unsigned what = r.filter == kevent_filter::read ? ready_read : ready_write;
     if ((r.flags & kevent_eof) != 0) {
         what |= r.filter == kevent_filter::read ? ready_read_closed : ready_hangup;
@@ -26,9 +28,11 @@ std::uint8_t from_record(kevent_record const& r) noexcept {
     return static_cast<std::uint8_t>(what);
 }
 
+bool of_fd(poll_event const& e) noexcept { return (e.ready & (ready_signal | ready_child)) == 0; }
+
 // One event for each fd, though its directions are told apart.
 int put_event(kqueue_poller& p, poll_event* events, int made, poll_event const& e) noexcept {
-    kqueue_watched* const w = find_watched(p, e.fd);
+    kqueue_watched* const w = of_fd(e) ? find_watched(p, e.fd) : nullptr;
     if (w && w->in_batch != 0) {
         poll_event& first = events[w->in_batch - 1];
         if (first.generation == e.generation) {
@@ -58,7 +62,7 @@ int tell_refused(kqueue_poller& p, poll_event* events, int made, int room) noexc
 // The end of the write side is that of both, unless it is watched for reading and that is not over: then it is we
 // who stopped sending.
 void tidy(kqueue_poller& p, poll_event& e) noexcept {
-    kqueue_watched* const w = find_watched(p, e.fd);
+    kqueue_watched* const w = of_fd(e) ? find_watched(p, e.fd) : nullptr;
     if (!w) return;
     w->in_batch = 0;
     if ((w->held & interest_read) != 0 && (e.ready & ready_read_closed) == 0) e.ready = static_cast<std::uint8_t>(e.ready & ~ready_hangup);
@@ -95,45 +99,32 @@ int wait(void* context, poll_event* events, int room, std::int64_t timeout_ns) n
     return made;
 }
 
-int watch_inner(kqueue_poller& p) noexcept {
-    return submit_one(p, p.outer, {static_cast<std::uintptr_t>(p.queue), 0, 0, 0, kevent_add, kevent_filter::read});
-}
-
-int backend_fd(void* context) noexcept {
-    kqueue_poller& p = self(context);
-    if (!p.calls->pollable) return -ENOSYS;
-    if (p.outer >= 0) return p.outer;
-    p.outer = p.calls->create(p.context);
-    if (p.outer < 0) return p.outer;
-    if (int const failed = watch_inner(p); failed < 0) {
-        p.calls->close(p.context, p.outer);
-        p.outer = -1;
-        return failed;
-    }
-    return p.outer;
-}
+int backend_fd(void* context) noexcept { return self(context).calls->pollable ? self(context).queue : -ENOSYS; }
 
 int renew(void* context, bool after_fork) noexcept {
     kqueue_poller& p = self(context);
-    if (after_fork) p.calls->forked(p.context);
-    int const fresh = p.calls->create(p.context);
-    if (fresh < 0) return fresh;
-    // A forked child does not have its parent's queue: the number is free there, or somebody else's by now.
-    if (!after_fork) p.calls->close(p.context, p.queue);
-    p.queue = fresh;
-    for (std::size_t i = 0; i != p.places; ++i) p.table[i] = {};
+    if (after_fork) {
+        // A forked child does not have its parent's queue: the number is free there, or somebody else's by now.
+        p.calls->forked(p.context);
+        int const fresh = p.calls->create(p.context);
+        if (fresh < 0) return fresh;
+        p.queue = fresh;
+        p.mark = fork_mark();
+    }
+    // The queue stays, and its number with it: there are no ghosts to be rid of, and signals that it has recorded are
+    // not lost.
+    for (std::size_t fd = 0; fd != p.places; ++fd) {
+        if (!after_fork && p.table[fd].held != interest_none)
+            for (kevent_filter const side : {kevent_filter::read, kevent_filter::write}) submit_one(p, {fd, 0, 0, 0, kevent_delete, side});
+        p.table[fd] = {};
+    }
     p.refused = 0;
-    if (p.outer < 0) return 0;
-    if (!after_fork) return watch_inner(p);
-    p.outer = -1;
-    int const outer = backend_fd(context);
-    return outer < 0 ? outer : 0;
+    return 0;
 }
 
 void close_poller(void* context) noexcept {
     kqueue_poller& p = self(context);
-    if (p.outer >= 0) p.calls->close(p.context, p.outer);
-    p.calls->close(p.context, p.queue);
+    if (p.mark == fork_mark()) p.calls->close(p.context, p.queue);
     release(p.memory, p.table, p.places * sizeof(kqueue_watched), alignof(kqueue_watched));
     memory_hook const memory = p.memory;
     release(memory, &p, sizeof p, alignof(kqueue_poller));
@@ -141,7 +132,14 @@ void close_poller(void* context) noexcept {
 
 std::int64_t grain_ns(void* context) noexcept { return self(context).calls->grain_ns; }
 
-constexpr poller_calls calls{"kqueue", false, change, wait, backend_fd, renew, close_poller, grain_ns};
+int watch_other(void* context, int number, kevent_filter filter, bool on) noexcept {
+    kqueue_poller& p = self(context);
+    return submit_one(p, {static_cast<std::uintptr_t>(number), 0, 0, 0, on ? kevent_add : kevent_delete, filter});
+}
+int watch_signal(void* context, int signal, bool on) noexcept { return watch_other(context, signal, kevent_filter::signal, on); }
+int watch_child(void* context, int pid, bool on) noexcept { return watch_other(context, pid, kevent_filter::process, on); }
+
+constexpr poller_calls calls{"kqueue", false, change, wait, backend_fd, renew, close_poller, grain_ns, watch_signal, watch_child};
 }  // namespace
 
 int make_kqueue_poller(kevent_calls const& on, void* context, memory_hook memory, kernel::made_poller* out) noexcept {
@@ -154,6 +152,7 @@ int make_kqueue_poller(kevent_calls const& on, void* context, memory_hook memory
     }
     auto* const p = ::new (room) kqueue_poller{&on, context, memory};
     p->queue = queue;
+    p->mark = fork_mark();
     out->calls = &calls;
     out->context = p;
     return 0;

@@ -119,9 +119,10 @@ struct simulated_bell {
 struct simulated_child {
     simulated_child* next;
     int pid;
-    enum : std::uint8_t { running, ended } state;
+    enum : std::uint8_t { running, ending, ended } state;   // ending: told, perhaps, and not to be reaped yet
     child_status status;
     intrusive_list<simulated_turn> watchers;   // its fds' files
+    intrusive_list<simulated_knote_of_subject> knotes;
 };
 
 struct simulated_subscription {
@@ -170,6 +171,8 @@ struct simulated_kernel {
     simulated_bell bells[16];
     simulated_child* children = nullptr;
     int next_pid = 100'000;
+    std::size_t ending = 0;                  // children that are
+    intrusive_list<simulated_knote_of_subject> signal_knotes;
     simulated_subscription* subscriptions = nullptr;
 };
 
@@ -260,6 +263,7 @@ int unsubscribe_from(simulated_kernel& k, signal_port* port, int signal) noexcep
 std::size_t tell_signal(simulated_kernel& k, int signal) noexcept;
 int begin_child(simulated_kernel& k) noexcept;
 int finish_child(simulated_kernel& k, int pid, child_status status) noexcept;
+bool end_children(simulated_kernel& k) noexcept;                         // those whose end was only told until now
 int steal_child(simulated_kernel& k, int pid) noexcept;
 int open_child_fd(simulated_kernel& k, int pid) noexcept;
 int take_child(simulated_kernel& k, int pid, child_status* out) noexcept;

@@ -1,34 +1,14 @@
 // The model of kqueue(2). What it says is said in the manual of FreeBSD 13, and where that is silent in the books and
 // the sources about it: a registration, a knote, is one of {queue, number, filter}; closing the number removes it;
 // a filter is asked when it is registered, when something happened, and again when the event is taken.
-#include "simulated_kevent.hpp"
+#include "simulated_knote.hpp"
 
 #include <cerrno>
 #include <new>
 
 #include <unistd.h>
 
-#include "simulated_poller.hpp"
-
 namespace spruce::inline v0::detail {
-
-namespace {
-struct simulated_knote_of_queue : list_link {};
-}  // namespace
-
-struct simulated_knote : simulated_knote_of_subject, simulated_knote_of_queue, simulated_watch_ready {
-    simulated_queue* queue;
-    simulated_file* file;
-    std::uintptr_t ident, udata;
-    kevent_filter filter;
-    bool clear;
-};
-
-struct simulated_queue : simulated_sleeper {
-    simulated_queue(simulated_kernel& k) noexcept : simulated_sleeper{k, nullptr, 0, {}} {}
-    intrusive_list<simulated_knote_of_queue> knotes;
-    int pid = ::getpid();   // a forked child does not have it
-};
 
 namespace {
 using kind = simulated_kind;
@@ -42,60 +22,6 @@ void drop(simulated_knote& n) noexcept {
     n.~simulated_knote();
     release({}, &n, sizeof n, alignof(simulated_knote));
 }
-
-// -- filters: whether there is something to tell, and what
-
-struct told {
-    bool active;
-    std::int64_t data = 0;
-    bool eof = false;
-    int error = 0;
-};
-
-told ask_read(simulated_file& f) noexcept {
-    auto const pending = static_cast<std::int64_t>(f.inbox.arrived());
-    switch (f.kind) {
-        case kind::pipe_reader: return {pending != 0 || !f.peer, pending, !f.peer, 0};
-        case kind::pipe_writer: return {!f.peer, 0, !f.peer, 0};
-        case kind::stream: {
-            if (f.state == stream_state::listening) return {f.queued != 0, f.queued, false, 0};
-            bool const eof = (f.shut & shut_in) != 0;
-            return {eof || f.error != 0 || pending != 0, pending, eof, eof ? f.error : 0};
-        }
-        case kind::waker: {
-            std::int64_t const count = f.waker->reader == &f ? f.waker->count.load(std::memory_order_acquire) : 0;
-            bool const eof = f.waker->is_pipe && !f.waker->writer;
-            return {count != 0 || eof, count, eof, 0};
-        }
-        case kind::child: return {f.ended, 0, false, 0};
-        case kind::file: return {pending != 0, pending, false, 0};   // not at its end: poll(2) says always
-        case kind::queue: break;
-    }
-    return {false, 0, false, 0};
-}
-
-told ask_write(simulated_file& f) noexcept {
-    switch (f.kind) {
-        case kind::pipe_reader: return {!f.peer, 0, !f.peer, 0};
-        case kind::pipe_writer: return {!f.peer || is_writable(f), static_cast<std::int64_t>(f.peer ? room_for(f) : 0), !f.peer, 0};
-        case kind::stream: {
-            if (f.state == stream_state::listening) return {false, 0, false, 0};
-            bool const eof = (f.shut & shut_out) != 0;
-            if (eof || f.error != 0) return {true, 0, eof, eof ? f.error : 0};
-            if (f.state != stream_state::established) return {false, 0, false, 0};
-            if (is_writable(f)) return {true, static_cast<std::int64_t>(room_for(f)), false, 0};
-            f.starved = true;   // so that it is told when there is room
-            return {false, 0, false, 0};
-        }
-        case kind::waker: return {f.waker->writer == &f, 0, false, 0};
-        case kind::file: return {true, 0, false, 0};
-        case kind::child:
-        case kind::queue: break;
-    }
-    return {false, 0, false, 0};
-}
-
-told ask(simulated_knote& n) noexcept { return n.filter == kevent_filter::read ? ask_read(*n.file) : ask_write(*n.file); }
 
 void activate(simulated_knote& n) noexcept {
     simulated_watch_ready& link = n;
@@ -113,29 +39,61 @@ int cannot_watch(simulated_kernel const& k, simulated_file const& f, kevent_filt
     return 0;
 }
 
-int attach(simulated_queue& q, simulated_file& f, kevent_record const& r) noexcept {
-    if (int const no = cannot_watch(q.kernel, f, r.filter)) return no;
+// What is watched: of a file, a signal or a child.
+struct subject {
+    intrusive_list<simulated_knote_of_subject>* knotes = nullptr;
+    simulated_file* file = nullptr;
+    bool over = false;         // a child that has ended
+};
+
+// 0, or why there is no such thing.
+int find_subject(simulated_kernel& k, kevent_record const& r, subject* out) noexcept {
+    if (r.filter == kevent_filter::signal) {
+        if (r.ident < 1 || r.ident >= static_cast<std::uintptr_t>(signal_limit)) return -EINVAL;
+        out->knotes = &k.signal_knotes;
+        return 0;
+    }
+    if (r.filter == kevent_filter::process) {
+        for (simulated_child* c = k.children; c; c = c->next) {
+            if (static_cast<std::uintptr_t>(c->pid) != r.ident) continue;
+            out->knotes = &c->knotes;
+            out->over = c->state != simulated_child::running;
+            return 0;
+        }
+        return -ESRCH;
+    }
+    if (r.filter != kevent_filter::read && r.filter != kevent_filter::write) return -EINVAL;
+    out->file = find_file(k, static_cast<int>(r.ident));
+    if (!out->file) return -EBADF;
+    out->knotes = &out->file->knotes;
+    return 0;
+}
+
+int attach(simulated_queue& q, subject const& s, kevent_record const& r) noexcept {
+    if (s.over && !manners_of(q.kernel).knows_ended) return -ESRCH;
+    if (int const no = s.file ? cannot_watch(q.kernel, *s.file, r.filter) : 0) return no;
     void* const at = allocate({}, sizeof(simulated_knote), alignof(simulated_knote));
     if (!at) return -ENOMEM;
     auto* const n = ::new (at) simulated_knote;
     n->queue = &q;
-    n->file = &f;
+    n->file = s.file;
     n->ident = r.ident;
     n->udata = r.udata;
     n->filter = r.filter;
-    n->clear = (r.flags & kevent_clear) != 0;
-    f.knotes.push_back(*n);
+    n->count = s.over ? 1 : 0;
+    n->clear = !s.file || (r.flags & kevent_clear) != 0;   // by itself where it counts
+    n->once = r.filter == kevent_filter::process;
+    s.knotes->push_back(*n);
     q.knotes.push_back(*n);
-    if (ask(*n).active) activate(*n);
+    if (ask_filter(*n).active) activate(*n);
     return 0;
 }
 
 int apply(simulated_queue& q, kevent_record const& r) noexcept {
-    if (r.filter != kevent_filter::read && r.filter != kevent_filter::write) return -EINVAL;
-    simulated_file* const f = find_file(q.kernel, static_cast<int>(r.ident));
-    if (!f) return -EBADF;
+    subject s;
+    if (int const no = find_subject(q.kernel, r, &s)) return no;
     simulated_knote* found = nullptr;
-    for (auto* at = f->knotes.front(); at; at = f->knotes.after(*at)) {
+    for (auto* at = s.knotes->front(); at; at = s.knotes->after(*at)) {
         simulated_knote& n = from_subject(*at);
         if (n.queue == &q && n.ident == r.ident && n.filter == r.filter) found = &n;
     }
@@ -144,10 +102,10 @@ int apply(simulated_queue& q, kevent_record const& r) noexcept {
         drop(*found);
         return 0;
     }
-    if (!found) return (r.flags & kevent_add) != 0 ? attach(q, *f, r) : -ENOENT;
+    if (!found) return (r.flags & kevent_add) != 0 ? attach(q, s, r) : -ENOENT;
     // Whether it is cleared when it was taken is settled for life; what was told once counts as news again.
     found->udata = r.udata;
-    if (ask(*found).active) activate(*found);
+    if (ask_filter(*found).active) activate(*found);
     return 0;
 }
 
@@ -162,10 +120,12 @@ int take(simulated_sleeper& on, void* into, int room) noexcept {
         simulated_watch_ready* const link = line.take_front();
         if (!link) break;
         auto& n = *static_cast<simulated_knote*>(link);
-        told const now = ask(n);
+        simulated_told const now = ask_filter(n);
         if (!now.active) continue;
         events[count++] = {n.ident, n.udata, now.data, static_cast<std::uint32_t>(now.error), static_cast<std::uint16_t>(now.eof ? kevent_eof : 0), n.filter};
-        if (!n.clear) q.ready.push_back(*link);
+        n.count = 0;
+        if (n.once) drop(n);
+        else if (!n.clear) q.ready.push_back(*link);
     }
     q.ready.splice_to(line);
     line.splice_to(q.ready);
@@ -243,9 +203,10 @@ int kind_of(void* context, int fd) noexcept {
 std::int64_t now_ns(void* context) noexcept { return at(context).now_ns.load(std::memory_order_relaxed); }
 
 constexpr std::int64_t day_ns = 86'400'000'000'000;
-constexpr kevent_manners freebsd{true, -EPIPE, day_ns, false, 0};
-constexpr kevent_manners netbsd{false, -EBADF, 100'000'000'000'000'000, true, 1'000'000};
-constexpr kevent_manners openbsd{true, -EPIPE, 100'000'000'000'000'000, true, 0};
+constexpr std::int64_t years_ns = 100'000'000'000'000'000;
+constexpr kevent_manners freebsd{true, -EPIPE, day_ns, false, 0, true, false};
+constexpr kevent_manners netbsd{false, -EBADF, years_ns, true, 1'000'000, false, false};
+constexpr kevent_manners openbsd{true, -EPIPE, years_ns, true, 0, false, true};
 constexpr kevent_calls with_receipts{create, kevent, close, forked, kind_of, nullptr, true, false, 0};
 constexpr kevent_calls without_receipts{create, kevent, close, forked, kind_of, now_ns, false, false, 0};
 }  // namespace
@@ -254,7 +215,8 @@ kevent_manners const& manners_of(simulated_kernel const& k) noexcept {
     switch (k.options.kqueue) {
         case testing::kqueue_of::netbsd: return netbsd;
         case testing::kqueue_of::openbsd: return openbsd;
-        case testing::kqueue_of::freebsd: break;
+        case testing::kqueue_of::freebsd:
+        case testing::kqueue_of::none: break;
     }
     return freebsd;
 }
@@ -268,7 +230,7 @@ void notify_knotes(simulated_kernel&, simulated_file& f, unsigned key) noexcept 
     for (auto* at = f.knotes.front(); at; at = f.knotes.after(*at)) {
         simulated_knote& n = from_subject(*at);
         unsigned const mine = n.filter == kevent_filter::read ? over | ready_read | ready_read_closed : over | ready_write;
-        if ((key == any_change || (key & mine) != 0) && ask(n).active) activate(n);
+        if ((key == any_change || (key & mine) != 0) && ask_filter(n).active) activate(n);
     }
 }
 
@@ -278,6 +240,33 @@ void drop_knotes(simulated_kernel&, simulated_file& f, int fd) noexcept {
         at = f.knotes.after(*at);
         if (fd < 0 || n.ident == static_cast<std::uintptr_t>(fd)) drop(n);
     }
+}
+
+// Every attempt to deliver it counts, whatever the process does about it.
+void notify_signal_knotes(simulated_kernel& k, int signal) noexcept {
+    for (auto* at = k.signal_knotes.front(); at; at = k.signal_knotes.after(*at)) {
+        simulated_knote& n = from_subject(*at);
+        if (n.ident != static_cast<std::uintptr_t>(signal)) continue;
+        ++n.count;
+        activate(n);
+    }
+}
+
+bool notify_child_knotes(simulated_kernel& k, simulated_child& c) noexcept {
+    bool early = false;
+    for (auto* at = c.knotes.front(); at; at = c.knotes.after(*at)) {
+        simulated_knote& n = from_subject(*at);
+        n.count = 1;
+        activate(n);
+        early = manners_of(k).tells_early;
+    }
+    return early;
+}
+
+// It was reaped. Its end is told all the same, if nobody has taken the event yet.
+void drop_child_knotes(simulated_child& c) noexcept {
+    while (simulated_knote_of_subject* const at = c.knotes.take_front())
+        if (from_subject(*at).count == 0) drop(from_subject(*at));
 }
 
 void leave_queue(simulated_kernel&, simulated_file& f) noexcept {

@@ -13,6 +13,8 @@ struct kevent_manners {
     std::int64_t longest_ns;    // a longer timeout …
     bool refuses_longer;        // … is refused; otherwise it counts as this
     std::int64_t early_ns;      // by how much a timeout may end too soon
+    bool knows_ended;           // a child that has ended can be watched still, and is told of at once
+    bool tells_early;           // a child's end may be told before its status can be had
 };
 
 kevent_manners const& manners_of(simulated_kernel const& k) noexcept;
@@ -21,6 +23,9 @@ kevent_calls const& simulated_kevent_calls(simulated_kernel const& k) noexcept;
 // With the lock held.
 void notify_knotes(simulated_kernel& k, simulated_file& f, unsigned key) noexcept;
 void drop_knotes(simulated_kernel& k, simulated_file& f, int fd) noexcept;   // of this number; -1: of all
+void notify_signal_knotes(simulated_kernel& k, int signal) noexcept;
+bool notify_child_knotes(simulated_kernel& k, simulated_child& c) noexcept;  // true: they were told before the others
+void drop_child_knotes(simulated_child& c) noexcept;
 void leave_queue(simulated_kernel& k, simulated_file& f) noexcept;           // its last number was closed
 
 }  // namespace spruce::inline v0::detail

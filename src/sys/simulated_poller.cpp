@@ -157,8 +157,9 @@ void drop_watches(simulated_kernel& k, simulated_file& f) noexcept {
 int make_simulated_poller(void* context, int which, memory_hook memory, kernel::made_poller* out) noexcept {
     enum { best, epoll, kqueue };
     auto& k = *static_cast<simulated_kernel*>(context);
-    if (which == kqueue) return make_kqueue_poller(simulated_kevent_calls(k), &k, memory, out);
-    if (which != best && which != epoll) return -ENOSYS;
+    bool const has_kqueue = k.options.kqueue != testing::kqueue_of::none;
+    if (which != best && which != (has_kqueue ? kqueue : epoll)) return -ENOSYS;
+    if (has_kqueue) return make_kqueue_poller(simulated_kevent_calls(k), &k, memory, out);
     void* const at = allocate(memory, sizeof(simulated_poller), alignof(simulated_poller));
     if (!at) return -ENOMEM;
     simulated_guard const guard(k);

@@ -73,7 +73,9 @@ int wait_on(simulated_sleeper& p, int (*take)(simulated_sleeper& on, void* into,
     bool rung = true;
     for (;;) {
         collect_wakes(k);
-        if (int const count = take(p, into, room); count != 0 || timeout_ns == 0) return count;
+        if (int const count = take(p, into, room); count != 0) return count;
+        if (end_children(k)) continue;
+        if (timeout_ns == 0) return 0;
         if (k.now_ns.load(std::memory_order_relaxed) >= end) return 0;
         if (jump(p, end)) continue;
         SPRUCE_VERIFY(rung || k.holds.load(std::memory_order_seq_cst) > 0,

@@ -50,6 +50,7 @@ public:
     explicit subject(backend of) : of_(of) {
         // Nobody wakes a poller that waits for ever but in the tests with a thread: a minute is for ever.
         testing::simulation_options patient{.stuck_after = std::chrono::minutes(1)};
+        if (of == backend::kqueue) patient.kqueue = testing::kqueue_of::freebsd;
         if (of == backend::kqueue_netbsd) patient.kqueue = testing::kqueue_of::netbsd;
         if (of == backend::kqueue_openbsd) patient.kqueue = testing::kqueue_of::openbsd;
         if (of != backend::epoll && of != backend::poll) simulation_ = std::make_unique<testing::simulation>(patient);
