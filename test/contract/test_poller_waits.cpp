@@ -199,6 +199,16 @@ POLLER_TEST("without memory a poller is not made; a registration is refused, and
     }
 }
 
+POLLER_TEST("who stops sending himself is not hung up on: what comes can still be read") {
+    auto const [a, b] = s.sockets();
+    CHECK_EQ(s.change(a, 1, none, rd | wr), 0);
+    CHECK_EQ(s.on().calls->shutdown(s.on().context, a, 1), 0);
+    CHECK_EQ(s.ready(a, 1) & (ready_read_closed | ready_hangup | ready_error), 0U);
+    s.write(b, 2);
+    CHECK_EQ(s.ready(a, 1) & (r | ready_read_closed | ready_hangup | ready_error), r);
+    CHECK_EQ(s.drain(a), 2U);
+}
+
 // Level-triggered readiness of socket pairs against a model: what is pending, who has closed, what is wanted.
 POLLER_TEST("whatever is registered, written, read and closed at random, a wait tells just what is ready") {
     struct end {
