@@ -1,5 +1,8 @@
 // The system's kevent(2), for poller_kqueue.cpp. The only file that sees its header, whose names, numbers and types
 // differ from one BSD to the next: they are used by name, each where it goes, and no arithmetic is done on them.
+#if defined(__NetBSD__) && !defined(_NETBSD_SOURCE)
+#define _NETBSD_SOURCE 1   // kqueue1() and kevent() are not declared in strict builds
+#endif
 #include "kevent.hpp"
 #include "native_calls.hpp"
 
@@ -53,7 +56,7 @@ template <class T> std::uintptr_t from_udata(T value) noexcept {
 
 void to_system(kevent_record const& r, struct kevent& out) noexcept {
     out = {};
-    out.ident = r.ident;
+    out.ident = static_cast<decltype(out.ident)>(r.ident);
     out.udata = to_udata<decltype(out.udata)>(r.udata);
     switch (r.filter) {
         case kevent_filter::none: break;

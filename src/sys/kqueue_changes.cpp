@@ -127,7 +127,8 @@ void submit(kqueue_poller& p, change_batch& b) noexcept {
         outcome o;
         for (; i != b.count && b.owners[i] == &c; ++i) {
             // Without an answer of its own it is done alone, which tells how it goes; twice is as good as once.
-            int const failed = i < answers ? -static_cast<int>(answer[i].data) : submit_one(p, b.records[i]);
+            bool const answered = i < answers && (answer[i].flags & kevent_error) != 0 && answer[i].ident == b.records[i].ident && answer[i].filter == b.records[i].filter;
+            int const failed = answered ? -static_cast<int>(answer[i].data) : submit_one(p, b.records[i]);
             take_answer(p, o, c, b.roles[i], failed);
         }
         settle(p, c, o);

@@ -204,6 +204,7 @@ std::int64_t now_ns(void* context) noexcept { return at(context).now_ns.load(std
 
 constexpr std::int64_t day_ns = 86'400'000'000'000;
 constexpr std::int64_t years_ns = 100'000'000'000'000'000;
+// NetBSD is 9, the last without receipts; what OpenBSD tells early, others may.
 constexpr kevent_manners freebsd{true, -EPIPE, day_ns, false, 0, true, false};
 constexpr kevent_manners netbsd{false, -EBADF, years_ns, true, 1'000'000, false, false};
 constexpr kevent_manners openbsd{true, -EPIPE, years_ns, true, 0, false, true};

@@ -250,7 +250,7 @@ POLLER_TEST("a pipe's reader is told of the last writer's end, and its writer of
     CHECK_EQ(s.change(writer, 2, none, wr), 0);
     CHECK_EQ(s.ready(writer, 2), w);
     s.close(reader);
-    CHECK_EQ(s.ready(writer, 2) & (ready_error | ready_hangup), s.by_direction() ? +ready_hangup : +ready_error);
+    CHECK((s.ready(writer, 2) & (s.by_direction() ? ready_hangup : ready_error)) != 0);
 }
 
 POLLER_TEST("data and the end in one event: nothing is lost, whichever directions are asked for, level or edge") {
@@ -312,7 +312,7 @@ POLLER_TEST("of hundreds of changes in one batch each is done, and each says how
     std::map<int, unsigned> told;
     for (std::size_t i = 0; i != all.size(); ++i)
         if (i % 7 != 0) s.write(all[i].b);
-    for (int i = 0; i != 8; ++i)
+    for (int i = 0; i != 500; ++i)
         for (auto const& e : s.wait(0, 64)) told[e.fd] |= e.ready;
     for (int i = 0; i != 150; ++i) {
         auto const a = all[static_cast<std::size_t>(i)].a;
