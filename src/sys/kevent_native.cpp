@@ -79,13 +79,15 @@ void to_system(kevent_record const& r, struct kevent& out) noexcept {
 void from_system(struct kevent const& e, kevent_record& out) noexcept {
     // No switch: on some these are not constants of one type.
     out.filter = e.filter == EVFILT_READ ? kevent_filter::read : e.filter == EVFILT_WRITE ? kevent_filter::write :
-                 e.filter == EVFILT_SIGNAL ? kevent_filter::signal : e.filter == EVFILT_PROC ? kevent_filter::process : kevent_filter::none;
+                 e.filter == EVFILT_SIGNAL ? kevent_filter::signal : e.filter == EVFILT_PROC ? kevent_filter::process :
+                 kevent_filter::none;
     out.ident = static_cast<std::uintptr_t>(e.ident);
     out.udata = from_udata(e.udata);
     out.data = static_cast<std::int64_t>(e.data);
     bool const of_fd = out.filter == kevent_filter::read || out.filter == kevent_filter::write;
     out.notes = of_fd ? static_cast<std::uint32_t>(e.fflags) : 0;
-    out.flags = static_cast<std::uint16_t>(((e.flags & EV_EOF) != 0 ? kevent_eof : 0) | ((e.flags & EV_ERROR) != 0 ? kevent_error : 0));
+    bool const eof = (e.flags & EV_EOF) != 0, error = (e.flags & EV_ERROR) != 0;
+    out.flags = static_cast<std::uint16_t>((eof ? kevent_eof : 0) | (error ? kevent_error : 0));
 }
 
 int create(void*) noexcept {
@@ -102,7 +104,8 @@ int create(void*) noexcept {
 #endif
 }
 
-int kevent_call(void*, int queue, kevent_record const* changes, int count, kevent_record* events, int room, std::int64_t timeout_ns) noexcept {
+int kevent_call(void*, int queue, kevent_record const* changes, int count, kevent_record* events, int room,
+                std::int64_t timeout_ns) noexcept {
     struct kevent in[batch_room], out[batch_room];
     if (count > batch_room) return -EINVAL;
     if (room > batch_room) room = batch_room;
@@ -126,10 +129,13 @@ int kevent_call(void*, int queue, kevent_record const* changes, int count, keven
 void close_queue(void*, int queue) noexcept { ::close(queue); }
 void forked(void*) noexcept {}
 
-constexpr kevent_calls the_system{create, kevent_call, close_queue, forked, native::kind_of, now, has_receipts, true, grain_ns};
+constexpr kevent_calls the_system{create, kevent_call, close_queue, forked, native::kind_of, now, has_receipts,
+                                  true, grain_ns};
 }  // namespace
 
-int make_native_kqueue_poller(memory_hook memory, kernel::made_poller* out) noexcept { return make_kqueue_poller(the_system, nullptr, memory, out); }
+int make_native_kqueue_poller(memory_hook memory, kernel::made_poller* out) noexcept {
+    return make_kqueue_poller(the_system, nullptr, memory, out);
+}
 #else
 int make_native_kqueue_poller(memory_hook, kernel::made_poller*) noexcept { return -ENOSYS; }
 #endif

@@ -19,7 +19,8 @@ kqueue_watched* place_for(kqueue_poller& p, int fd) noexcept {
     if (number < p.places) return &p.table[fd];
     std::size_t places = p.places ? p.places : 64;
     while (places <= number) places *= 2;
-    auto* const bigger = static_cast<kqueue_watched*>(allocate(p.memory, places * sizeof(kqueue_watched), alignof(kqueue_watched)));
+    void* const room = allocate(p.memory, places * sizeof(kqueue_watched), alignof(kqueue_watched));
+    auto* const bigger = static_cast<kqueue_watched*>(room);
     if (!bigger) return nullptr;
     for (std::size_t i = 0; i != places; ++i) bigger[i] = i < p.places ? p.table[i] : kqueue_watched{};
     release(p.memory, p.table, p.places * sizeof(kqueue_watched), alignof(kqueue_watched));
@@ -39,7 +40,8 @@ struct change_batch {
 
 void put(change_batch& b, poll_change& c, std::uint8_t role, std::uint8_t wanted) noexcept {
     bool const add = role >= new_read;
-    auto const flags = static_cast<std::uint16_t>(!add ? kevent_delete : (wanted & interest_edge) != 0 ? kevent_add | kevent_clear : +kevent_add);
+    unsigned const what = !add ? kevent_delete : (wanted & interest_edge) != 0 ? kevent_add | kevent_clear : +kevent_add;
+    auto const flags = static_cast<std::uint16_t>(what);
     auto const filter = role == old_read || role == new_read ? kevent_filter::read : kevent_filter::write;
     b.records[b.count] = {static_cast<std::uintptr_t>(c.fd), c.generation, 0, 0, flags, filter};
     b.roles[b.count] = role;
@@ -127,8 +129,10 @@ void submit(kqueue_poller& p, change_batch& b) noexcept {
         outcome o;
         for (; i != b.count && b.owners[i] == &c; ++i) {
             // Without an answer of its own it is done alone, which tells how it goes; twice is as good as once.
-            bool const answered = i < answers && (answer[i].flags & kevent_error) != 0 && answer[i].ident == b.records[i].ident && answer[i].filter == b.records[i].filter;
-            int const failed = answered ? -static_cast<int>(answer[i].data) : submit_one(p, b.records[i]);
+            kevent_record const& asked = b.records[i];
+            bool const answered = i < answers && (answer[i].flags & kevent_error) != 0 && answer[i].ident == asked.ident &&
+                                  answer[i].filter == asked.filter;
+            int const failed = answered ? -static_cast<int>(answer[i].data) : submit_one(p, asked);
             take_answer(p, o, c, b.roles[i], failed);
         }
         settle(p, c, o);
@@ -140,7 +144,8 @@ void submit(kqueue_poller& p, change_batch& b) noexcept {
 void prepare(kqueue_poller& p, change_batch& b, poll_change& c) noexcept {
     kqueue_watched* w = find_watched(p, c.fd);
     std::uint8_t const held = w ? w->held : std::uint8_t{0};
-    std::uint8_t const wanted = (c.wanted & (interest_read | interest_write)) != 0 ? c.wanted : std::uint8_t{interest_none};
+    bool const any = (c.wanted & (interest_read | interest_write)) != 0;
+    std::uint8_t const wanted = any ? c.wanted : std::uint8_t{interest_none};
     c.result = 0;
     if (wanted == interest_none) {
         if (held == interest_none) {

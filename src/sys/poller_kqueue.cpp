@@ -14,7 +14,9 @@ constexpr std::int64_t longest_wait_ns = 86'400'000'000'000;   // a day; some ta
 
 kqueue_poller& self(void* context) noexcept { return *static_cast<kqueue_poller*>(context); }
 
-void change(void* context, poll_change* changes, std::size_t count) noexcept { change_kqueue(self(context), changes, count); }
+void change(void* context, poll_change* changes, std::size_t count) noexcept {
+    change_kqueue(self(context), changes, count);
+}
 
 // -- events
 std::uint8_t from_record(kevent_record const& r) noexcept {
@@ -65,7 +67,8 @@ void tidy(kqueue_poller& p, poll_event& e) noexcept {
     kqueue_watched* const w = of_fd(e) ? find_watched(p, e.fd) : nullptr;
     if (!w) return;
     w->in_batch = 0;
-    if ((w->held & interest_read) != 0 && (e.ready & ready_read_closed) == 0) e.ready = static_cast<std::uint8_t>(e.ready & ~ready_hangup);
+    if ((w->held & interest_read) != 0 && (e.ready & ready_read_closed) == 0)
+        e.ready = static_cast<std::uint8_t>(e.ready & ~ready_hangup);
 }
 
 // Some end a timeout too soon: what is left of it is waited for, too.
@@ -92,7 +95,9 @@ int wait(void* context, poll_event* events, int room, std::int64_t timeout_ns) n
         if (count < 0 && made == 0) return count == -EINTR ? 0 : count;
         for (int i = 0; i < count; ++i) {
             if ((got[i].flags & kevent_error) != 0) continue;
-            made = put_event(p, events, made, {static_cast<int>(got[i].ident), static_cast<std::uint32_t>(got[i].udata), from_record(got[i])});
+            auto const number = static_cast<int>(got[i].ident);
+            auto const generation = static_cast<std::uint32_t>(got[i].udata);
+            made = put_event(p, events, made, {number, generation, from_record(got[i])});
         }
     }
     for (int i = 0; i != made; ++i) tidy(p, events[i]);
@@ -115,7 +120,8 @@ int renew(void* context, bool after_fork) noexcept {
     // not lost.
     for (std::size_t fd = 0; fd != p.places; ++fd) {
         if (!after_fork && p.table[fd].held != interest_none)
-            for (kevent_filter const side : {kevent_filter::read, kevent_filter::write}) submit_one(p, {fd, 0, 0, 0, kevent_delete, side});
+            for (kevent_filter const side : {kevent_filter::read, kevent_filter::write})
+                submit_one(p, {fd, 0, 0, 0, kevent_delete, side});
         p.table[fd] = {};
     }
     p.refused = 0;
@@ -136,10 +142,15 @@ int watch_other(void* context, int number, kevent_filter filter, bool on) noexce
     kqueue_poller& p = self(context);
     return submit_one(p, {static_cast<std::uintptr_t>(number), 0, 0, 0, on ? kevent_add : kevent_delete, filter});
 }
-int watch_signal(void* context, int signal, bool on) noexcept { return watch_other(context, signal, kevent_filter::signal, on); }
-int watch_child(void* context, int pid, bool on) noexcept { return watch_other(context, pid, kevent_filter::process, on); }
+int watch_signal(void* context, int signal, bool on) noexcept {
+    return watch_other(context, signal, kevent_filter::signal, on);
+}
+int watch_child(void* context, int pid, bool on) noexcept {
+    return watch_other(context, pid, kevent_filter::process, on);
+}
 
-constexpr poller_calls calls{"kqueue", false, change, wait, backend_fd, renew, close_poller, grain_ns, watch_signal, watch_child};
+constexpr poller_calls calls{"kqueue", false, change, wait, backend_fd, renew, close_poller, grain_ns,
+                             watch_signal, watch_child};
 }  // namespace
 
 int make_kqueue_poller(kevent_calls const& on, void* context, memory_hook memory, kernel::made_poller* out) noexcept {

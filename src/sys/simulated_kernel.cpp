@@ -198,7 +198,11 @@ int kind_of_file(simulated_file const& f) noexcept {
 }
 
 simulated_kernel::simulated_kernel(testing::simulation_options const& o) noexcept
-    : options(o), seam{&calls, this, make_simulated_poller, advance, true, o.pipe_wakers || o.kqueue != testing::kqueue_of::none ? waker_kind::pipe : waker_kind::eventfd}, random_state(o.seed), now_ns(o.start.count()) {}
+    : options(o),
+      seam{&calls, this, make_simulated_poller, advance, true,
+           o.pipe_wakers || o.kqueue != testing::kqueue_of::none ? waker_kind::pipe : waker_kind::eventfd},
+      random_state(o.seed),
+      now_ns(o.start.count()) {}
 
 simulated_kernel::~simulated_kernel() {
     close_everything(*this);

@@ -34,7 +34,8 @@ void activate(simulated_knote& n) noexcept {
 // Why this file cannot have that filter, or 0.
 int cannot_watch(simulated_kernel const& k, simulated_file const& f, kevent_filter filter) noexcept {
     if (f.kind == kind::queue) return -EINVAL;
-    if (filter == kevent_filter::write && (f.kind == kind::pipe_reader || f.kind == kind::pipe_writer) && !f.peer) return manners_of(k).no_reader;
+    bool const pipe = f.kind == kind::pipe_reader || f.kind == kind::pipe_writer;
+    if (filter == kevent_filter::write && pipe && !f.peer) return manners_of(k).no_reader;
     if (filter == kevent_filter::write && f.kind == kind::child) return -EINVAL;
     return 0;
 }
@@ -122,7 +123,8 @@ int take(simulated_sleeper& on, void* into, int room) noexcept {
         auto& n = *static_cast<simulated_knote*>(link);
         simulated_told const now = ask_filter(n);
         if (!now.active) continue;
-        events[count++] = {n.ident, n.udata, now.data, static_cast<std::uint32_t>(now.error), static_cast<std::uint16_t>(now.eof ? kevent_eof : 0), n.filter};
+        auto const flags = static_cast<std::uint16_t>(now.eof ? kevent_eof : 0);
+        events[count++] = {n.ident, n.udata, now.data, static_cast<std::uint32_t>(now.error), flags, n.filter};
         n.count = 0;
         if (n.once) drop(n);
         else if (!n.clear) q.ready.push_back(*link);
@@ -156,10 +158,12 @@ int create(void* context) noexcept {
 std::int64_t length_of_wait(kevent_manners const& m, std::int64_t timeout_ns) noexcept {
     if (timeout_ns > m.longest_ns) timeout_ns = m.longest_ns;
     // Half of it at most, so that even the earliest ends go on.
-    return timeout_ns <= 0 || m.early_ns == 0 ? timeout_ns : timeout_ns / 2 > m.early_ns ? timeout_ns - m.early_ns : (timeout_ns + 1) / 2;
+    if (timeout_ns <= 0 || m.early_ns == 0) return timeout_ns;
+    return timeout_ns / 2 > m.early_ns ? timeout_ns - m.early_ns : (timeout_ns + 1) / 2;
 }
 
-int kevent(void* context, int queue, kevent_record const* changes, int count, kevent_record* events, int room, std::int64_t timeout_ns) noexcept {
+int kevent(void* context, int queue, kevent_record const* changes, int count, kevent_record* events, int room,
+           std::int64_t timeout_ns) noexcept {
     simulated_kernel& k = at(context);
     simulated_guard const guard(k);
     kevent_manners const& m = manners_of(k);
@@ -190,8 +194,10 @@ void forked(void* context) noexcept {
     simulated_kernel& k = at(context);
     leave_parents(k);
     simulated_guard const guard(k);
-    for (std::size_t i = 0; i != k.room; ++i)
-        if (k.numbers[i] && k.numbers[i]->kqueue && k.numbers[i]->kqueue->pid != ::getpid()) close_fd(k, k.options.first_fd + static_cast<int>(i));
+    for (std::size_t i = 0; i != k.room; ++i) {
+        simulated_queue const* const q = k.numbers[i] ? k.numbers[i]->kqueue : nullptr;
+        if (q && q->pid != ::getpid()) close_fd(k, k.options.first_fd + static_cast<int>(i));
+    }
 }
 
 int kind_of(void* context, int fd) noexcept {
