@@ -19,6 +19,9 @@ struct simulated_kernel;
 
 namespace spruce::inline v0::testing {
 
+// Whose kqueue is simulated: they differ where their documentation does. None: the poller is as Linux's.
+enum class kqueue_of : std::uint8_t { none, freebsd, netbsd, openbsd };
+
 // How a simulated kernel behaves. The defaults are a kind one: no latency, whole writes, events in order.
 struct simulation_options {
     std::uint64_t seed = 1;                          // of all that is drawn; the same seed, the same run
@@ -34,6 +37,7 @@ struct simulation_options {
     bool short_writes = false;                       // sockets take a part of what is written that is drawn
     bool pipe_wakers = false;                        // loops are woken through pipes instead of counters
     bool refuse_child_fds = false;                   // children have no fd; their end is told by SIGCHLD alone
+    kqueue_of kqueue = kqueue_of::none;              // then it is the poller, and tells of signals and children, too
     duration stuck_after = std::chrono::seconds(10); // real time: see simulation
 };
 

@@ -1,4 +1,5 @@
-// Children: each is watched by its own descriptor, or, where the system has none, looked at when SIGCHLD comes.
+// Children: each is watched by its own descriptor, or by the poller, or, where the system has neither, looked at when
+// SIGCHLD comes.
 // Only pids that were asked for are ever reaped.
 #include <cerrno>
 #include <csignal>
@@ -52,7 +53,44 @@ int need_sigchld(hub& h) noexcept {
     if (got < 0) --h.children_by_signal;
     return got;
 }
+
+// Of a child without a descriptor. 0, or -errno.
+int watch_by_pid(hub& h, handler_slot& s) noexcept {
+    s.by_poller = h.poller->watch_child && h.poller->watch_child(h.poller_context, s.number, true) >= 0;
+    if (s.by_poller) return 0;
+    int const failed = need_sigchld(h);
+    s.by_signal = failed >= 0;
+    return failed;
+}
+
+// The poller knows it no more, or told of its end too soon: SIGCHLD comes with the status. Listened for before the
+// look, so that the end cannot fall between the two.
+void fall_back_to_signal(hub& h, handler_slot& s) noexcept {
+    s.by_poller = false;
+    s.by_signal = need_sigchld(h) >= 0;
+    bool const known = look(h, s) != 0;
+    if (!known && !s.by_signal) s.ended = child_end::lost;   // nobody would ever tell
+    if (known || !s.by_signal) finish(h, s);
+}
 }  // namespace
+
+void child_told(hub& h, int pid) noexcept {
+    for (handler_slot* s = h.children.front(); s; s = h.children.after(*s)) {
+        if (!s->by_poller || s->number != pid) continue;
+        s->by_poller = false;   // it is told once
+        if (s->state != slot_state::armed || s->ended != child_end::unknown) return;
+        if (look(h, *s)) finish(h, *s);
+        else fall_back_to_signal(h, *s);
+        return;
+    }
+}
+
+void rewatch_children(hub& h) noexcept {
+    for (handler_slot* s = h.children.front(); s; s = h.children.after(*s)) {
+        if (!s->by_poller || h.poller->watch_child(h.poller_context, s->number, true) >= 0) continue;
+        if (s->state == slot_state::armed && s->ended == child_end::unknown) fall_back_to_signal(h, *s);
+    }
+}
 
 result<handler> arm_child(hub* on, handler_slot* s, callable_ops const* ops, int pid) noexcept {
     hub& h = *on;
@@ -76,8 +114,7 @@ result<handler> arm_child(hub* on, handler_slot* s, callable_ops const* ops, int
     s->notify = told;
     // SIGCHLD is listened for before the first look, so that no end falls between the two.
     if (fd < 0) {
-        if (int const failed = need_sigchld(h); failed < 0) return refuse(kernel_error(failed));
-        s->by_signal = true;
+        if (int const failed = watch_by_pid(h, *s); failed < 0) return refuse(kernel_error(failed));
     } else if (auto watched = h.fds.watch(fd, false, *s); !watched) {
         h.calls->close(h.on.context, fd);
         return refuse(watched.error());
@@ -99,6 +136,8 @@ result<handler> arm_child(hub* on, handler_slot* s, callable_ops const* ops, int
 void detach_child(hub& h, handler_slot& s) noexcept {
     s.unlink();
     close_child_fd(h, s);
+    if (s.by_poller) h.poller->watch_child(h.poller_context, s.number, false);
+    s.by_poller = false;
     if (!s.by_signal) return;
     s.by_signal = false;
     if (--h.children_by_signal == 0) drop_signal(h, SIGCHLD);

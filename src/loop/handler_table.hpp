@@ -43,6 +43,7 @@ struct handler_slot : list_link, listener {
     bool holds = false;                 // counts among what keeps run() alive
     bool again = false;                 // to run again: rearmed, or its event came while it ran
     bool by_signal = false;             // child: watched through SIGCHLD
+    bool by_poller = false;             // child: the poller tells of it
     child_end ended = child_end::unknown;   // child
     union {
         timer* time;                    // timer, periodic

@@ -91,6 +91,7 @@ struct hub {
     bool waker_watched = false;          // the poller has it; not where it refused
     signal_port port;
     bool port_open = false;
+    bool signals_watched = true;         // the poller knows all that it is to tell
     int watched_signal_fd = -1;          // the port's signalfd, as far as the poller knows it
     std::size_t children_by_signal = 0;  // children for which SIGCHLD stands
     intrusive_list<handler_slot> idlers, signal_handlers, children, start_hooks, shutdown_hooks[3];
@@ -162,11 +163,15 @@ void drop_all_handlers(hub& h) noexcept;
 // -- signals and children
 // 0, or -errno.
 int subscribe_signal(hub& h, int signal) noexcept;
-// After the poller was renewed.
-int rewatch_signal_fd(hub& h) noexcept;
-// The same for one that it may have already.
+// Tells the poller of the port's signalfd, if there is one and it doesn't know it.
 int watch_signal_fd(hub& h) noexcept;
 void drop_signal(hub& h, int signal) noexcept;
+// What a poller that was renewed must be told again. 0, or -errno: tried again before each wait.
+int rewatch_signals(hub& h) noexcept;
+void rewatch_children(hub& h) noexcept;
+// The poller says so.
+void signal_told(hub& h, int signal) noexcept;
+void child_told(hub& h, int pid) noexcept;
 void signal_phase(hub& h) noexcept;
 void reap_children(hub& h) noexcept;
 void detach_child(hub& h, handler_slot& s) noexcept;

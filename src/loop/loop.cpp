@@ -84,7 +84,8 @@ result<void> renew_in_child(hub& h) noexcept {
     h.port.write_fd = h.wake.write_fd;
     if (int const failed = watch_waker(h); failed < 0) return kernel_error(failed);
     if (!h.on.simulated) dispatcher_after_fork(&h.port);
-    static_cast<void>(rewatch_signal_fd(h));   // tried again before each wait
+    static_cast<void>(rewatch_signals(h));   // tried again before each wait
+    rewatch_children(h);
     inbox_after_fork(h);
     h.fds.after_fork();
     h.fds.register_all();

@@ -12,6 +12,7 @@ void open_port(hub& h) noexcept {
     h.port.on = &h.on;
     h.port.write_fd = h.wake.write_fd;
     h.port.use_signalfd = h.options.use_signalfd;
+    h.port.by_poller = h.poller->watch_signal && !h.options.use_signalfd;
     h.port_open = true;
 }
 
@@ -31,18 +32,32 @@ int watch_signal_fd(hub& h) noexcept {
     return c.result;
 }
 
-int rewatch_signal_fd(hub& h) noexcept {
+int rewatch_signals(hub& h) noexcept {
     h.watched_signal_fd = -1;
-    return watch_signal_fd(h);
+    int failed = watch_signal_fd(h);
+    if (h.port.by_poller) {
+        for (handler_slot* s = h.signal_handlers.front(); s; s = h.signal_handlers.after(*s))
+            if (int const f = h.poller->watch_signal(h.poller_context, s->number, true); f < 0) failed = f;
+        if (h.children_by_signal != 0)
+            if (int const f = h.poller->watch_signal(h.poller_context, SIGCHLD, true); f < 0) failed = f;
+    }
+    h.signals_watched = failed == 0;
+    return failed;
+}
+
+void signal_told(hub& h, int signal) noexcept {
+    h.port.pending[signal / 32].fetch_or(std::uint32_t{1} << (signal % 32), std::memory_order_relaxed);
 }
 
 int subscribe_signal(hub& h, int signal) noexcept {
     if (!h.port_open) open_port(h);
     int const got = h.calls->signal_subscribe(h.on.context, &h.port, signal);
     if (got < 0) return got;
-    int const watched = watch_signal_fd(h);
-    if (watched < 0) h.calls->signal_unsubscribe(h.on.context, &h.port, signal);
-    return watched;
+    int failed = watch_signal_fd(h);
+    // The dispatcher sees to the disposition, the poller tells. What arrives in between is as if it came before both.
+    if (failed == 0 && h.port.by_poller) failed = h.poller->watch_signal(h.poller_context, signal, true);
+    if (failed < 0) h.calls->signal_unsubscribe(h.on.context, &h.port, signal);
+    return failed < 0 ? failed : 0;
 }
 
 result<handler> arm_signal(hub* on, handler_slot* s, callable_ops const* ops, int signal) noexcept {
@@ -72,6 +87,7 @@ result<handler> arm_signal(hub* on, handler_slot* s, callable_ops const* ops, in
 // When nobody of this loop needs the signal any more.
 void drop_signal(hub& h, int signal) noexcept {
     if (anybody_listens(h, signal) || (signal == SIGCHLD && h.children_by_signal != 0)) return;
+    if (h.port.by_poller) h.poller->watch_signal(h.poller_context, signal, false);
     h.calls->signal_unsubscribe(h.on.context, &h.port, signal);
     if (h.port.signal_fd < 0) h.watched_signal_fd = -1;   // closed with its last signal
 }

@@ -21,7 +21,7 @@ int watch_waker(hub& h) noexcept {
 
 bool settle_poller(hub& h) noexcept {
     bool const heard = h.waker_watched || watch_waker(h) == 0;
-    bool const signals = h.port.signal_fd < 0 || watch_signal_fd(h) == 0;
+    bool const signals = h.signals_watched ? watch_signal_fd(h) == 0 : rewatch_signals(h) == 0;
     return h.fds.flush() && heard && signals;
 }
 
@@ -33,13 +33,19 @@ void lay_ghosts(hub& h) noexcept {
     if (h.poller->renew(h.poller_context, false) < 0) return;   // as before; tried again at the next ghost
     // What the new set refuses is tried again before each wait.
     static_cast<void>(watch_waker(h));
-    static_cast<void>(rewatch_signal_fd(h));
+    static_cast<void>(rewatch_signals(h));
+    rewatch_children(h);
     h.fds.register_all();
 }
 
 void take_events(hub& h, int count) noexcept {
     for (int i = 0; i != count; ++i) {
         poll_event const& e = h.events[i];
+        if ((e.ready & (ready_signal | ready_child)) != 0) {
+            if ((e.ready & ready_signal) != 0) signal_told(h, e.fd);
+            else child_told(h, e.fd);
+            continue;
+        }
         if (e.fd == h.wake.read_fd) {
             h.calls->drain_waker(h.on.context, h.wake.read_fd);
             continue;

@@ -234,6 +234,17 @@ void close_poller(void* c) noexcept {
 }
 std::int64_t grain_ns(void* c) noexcept { return poller_of(c).below.calls->grain_ns(poller_of(c).below.context); }
 
+int watch_signal(void* c, int signal, bool on) noexcept {
+    faulty_poller& p = poller_of(c);
+    int const failed = on ? p.owner->strikes("poller watch_signal", ENOMEM) : 0;
+    return failed != 0 ? failed : p.below.calls->watch_signal(p.below.context, signal, on);
+}
+int watch_child(void* c, int pid, bool on) noexcept {
+    faulty_poller& p = poller_of(c);
+    int const failed = on ? p.owner->strikes("poller watch_child", ENOMEM) : 0;
+    return failed != 0 ? failed : p.below.calls->watch_child(p.below.context, pid, on);
+}
+
 int make_poller(void* c, int which, memory_hook memory, kernel::made_poller* out) noexcept {
     faulty_state& s = of(c);
     if (int const failed = s.strikes("make_poller", EMFILE)) return failed;
@@ -251,7 +262,8 @@ int make_poller(void* c, int which, memory_hook memory, kernel::made_poller* out
         return got;
     }
     poller_calls const& below = *made->below.calls;
-    made->calls = {below.name, below.needs_rearm, change, wait, backend_fd, renew, close_poller, grain_ns};
+    made->calls = {below.name, below.needs_rearm, change, wait, backend_fd, renew, close_poller, grain_ns,
+                   below.watch_signal ? watch_signal : nullptr, below.watch_child ? watch_child : nullptr};
     s.pollers = made;
     *out = {&made->calls, made};
     return 0;

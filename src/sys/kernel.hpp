@@ -103,6 +103,8 @@ enum readiness : std::uint8_t {
     ready_read_closed = 4,     // the peer sends no more (RDHUP, EV_EOF of a read filter); data may still be pending
     ready_hangup = 8,          // both directions are over
     ready_error = 16,          // an error is pending; the next call on the fd tells which
+    ready_signal = 32,         // of no fd: `fd` is the number of a signal that has arrived …
+    ready_child = 64,          // … or the pid of a child that has ended
     ready_urgent = 128         // with interest_edge: urgent data; a read ends before it, though more lies behind
 };
 struct poll_change {
@@ -137,6 +139,12 @@ struct poller_calls {
     int (*renew)(void* context, bool after_fork) noexcept;
     void (*close)(void* context) noexcept;
     std::int64_t (*grain_ns)(void* context) noexcept;
+    // Signals and children as events of this poller; null where it knows none. To be asked for again after renew().
+    // 0, or -errno. A signal is told though its disposition stays what it is: somebody must see to that.
+    int (*watch_signal)(void* context, int signal, bool on) noexcept = nullptr;
+    // A child's end is told once, perhaps a little before its status can be had. Whatever the failure, look for the
+    // status afterwards: -ESRCH is also said of a child that has ended.
+    int (*watch_child)(void* context, int pid, bool on) noexcept = nullptr;
 };
 }  // namespace detail
 

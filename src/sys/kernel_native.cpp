@@ -1,4 +1,5 @@
 // The real kernel, as a table.
+#include "kevent.hpp"
 #include "native_calls.hpp"
 #include "signals.hpp"
 
@@ -16,20 +17,17 @@ constexpr kernel_calls calls{
     native::open_child, native::reap_child,
 };
 
-// kqueue's poller comes with its model.
-int make_kqueue(memory_hook, kernel::made_poller*) noexcept { return -ENOSYS; }
-
 int make_poller(void*, int which, memory_hook memory, kernel::made_poller* out) noexcept {
     enum { best, epoll, kqueue, poll };
     switch (which) {
     case best: {
         int got = make_epoll_poller(memory, out);
-        if (got == -ENOSYS) got = make_kqueue(memory, out);
+        if (got == -ENOSYS) got = make_native_kqueue_poller(memory, out);
         if (got == -ENOSYS) got = make_poll_poller(memory, out);
         return got;
     }
     case epoll: return make_epoll_poller(memory, out);
-    case kqueue: return make_kqueue(memory, out);
+    case kqueue: return make_native_kqueue_poller(memory, out);
     case poll: return make_poll_poller(memory, out);
     default: return -EINVAL;
     }

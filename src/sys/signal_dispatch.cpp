@@ -40,6 +40,8 @@ void on_signal(int signal) {
         for (subscription* s = listeners[signal].load(std::memory_order_seq_cst); s; s = s->next.load(std::memory_order_seq_cst)) {
             std::uint32_t const bit = std::uint32_t{1} << (signal % 32);
             signal_port& port = *s->port;
+            // Where the poller tells, the handler is there so that the signal does nothing else. SIG_IGN would lose SIGCHLD.
+            if (port.by_poller) continue;
             std::uint32_t const before = port.pending[signal / 32].fetch_or(bit, std::memory_order_seq_cst);
             if ((before & bit) == 0) port.on->calls->wake(port.on->context, port.write_fd);
         }

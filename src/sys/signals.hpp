@@ -17,6 +17,7 @@ struct signal_port {
     std::atomic<std::uint32_t> pending[signal_limit / 32] = {};   // bit set: arrived since it was last taken
     kernel const* on = nullptr;                                   // whose wake() is called …
     int write_fd = -1;                                            // … on this fd, after a bit was set
+    bool by_poller = false;                                       // the loop's poller tells of signals: the handler leaves this port alone
     bool use_signalfd = false;                                    // signalfd instead of sigaction, where every thread blocks the signal
     int signal_fd = -1;                                           // then: the fd to poll; read by signal_take() …
     bool signal_fd_ready = false;                                 // … once the poller has reported it

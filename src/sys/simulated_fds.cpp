@@ -5,6 +5,7 @@
 #include <new>
 
 #include "simulated_kernel.hpp"
+#include "simulated_kevent.hpp"
 
 namespace spruce::inline v0::detail {
 
@@ -51,6 +52,7 @@ void discard_file(simulated_kernel& k, simulated_file& f) noexcept {
             --k.streams;
             break;
         case simulated_kind::child: leave_child(f); break;
+        case simulated_kind::queue: leave_queue(k, f); break;
         case simulated_kind::waker:
         case simulated_kind::file: break;
     }
@@ -89,6 +91,7 @@ int close_fd(simulated_kernel& k, int fd) noexcept {
     --k.open;
     if (at < k.lowest_free) k.lowest_free = at;
     --f->fds;
+    drop_knotes(k, *f, fd);
     if (f->kind == simulated_kind::waker) leave_waker(k, *f, fd);
     if (f->fds == 0) discard_file(k, *f);
     return 0;

@@ -136,17 +136,7 @@ int set_nonblocking(void* c, int fd, bool) noexcept {
     return with_file(c, fd, [](simulated_kernel&, simulated_file&) { return 0; });
 }
 int kind_of(void* c, int fd) noexcept {
-    return with_file(c, fd, [](simulated_kernel&, simulated_file& f) -> int {
-        switch (f.kind) {
-            case simulated_kind::pipe_reader:
-            case simulated_kind::pipe_writer: return fd_pipe;
-            case simulated_kind::stream: return fd_stream_socket;
-            case simulated_kind::file: return fd_file;
-            case simulated_kind::waker: return f.waker->is_pipe ? fd_pipe : fd_other;
-            case simulated_kind::child: break;
-        }
-        return fd_other;
-    });
+    return with_file(c, fd, [](simulated_kernel&, simulated_file& f) { return kind_of_file(f); });
 }
 int make_waker(void* c, waker_kind wanted, waker_fds* out) noexcept {
     simulated_guard const guard(at(c));
@@ -194,8 +184,25 @@ constexpr kernel_calls calls{
 };
 }  // namespace
 
+int kind_of_file(simulated_file const& f) noexcept {
+    switch (f.kind) {
+        case simulated_kind::pipe_reader:
+        case simulated_kind::pipe_writer: return fd_pipe;
+        case simulated_kind::stream: return fd_stream_socket;
+        case simulated_kind::file: return fd_file;
+        case simulated_kind::waker: return f.waker->is_pipe ? fd_pipe : fd_other;
+        case simulated_kind::child:
+        case simulated_kind::queue: break;
+    }
+    return fd_other;
+}
+
 simulated_kernel::simulated_kernel(testing::simulation_options const& o) noexcept
-    : options(o), seam{&calls, this, make_simulated_poller, advance, true, o.pipe_wakers ? waker_kind::pipe : waker_kind::eventfd}, random_state(o.seed), now_ns(o.start.count()) {}
+    : options(o),
+      seam{&calls, this, make_simulated_poller, advance, true,
+           o.pipe_wakers || o.kqueue != testing::kqueue_of::none ? waker_kind::pipe : waker_kind::eventfd},
+      random_state(o.seed),
+      now_ns(o.start.count()) {}
 
 simulated_kernel::~simulated_kernel() {
     close_everything(*this);

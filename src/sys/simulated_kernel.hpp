@@ -17,6 +17,8 @@ namespace spruce::inline v0::detail {
 
 struct simulated_file;
 struct simulated_poller;
+struct simulated_queue;
+struct simulated_sleeper;
 struct simulated_waker;
 
 // Watches are told with the readiness that changed; a change of this kind concerns them all.
@@ -36,7 +38,10 @@ struct simulated_watch : simulated_watch_of_file, simulated_watch_of_poller, sim
     std::uint8_t wanted;
 };
 
-enum class simulated_kind : std::uint8_t { pipe_reader, pipe_writer, stream, waker, file, child };
+// And with a queue of kevent's, where it goes by the number and by what is watched for: simulated_kevent.hpp.
+struct simulated_knote_of_subject : list_link {};
+
+enum class simulated_kind : std::uint8_t { pipe_reader, pipe_writer, stream, waker, file, child, queue };
 enum class stream_state : std::uint8_t {
     fresh,          // made, perhaps bound
     listening,
@@ -72,6 +77,8 @@ struct simulated_file : simulated_turn, simulated_bound {
     simulated_waker* waker = nullptr;
     int pid = 0;
     intrusive_list<simulated_watch_of_file> watches;
+    simulated_queue* kqueue = nullptr;
+    intrusive_list<simulated_knote_of_subject> knotes;
 };
 
 inline bool is_tcp(simulated_file const& f) noexcept {
@@ -106,15 +113,16 @@ struct simulated_bell {
     std::atomic<std::uint32_t> asleep{0};
     std::atomic<int> write_fd{-1};           // the real kernel's numbers; made when first slept on
     int read_fd = -1;
-    simulated_poller* poller = nullptr;
+    simulated_sleeper* sleeper = nullptr;
 };
 
 struct simulated_child {
     simulated_child* next;
     int pid;
-    enum : std::uint8_t { running, ended } state;
+    enum : std::uint8_t { running, ending, ended } state;   // ending: told, perhaps, and not to be reaped yet
     child_status status;
     intrusive_list<simulated_turn> watchers;   // its fds' files
+    intrusive_list<simulated_knote_of_subject> knotes;
 };
 
 struct simulated_subscription {
@@ -163,6 +171,8 @@ struct simulated_kernel {
     simulated_bell bells[16];
     simulated_child* children = nullptr;
     int next_pid = 100'000;
+    std::size_t ending = 0;                  // children that are
+    intrusive_list<simulated_knote_of_subject> signal_knotes;
     simulated_subscription* subscriptions = nullptr;
 };
 
@@ -193,6 +203,8 @@ int make_pair(simulated_kernel& k, simulated_file* first, simulated_file* second
 int make_file_fd(simulated_kernel& k, void const* contents, std::size_t size) noexcept;
 int make_pipe_fds(simulated_kernel& k, int ends[2]) noexcept;
 int make_socketpair_fds(simulated_kernel& k, int ends[2]) noexcept;
+
+int kind_of_file(simulated_file const& f) noexcept;                     // an fd_kind
 
 // -- bytes; simulated_bytes of pipes and sockets
 unsigned look_at(simulated_file& f) noexcept;                          // what is ready, as readiness bits
@@ -239,7 +251,7 @@ void leave_waker(simulated_kernel& k, simulated_file& f, int fd) noexcept;
 ssize read_waker(simulated_file& f, void* into, std::size_t size) noexcept;
 ssize write_waker(simulated_kernel& k, simulated_file& f, io_slice const* slices, int count) noexcept;
 void ring_sleepers(simulated_kernel& k) noexcept;                       // without the lock; signal handlers too
-simulated_bell* claim_bell(simulated_kernel& k, simulated_poller* for_whom) noexcept;
+simulated_bell* claim_bell(simulated_kernel& k, simulated_sleeper* for_whom) noexcept;
 int prepare_bell(simulated_bell& bell) noexcept;
 void close_bell(simulated_bell& bell) noexcept;
 // Without the lock: sleeps until rung. False: `longest_ns` of real time have passed (negative: never).
@@ -251,6 +263,7 @@ int unsubscribe_from(simulated_kernel& k, signal_port* port, int signal) noexcep
 std::size_t tell_signal(simulated_kernel& k, int signal) noexcept;
 int begin_child(simulated_kernel& k) noexcept;
 int finish_child(simulated_kernel& k, int pid, child_status status) noexcept;
+bool end_children(simulated_kernel& k) noexcept;                         // those whose end was only told until now
 int steal_child(simulated_kernel& k, int pid) noexcept;
 int open_child_fd(simulated_kernel& k, int pid) noexcept;
 int take_child(simulated_kernel& k, int pid, child_status* out) noexcept;

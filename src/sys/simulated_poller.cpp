@@ -1,18 +1,11 @@
 #include "simulated_poller.hpp"
 
 #include <cerrno>
-#include <limits>
 #include <new>
-
-#include <sched.h>
-
-#include <spruce/verify.hpp>
 
 namespace spruce::inline v0::detail {
 
 namespace {
-constexpr std::int64_t for_ever = std::numeric_limits<std::int64_t>::max();
-
 unsigned wanted_bits(std::uint8_t wanted) noexcept {
     bool const read = (wanted & interest_read) != 0, write = (wanted & interest_write) != 0;
     return bit_if(read, ready_read) | bit_if(read, ready_read_closed) | bit_if(write, ready_write) | ready_hangup | ready_error;
@@ -112,85 +105,19 @@ int take_events(simulated_poller& p, poll_event* events, int room) noexcept {
     return count;
 }
 
-std::int64_t end_of_wait(simulated_kernel& k, std::int64_t timeout_ns) noexcept {
-    if (timeout_ns < 0) return for_ever;
-    std::int64_t const now = k.now_ns.load(std::memory_order_relaxed), grain = k.options.poll_grain.count();
-    if (timeout_ns >= for_ever - now) return for_ever;
-    std::int64_t const end = now + timeout_ns;
-    std::int64_t const over = grain > 0 ? end % grain : 0;
-    return over == 0 || end > for_ever - grain ? end : end + (grain - over);
-}
-
-// Jumps to what comes first: this wait's end, something under way, or the end of another loop's wait. False: there
-// is nothing to jump to, or time is held.
-bool jump(simulated_poller& p, std::int64_t end_ns) noexcept {
-    simulated_kernel& k = p.kernel;
-    if (k.holds.load(std::memory_order_seq_cst) > 0) return false;
-    std::int64_t const now = k.now_ns.load(std::memory_order_relaxed), next = next_delivery_ns(k);
-    std::int64_t to = next < end_ns ? next : end_ns;
-    for (simulated_bell const& bell : k.bells)
-        if (bell.poller && bell.poller->sleeps_until_ns > now && bell.poller->sleeps_until_ns < to) to = bell.poller->sleeps_until_ns;
-    if (to == for_ever) return false;
-    move_clock(k, to);
-    return true;
-}
-
-// Sleeps for real; comes back with the lock held again. False: stuck.
-bool sleep(simulated_poller& p, std::int64_t end_ns) noexcept {
-    simulated_kernel& k = p.kernel;
-    if (prepare_bell(*p.bell) < 0) {
-        // The real kernel has no fd left to sleep on: look again and again.
-        k.unlock();
-        ::sched_yield();
-        k.lock();
-        return true;
-    }
-    p.sleeps_until_ns = end_ns;
-    p.bell->asleep.store(1, std::memory_order_seq_cst);
-    // What was done before others could see us asleep, must be seen now.
-    collect_wakes(k);
-    bool rung = true;
-    bool const may_jump = k.holds.load(std::memory_order_seq_cst) <= 0;
-    if (p.ready.empty() && (!may_jump || end_ns == for_ever)) {
-        std::int64_t const longest = may_jump && k.options.stuck_after != duration::max() ? k.options.stuck_after.count() : -1;
-        k.unlock();
-        rung = sleep_on(*p.bell, longest);
-        k.lock();
-    }
-    p.bell->asleep.store(0, std::memory_order_seq_cst);
-    p.sleeps_until_ns = 0;
-    return rung;
-}
-
 int wait(void* context, poll_event* events, int room, std::int64_t timeout_ns) noexcept {
     auto& p = *static_cast<simulated_poller*>(context);
-    simulated_kernel& k = p.kernel;
-    simulated_guard const guard(k);
-    if (room <= 0) return -EINVAL;
-    std::int64_t const end = end_of_wait(k, timeout_ns);
-    bool rung = true;
-    for (;;) {
-        collect_wakes(k);
-        if (int const count = take_events(p, events, room); count != 0 || timeout_ns == 0) return count;
-        if (k.now_ns.load(std::memory_order_relaxed) >= end) return 0;
-        if (jump(p, end)) continue;
-        SPRUCE_VERIFY(rung || k.holds.load(std::memory_order_seq_cst) > 0,
-                      "a loop on a simulated kernel waits for ever: nothing is ready or under way there, it has no "
-                      "timer, and no other thread woke it for simulation_options::stuck_after");
-        rung = sleep(p, end);
-    }
+    simulated_guard const guard(p.kernel);
+    return wait_on(p, [](simulated_sleeper& on, void* into, int most) noexcept {
+        return take_events(static_cast<simulated_poller&>(on), static_cast<poll_event*>(into), most);
+    }, events, room, timeout_ns);
 }
 
 int backend_fd(void*) noexcept { return -ENOSYS; }
 
 int renew(void* context, bool after_fork) noexcept {
     auto& p = *static_cast<simulated_poller*>(context);
-    if (after_fork) {
-        // The world was copied with the process, but its bells are shared with the parent, and its lock may have
-        // been held by a thread that is not here.
-        p.kernel.locked.store(0, std::memory_order_relaxed);
-        for (simulated_bell& bell : p.kernel.bells) close_bell(bell);
-    }
+    if (after_fork) leave_parents(p.kernel);
     simulated_guard const guard(p.kernel);
     while (simulated_watch_of_poller* const w = p.watches.front()) drop_watch(*static_cast<simulated_watch*>(w));
     return 0;
@@ -201,7 +128,7 @@ void close(void* context) noexcept {
     simulated_kernel& k = p.kernel;
     renew(context, false);
     simulated_guard const guard(k);
-    p.bell->poller = nullptr;
+    p.bell->sleeper = nullptr;
     memory_hook const memory = p.memory;
     p.~simulated_poller();
     release(memory, &p, sizeof p, alignof(simulated_poller));
@@ -219,19 +146,24 @@ void notify(simulated_kernel& k, simulated_file& f, unsigned key) noexcept {
         queue(w);
         k.changed = true;
     }
+    notify_knotes(k, f, key);
 }
 
-void drop_watches(simulated_kernel&, simulated_file& f) noexcept {
+void drop_watches(simulated_kernel& k, simulated_file& f) noexcept {
     while (simulated_watch_of_file* const w = f.watches.front()) drop_watch(*static_cast<simulated_watch*>(w));
+    drop_knotes(k, f, -1);
 }
 
 int make_simulated_poller(void* context, int which, memory_hook memory, kernel::made_poller* out) noexcept {
-    if (which != 0 && which != 1) return -ENOSYS;
+    enum { best, epoll, kqueue };
     auto& k = *static_cast<simulated_kernel*>(context);
+    bool const has_kqueue = k.options.kqueue != testing::kqueue_of::none;
+    if (which != best && which != (has_kqueue ? kqueue : epoll)) return -ENOSYS;
+    if (has_kqueue) return make_kqueue_poller(simulated_kevent_calls(k), &k, memory, out);
     void* const at = allocate(memory, sizeof(simulated_poller), alignof(simulated_poller));
     if (!at) return -ENOMEM;
     simulated_guard const guard(k);
-    auto* const p = ::new (at) simulated_poller{k, memory, nullptr, 0, {}, {}};
+    auto* const p = ::new (at) simulated_poller{{k, nullptr, 0, {}}, memory, {}};
     p->bell = claim_bell(k, p);
     if (!p->bell) {
         p->~simulated_poller();

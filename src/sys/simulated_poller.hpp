@@ -1,16 +1,28 @@
-// The simulated kernel's poller, which behaves as epoll does: see poller_calls for the interface.
+// The simulated kernel's pollers: one behaves as epoll does, see poller_calls for the interface; the other is the queue
+// of simulated_kevent.hpp. What both share is how they wait.
 #pragma once
+#include "kevent.hpp"
+#include "simulated_kevent.hpp"
 #include "simulated_kernel.hpp"
 
 namespace spruce::inline v0::detail {
 
-struct simulated_poller {
+struct simulated_sleeper {
     simulated_kernel& kernel;
-    memory_hook memory;
     simulated_bell* bell;
     std::int64_t sleeps_until_ns = 0;                        // while it sleeps for real; INT64_MAX: for ever
     intrusive_list<simulated_watch_ready> ready;             // whose state changed, in that order; or was reported, if level
+};
+
+struct simulated_poller : simulated_sleeper {
+    memory_hook memory;
     intrusive_list<simulated_watch_of_poller> watches;
 };
+
+// With the lock held: what `take` puts into `into`, once that is something, or 0 at the end of the time.
+int wait_on(simulated_sleeper& p, int (*take)(simulated_sleeper& on, void* into, int room) noexcept, void* into, int room,
+            std::int64_t timeout_ns) noexcept;
+// In a forked child, without the lock.
+void leave_parents(simulated_kernel& k) noexcept;
 
 }  // namespace spruce::inline v0::detail

@@ -29,10 +29,10 @@ void ring_sleepers(simulated_kernel& k) noexcept {
     }
 }
 
-simulated_bell* claim_bell(simulated_kernel& k, simulated_poller* for_whom) noexcept {
+simulated_bell* claim_bell(simulated_kernel& k, simulated_sleeper* for_whom) noexcept {
     for (simulated_bell& bell : k.bells) {
-        if (bell.poller) continue;
-        bell.poller = for_whom;
+        if (bell.sleeper) continue;
+        bell.sleeper = for_whom;
         return &bell;
     }
     return nullptr;

@@ -144,6 +144,7 @@ unsigned look_at(simulated_file& f) noexcept {
             return bit_if(reads && f.waker->count.load(std::memory_order_acquire) != 0, ready_read) | bit_if(writes, ready_write);
         }
         case simulated_kind::child: return bit_if(f.ended, ready_read);
+        case simulated_kind::queue: return 0;
         case simulated_kind::file: break;
     }
     return ready_read | ready_write;
@@ -155,6 +156,7 @@ ssize read_file(simulated_kernel& k, simulated_file& f, void* into, std::size_t 
         case simulated_kind::file: return static_cast<ssize>(f.inbox.take(into, size));
         case simulated_kind::pipe_writer: return -EBADF;
         case simulated_kind::child: return -EINVAL;
+        case simulated_kind::queue: return -ENXIO;
         case simulated_kind::pipe_reader:
         case simulated_kind::stream: break;
     }
@@ -173,6 +175,7 @@ ssize write_file(simulated_kernel& k, simulated_file& f, io_slice const* slices,
         case simulated_kind::waker: return write_waker(k, f, slices, count);
         case simulated_kind::pipe_reader: return -EBADF;
         case simulated_kind::child: return -EINVAL;
+        case simulated_kind::queue: return -ENXIO;
         case simulated_kind::pipe_writer: return size == 0 ? 0 : write_pipe(k, f, slices, size);
         case simulated_kind::file:
             if (!put_slices(f, slices, size)) return -ENOMEM;

@@ -7,7 +7,7 @@
 #include <spruce/testing.hpp>
 
 #include "../../src/sys/kernel.hpp"
-#include "../harness/harness.hpp"
+#include "../harness/axes.hpp"
 
 using namespace spruce;
 using namespace std::chrono_literals;
@@ -106,7 +106,7 @@ TEST("the process's hook is both functions or none, and stays once memory was ta
 }
 
 TEST("a loop gives its hook back all that it took, as large and aligned as it asked for it") {
-    testing::simulation world;
+    testing::simulation world(harness::as_asked());
     strict_heap heap;
     CHECK(work({.memory = heap.hook(), .on = world.on()}).ok());
     CHECK(heap.taken > 10);
@@ -117,11 +117,11 @@ TEST("a loop gives its hook back all that it took, as large and aligned as it as
 TEST("wherever a loop's memory ends it says no_memory, goes on, and gives back what it took") {
     strict_heap unbounded;
     {
-        testing::simulation world;
+        testing::simulation world(harness::as_asked());
         CHECK(work({.memory = unbounded.hook(), .on = world.on()}).ok());
     }
     for (long allowed = 0; allowed <= unbounded.taken; ++allowed) {
-        testing::simulation world;
+        testing::simulation world(harness::as_asked());
         strict_heap heap;
         heap.left = allowed;
         auto const done = work({.memory = heap.hook(), .on = world.on()});

@@ -6,7 +6,7 @@
 #include <spruce/spruce.hpp>
 #include <spruce/testing.hpp>
 
-#include "../harness/harness.hpp"
+#include "../harness/axes.hpp"
 
 using namespace spruce;
 using namespace std::chrono_literals;
@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 namespace {
 constexpr auto longest = duration::max();
 template <class F> auto run_virtually(F&& f) {
-    testing::simulation world;
+    testing::simulation world(harness::as_asked());
     return run(loop_options{.on = world.on()}, std::forward<F>(f));
 }
 }  // namespace
@@ -67,7 +67,7 @@ TEST("the clock is the thread's loop's: virtual while it has one on a simulated 
         return before <= now && now <= system();
     };
     CHECK(is_system());
-    testing::simulation world({.start = 1'000'000h});   // a time that no machine has been up for
+    testing::simulation world(harness::as_asked({.start = 1'000'000h}));   // a time that no machine has been up for
     {
         loop l(loop_options{.on = world.on()});
         CHECK(loop_clock::now().time_since_epoch() == 1'000'000h);
@@ -85,7 +85,7 @@ TEST("the clock is the thread's loop's: virtual while it has one on a simulated 
 }
 
 TEST("calls of a loop take deadlines at either end of time") {
-    testing::simulation world;
+    testing::simulation world(harness::as_asked());
     loop l(loop_options{.on = world.on()});
     time_point const began = world.now();
     for (deadline const past : {at(time_point::min()), at(time_point(-1ns)), at(time_point{}), in(duration::min())}) {

@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 #if SPRUCE_EXCEPTIONS
 namespace {
 template <class F> auto run_virtually(F&& f, loop_options o = {}) {
-    testing::simulation world;
+    testing::simulation world(harness::as_asked());
     o.on = world.on();
     return run(o, std::forward<F>(f));
 }

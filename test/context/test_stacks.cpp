@@ -62,7 +62,7 @@ using enum stack_class;
 constexpr stack_class all_classes[] = {k16, k64, k256, m1, m8};
 
 template <class F> auto run_virtually(F&& f, loop_options o = {}) {
-    testing::simulation world;
+    testing::simulation world(harness::as_asked());
     o.on = world.on();
     return run(o, std::forward<F>(f));
 }

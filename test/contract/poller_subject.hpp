@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <fcntl.h>
 #include <memory>
+#include <string_view>
 #include <unistd.h>
 #include <vector>
 
@@ -19,7 +20,8 @@ namespace contract {
 using namespace spruce;
 using namespace spruce::detail;
 
-enum class backend { epoll, poll, simulated };
+// kqueue is run over its model, as of each BSD, and over the system's where there is one.
+enum class backend { epoll, poll, simulated, kqueue, kqueue_netbsd, kqueue_openbsd, kqueue_native };
 
 // A heap that refuses from some allocation on, and counts what it gave.
 struct moody_heap {
@@ -47,9 +49,14 @@ class subject {
 public:
     explicit subject(backend of) : of_(of) {
         // Nobody wakes a poller that waits for ever but in the tests with a thread: a minute is for ever.
-        testing::simulation_options const patient{.stuck_after = std::chrono::minutes(1)};
-        if (of == backend::simulated) simulation_ = std::make_unique<testing::simulation>(patient);
-        REQUIRE(make(made_) == 0);
+        testing::simulation_options patient{.stuck_after = std::chrono::minutes(1)};
+        if (of == backend::kqueue) patient.kqueue = testing::kqueue_of::freebsd;
+        if (of == backend::kqueue_netbsd) patient.kqueue = testing::kqueue_of::netbsd;
+        if (of == backend::kqueue_openbsd) patient.kqueue = testing::kqueue_of::openbsd;
+        if (!on_the_system()) simulation_ = std::make_unique<testing::simulation>(patient);
+        int const got = make(made_);
+        if (got == -ENOSYS && on_the_system()) harness::skip("this system has none of that kind");
+        REQUIRE(got == 0);
     }
     ~subject() {
         made_.calls->close(made_.context);
@@ -66,6 +73,7 @@ public:
         spruce::poller which = spruce::poller::best;
         if (of_ == backend::epoll) which = spruce::poller::epoll;
         if (of_ == backend::poll) which = spruce::poller::poll;
+        if (of_ >= backend::kqueue) which = spruce::poller::kqueue;
         return on().make_poller(on().context, static_cast<int>(which), heap.hook(), &out);
     }
 
@@ -134,6 +142,8 @@ public:
         }
         return what;
     }
+    // Whether reading and writing are watched apart, so that the end of each is told of itself.
+    bool by_direction() { return std::string_view(calls().name) == "kqueue"; }
     void* context() { return made_.context; }
     testing::simulation* simulation() { return simulation_.get(); }
 
@@ -145,6 +155,7 @@ private:
         REQUIRE(make(ends) == 0);
         return {keep(ends[0]), keep(ends[1])};
     }
+    bool on_the_system() const { return of_ == backend::epoll || of_ == backend::poll || of_ == backend::kqueue_native; }
     backend of_;
     std::unique_ptr<testing::simulation> simulation_;
     kernel::made_poller made_;
@@ -168,4 +179,8 @@ template <backend of, void (*body)(subject&)> void on_backend() {
     CONTRACT_CASE(name, epoll)                                \
     CONTRACT_CASE(name, poll)                                 \
     CONTRACT_CASE(name, simulated)                            \
+    CONTRACT_CASE(name, kqueue)                               \
+    CONTRACT_CASE(name, kqueue_netbsd)                        \
+    CONTRACT_CASE(name, kqueue_openbsd)                       \
+    CONTRACT_CASE(name, kqueue_native)                        \
     static void HARNESS_JOIN(contract_, __LINE__)([[maybe_unused]] ::contract::subject& s)

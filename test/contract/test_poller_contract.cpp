@@ -245,12 +245,81 @@ POLLER_TEST("a pipe's reader is told of the last writer's end, and its writer of
     s.close(in);
     CHECK(s.wait().empty());
     s.close(twin);
-    CHECK_EQ(s.ready(out, 1), +ready_hangup);
+    CHECK_EQ(s.ready(out, 1), s.by_direction() ? r | ready_read_closed : +ready_hangup);
     auto const [reader, writer] = s.pipe();
     CHECK_EQ(s.change(writer, 2, none, wr), 0);
     CHECK_EQ(s.ready(writer, 2), w);
     s.close(reader);
-    CHECK((s.ready(writer, 2) & ready_error) != 0);
+    CHECK((s.ready(writer, 2) & (s.by_direction() ? ready_hangup : ready_error)) != 0);
+}
+
+POLLER_TEST("data and the end in one event: nothing is lost, whichever directions are asked for, level or edge") {
+    for (int const how : {rd, rd | edge, rd | wr, rd | wr | edge}) {
+        auto const [a, b] = s.sockets();
+        auto const [out, in] = s.pipe();
+        s.write(b, 3);
+        s.write(in, 5);
+        s.close(b);
+        s.close(in);
+        // The pipe has no writer any more when it is registered.
+        CHECK_EQ(s.change(a, 1, none, how), 0);
+        CHECK_EQ(s.change(out, 2, none, how), 0);
+        std::map<int, unsigned> told;
+        for (auto const& e : s.wait()) {
+            CHECK_EQ(told[e.fd], 0U);
+            told[e.fd] = e.ready;
+        }
+        CHECK((told[a] & r) != 0 && (told[a] & (ready_read_closed | ready_hangup)) != 0);
+        CHECK((told[out] & r) != 0 && (told[out] & (ready_read_closed | ready_hangup)) != 0);
+        CHECK_EQ(s.drain(a), 3U);
+        CHECK_EQ(s.drain(out), 5U);
+        if ((how & edge) != 0) CHECK(s.wait().empty());
+        CHECK_EQ(s.change(a, 1, how, none), 0);
+        CHECK_EQ(s.change(out, 2, how, none), 0);
+        CHECK(s.wait().empty());
+    }
+}
+
+POLLER_TEST("a pipe's writer whose reader is gone already is told so when it is registered, an edge once") {
+    for (int const how : {wr, wr | edge}) {
+        auto const [out, in] = s.pipe();
+        s.close(out);
+        CHECK_EQ(s.change(in, 1, none, how), 0);
+        CHECK((s.ready(in, 1) & (w | ready_error | ready_hangup)) != 0);
+        CHECK_EQ(s.ready(in, 1) != 0, (how & edge) == 0);
+        CHECK_EQ(s.change(in, 1, how, none), 0);
+        CHECK(s.wait().empty());
+        s.close(in);
+        auto const [again, other] = s.pipe();   // the number, with a reader now
+        CHECK_EQ(s.change(other, 2, none, how), 0);
+        CHECK_EQ(s.ready(other, 2), w);
+        s.close(again);
+        s.close(other);
+    }
+}
+
+POLLER_TEST("of hundreds of changes in one batch each is done, and each says how it went") {
+    std::vector<pair_of> all;
+    std::vector<poll_change> changes;
+    for (int i = 0; i != 150; ++i) {
+        all.push_back(s.sockets());
+        auto const [a, b] = all.back();
+        changes.push_back({a, static_cast<std::uint32_t>(i), none, static_cast<std::uint8_t>(rd | wr | edge), 9});
+        if (i % 5 == 0) changes.push_back({a, static_cast<std::uint32_t>(i + 7'000), rd | wr | edge, rd, 9});
+    }
+    for (std::size_t i = 0; i < all.size(); i += 7) s.close(all[i].a);
+    s.change(changes);
+    std::map<int, unsigned> told;
+    for (std::size_t i = 0; i != all.size(); ++i)
+        if (i % 7 != 0) s.write(all[i].b);
+    for (int i = 0; i != 500; ++i)
+        for (auto const& e : s.wait(0, 64)) told[e.fd] |= e.ready;
+    for (int i = 0; i != 150; ++i) {
+        auto const a = all[static_cast<std::size_t>(i)].a;
+        unsigned const right = i % 7 == 0 ? 0 : i % 5 == 0 ? r : r | w;
+        CHECK_EQ(told[a], right);
+    }
+    for (auto const& c : changes) CHECK_EQ(c.result, c.generation % 7 == 0 ? -EBADF : 0);
 }
 
 POLLER_TEST("a hang-up is told to whoever waits to write, and to an edge once") {

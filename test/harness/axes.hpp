@@ -11,11 +11,24 @@ namespace harness {
 // Whether loops of this run are on a simulated kernel.
 inline bool simulated() noexcept { return option("kernel") == "simulated"; }
 
+// --poller kqueue, or kqueue-netbsd, kqueue-openbsd: on a simulated kernel its model, as of that BSD.
+inline bool kqueue() noexcept { return option("poller").substr(0, 6) == "kqueue"; }
+inline spruce::testing::kqueue_of whose_kqueue() noexcept {
+    if (option("poller") == "kqueue-netbsd") return spruce::testing::kqueue_of::netbsd;
+    if (option("poller") == "kqueue-openbsd") return spruce::testing::kqueue_of::openbsd;
+    return kqueue() ? spruce::testing::kqueue_of::freebsd : spruce::testing::kqueue_of::none;
+}
+// For a test that makes a simulated kernel whatever the run asks for: with the poller that it does ask for.
+inline spruce::testing::simulation_options as_asked(spruce::testing::simulation_options o = {}) noexcept {
+    if (simulated()) o.kqueue = whose_kqueue();
+    return o;
+}
+
 // A kernel for one test: the real one or a simulated one, as the run asks, with its pipes and their far ends.
 class world {
 public:
     world() {
-        if (simulated()) made_ = new spruce::testing::simulation({.pipe_wakers = option("waker") == "pipe"});
+        if (simulated()) made_ = new spruce::testing::simulation(as_asked({.pipe_wakers = option("waker") == "pipe"}));
         else spruce::detail::native_kernel().preferred_waker = option("waker") == "pipe" ? spruce::detail::waker_kind::pipe : spruce::detail::waker_kind::eventfd;
     }
     ~world() { delete made_; }
@@ -30,6 +43,7 @@ public:
             if (option("poller") == "poll") o.poller = spruce::poller::poll;
             if (option("poller") == "epoll") o.poller = spruce::poller::epoll;
         }
+        if (kqueue()) o.poller = spruce::poller::kqueue;
         return o;
     }
     std::pair<int, int> pipe() {

@@ -131,7 +131,7 @@ constexpr std::string_view for_tests[] = {"--length", "--poller", "--waker", "--
 
 int usage() {
     std::puts("usage: spruce-test [--filter TEXT] [--exact NAME] [--list] [--jobs N] [--seed N] [--length ci|nightly] [--repeat N]\n"
-              "                   [--poller epoll|poll|kqueue] [--waker eventfd|pipe] [--signals pipe|signalfd]\n"
+              "                   [--poller epoll|poll|kqueue[-netbsd|-openbsd]] [--waker eventfd|pipe] [--signals pipe|signalfd]\n"
               "                   [--kernel real|simulated] [--slack N] [--under EMULATOR] [--verbose]\n"
               "                   [--each-failing calls|memory|mappings [--seconds N]] [--transfers BYTES] [--interrupts 1]\n"
               "                   [--refuse 1: eventfd + 2: pidfd + 4: epoll]");

@@ -142,9 +142,9 @@ outcome fork_round(test_case const& t, std::uint64_t n, shared_notes& notes, dou
 // failures, waits for ever for what could not be begun, as long as it does so asleep; nor that it looks into a result
 // which holds an error: it then ends by the library's word. (That each failure is told to somebody, and ends no wait
 // silently, is the affair of test/fault.)
-char const* fault_of(outcome const& o) {
+char const* fault_of(outcome const& o, outcome const& usual) {
     auto const says = [&](char const* what) { return o.text.find(what) != std::string::npos; };
-    if (o.hung) return o.cpu_seconds > o.seconds / 2 ? "it spins" : nullptr;
+    if (o.hung) return o.cpu_seconds > 0.05 + 4 * usual.cpu_seconds ? "it spins" : nullptr;
     if (says("waits for ever: nothing is ready")) return nullptr;
     if (says("not in balance")) return "it leaks";
     bool const misuse = says("the value asked of a result that holds an error") || says("(task_local:0)") ||
@@ -199,8 +199,8 @@ int run_every_failure(test_case const& t) {
     int bad = 0;
     std::uint64_t rounds = 0;
     for (std::uint64_t n = 1 + (step > 1 ? seed() % step : 0); bad < 5; n += step, ++rounds) {
-        outcome const o = fork_round(t, n, *notes, 0.4 + alone * 10);
-        if (char const* const fault = fault_of(o)) {
+        outcome const o = fork_round(t, n, *notes, 0.6 + alone * 10);
+        if (char const* const fault = fault_of(o, usual)) {
             std::printf("%s: when %.*s %llu%s%s fails\n%s", fault, static_cast<int>(how.each.size()), how.each.data(),
                         static_cast<unsigned long long>(n), notes->struck[0] ? ", " : "", notes->struck, o.text.c_str());
             ++bad;

@@ -246,7 +246,7 @@ TEST("a reader keeps a partial: after a deadline the next call goes on, at the e
 }
 
 TEST("a deadline for a call that reads many times counts once") {
-    testing::simulation sim;
+    testing::simulation sim(harness::as_asked());
     auto r = run(loop_options{.on = sim.on()}, [&]() -> result<void> {
         SPRUCE_TRY(auto pipe, make_pipe());
         auto drip = spawn([&]() -> result<void> {

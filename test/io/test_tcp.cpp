@@ -112,7 +112,7 @@ TEST("a port that is taken says EADDRINUSE; with reuse_port two may share it") {
 }
 
 TEST("accept and connect give up at their deadlines, or when cancelled") {
-    testing::simulation sim;
+    testing::simulation sim(harness::as_asked());
     auto r = run(loop_options{.on = sim.on()}, [&]() -> result<void> {
         SPRUCE_TRY(auto listener, tcp_listener::listen("127.0.0.1:0"));
         CHECK(listener.accept(in(1ms)) == errc::timed_out);

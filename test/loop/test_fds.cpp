@@ -182,7 +182,7 @@ TEST("hang-up wakes the reader, and with nobody left to tell the loop does not s
 
 TEST("what cannot be polled is always ready, and goes on sharing the loop") {
     if (harness::simulated()) {
-        testing::simulation world;
+        testing::simulation world(harness::as_asked());
         auto file = world.make_file("hello");
         REQUIRE(file.ok());
         {

@@ -98,7 +98,7 @@ TEST("no call from another thread is lost between prepare() and the host's sleep
 }
 
 TEST("prepare() says when the next thing is due: at once, at a time, or never") {
-    testing::simulation world;
+    testing::simulation world(harness::as_asked());
     loop l(loop_options{.on = world.on()});
     CHECK(*l.prepare() == never());
     handler h = l.call_later(5ms, [] {});
@@ -130,7 +130,7 @@ TEST("prepare() says when the next thing is due: at once, at a time, or never") 
 }
 
 TEST("dispatch() runs what is due and never waits, as the clock stands") {
-    testing::simulation world;
+    testing::simulation world(harness::as_asked());
     loop l(loop_options{.on = world.on()});
     int ran = 0;
     l.call_later(5ms, [&] { ++ran; });
@@ -306,7 +306,7 @@ TEST("as a guest a loop can be stopped between prepare() and dispatch(), and run
 }
 
 TEST("tasks of a guest wait and wake between the host's turns, and are driven to their end by destroy()") {
-    testing::simulation world;
+    testing::simulation world(harness::as_asked());
     loop l(loop_options{.on = world.on()});
     std::string seen;
     auto t = spawn([&] {

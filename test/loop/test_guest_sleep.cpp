@@ -17,7 +17,7 @@ bool readable(int fd, int timeout_ms) {
 }  // namespace
 
 TEST("a guest says until when its host may sleep: no time if something is ready, a timer's, or for ever") {
-    testing::simulation sim;
+    testing::simulation sim(harness::as_asked());
     loop l(loop_options{.on = sim.on()});
     CHECK(*l.prepare() == never());
     l.call_later(1s, [] {});

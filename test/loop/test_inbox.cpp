@@ -186,7 +186,7 @@ TEST("a waker's calls melt into one, from threads and signal handlers alike, and
 }
 
 TEST("a waker's function counts relative times from a fresh reading, not from an earlier callback's") {
-    testing::simulation world;
+    testing::simulation world(harness::as_asked());
     loop l(loop_options{.on = world.on()});
     time_point due{};
     auto made = l.make_waker([&] { due = *l.call_later(1s, [] {}).due(); });

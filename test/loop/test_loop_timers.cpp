@@ -9,7 +9,7 @@ using namespace std::chrono_literals;
 namespace {
 // Virtual time: no test here sleeps.
 struct virtual_loop {
-    testing::simulation world;
+    testing::simulation world{harness::as_asked()};
     loop l{loop_options{.on = world.on()}};
 };
 }  // namespace

@@ -180,7 +180,7 @@ TEST("a child's exit status comes once: its code, or the signal that killed it")
 
 TEST("a child reaped by somebody else is told as status_lost; with and without child fds") {
     for (bool const by_signal : {false, true}) {
-        testing::simulation world({.refuse_child_fds = by_signal});
+        testing::simulation world(harness::as_asked({.refuse_child_fds = by_signal}));
         loop l(loop_options{.on = world.on()});
         auto pid = world.spawn_child();
         auto other = world.spawn_child();

@@ -11,7 +11,7 @@
 #include <spruce/testing.hpp>
 
 #include "../../src/sys/kernel.hpp"
-#include "../harness/harness.hpp"
+#include "../harness/axes.hpp"
 
 using namespace spruce;
 using namespace std::chrono_literals;
@@ -438,7 +438,7 @@ private:
     }
 
     harness::random random_;
-    testing::simulation world_{{.stuck_after = 1s}};
+    testing::simulation world_{harness::as_asked({.stuck_after = 1s})};
     loop* loop_ = nullptr;
     std::deque<item> items_;
     std::vector<std::size_t> live_;

@@ -8,7 +8,7 @@ using namespace std::chrono_literals;
 
 namespace {
 template <class F> auto run_virtually(F&& f, loop_options o = {}) {
-    testing::simulation world;
+    testing::simulation world(harness::as_asked());
     o.on = world.on();
     return run(o, std::forward<F>(f));
 }
@@ -97,7 +97,7 @@ TEST("cancel is sticky: every wait fails until the task ends, and none of them d
 }
 
 TEST("a task that ignores cancel cannot seize the hub, and is named after a thousand refusals") {
-    testing::simulation world;
+    testing::simulation world(harness::as_asked());
     loop l(loop_options{.on = world.on()});
     int told = 0;
     std::string who;
@@ -370,7 +370,7 @@ TEST("a group's end waits even for members that shield themselves, and even in a
 }
 
 TEST("destroy() cancels all tasks, honours shields, and runs every destructor; stragglers are named") {
-    testing::simulation world;
+    testing::simulation world(harness::as_asked());
     int ended = 0;
     {
         loop l(loop_options{.on = world.on()});
@@ -399,7 +399,7 @@ TEST("destroy() cancels all tasks, honours shields, and runs every destructor; s
 }
 
 TEST("what ignores its end past the deadline of destroy() is left behind, and named") {
-    testing::simulation world;
+    testing::simulation world(harness::as_asked());
     static task<void> keeps;
     loop l(loop_options{.on = world.on()});
     keeps = spawn({.name = "stubborn"}, [] {

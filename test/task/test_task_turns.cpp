@@ -9,7 +9,7 @@ using namespace std::chrono_literals;
 
 TEST("a task that yields, or sleeps for no time, goes behind those who are ready") {
     for (int how = 0; how != 3; ++how) {
-        testing::simulation world;
+        testing::simulation world(harness::as_asked());
         std::string seen;
         auto r = run(loop_options{.on = world.on()}, [&]() -> result<void> {
             task_group g;
@@ -27,7 +27,7 @@ TEST("a task that yields, or sleeps for no time, goes behind those who are ready
 }
 
 TEST("switch_to_hub gives the thread away until somebody cancels; in plain code it does nothing") {
-    testing::simulation world;
+    testing::simulation world(harness::as_asked());
     loop l(loop_options{.on = world.on()});
     switch_to_hub();
     std::string seen;
@@ -46,7 +46,7 @@ TEST("switch_to_hub gives the thread away until somebody cancels; in plain code 
 
 #if SPRUCE_EXCEPTIONS
 TEST("an exception that escapes from a task goes to the hook once, with its text, and the others go on") {
-    testing::simulation world;
+    testing::simulation world(harness::as_asked());
     loop l(loop_options{.on = world.on()});
     int told = 0;
     std::string what, who;

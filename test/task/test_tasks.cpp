@@ -11,7 +11,7 @@ using namespace std::chrono_literals;
 namespace {
 // Runs f as the first task of a loop on a simulated kernel: virtual time.
 template <class F> auto run_virtually(F&& f, loop_options o = {}) {
-    testing::simulation world;
+    testing::simulation world(harness::as_asked());
     o.on = world.on();
     return run(o, std::forward<F>(f));
 }
@@ -115,7 +115,7 @@ TEST("a join with a deadline gives up, and leaves the task alone") {
 }
 
 TEST("outside a task a wait says not_in_task, and what need not wait works") {
-    testing::simulation world;
+    testing::simulation world(harness::as_asked());
     loop l(loop_options{.on = world.on()});
     CHECK(sleep_for(1ms) == errc::not_in_task);
     CHECK(yield() == errc::not_in_task);
@@ -132,7 +132,7 @@ TEST("outside a task a wait says not_in_task, and what need not wait works") {
 }
 
 TEST("a handle dropped lets its task go on; its error is told once, unless somebody looked") {
-    testing::simulation world;
+    testing::simulation world(harness::as_asked());
     loop l(loop_options{.on = world.on()});
     int told = 0;
     std::string who;
@@ -259,7 +259,7 @@ TEST("run_now runs a task to its first wait and comes back; nested calls come ba
 }
 
 TEST("a callback can run a task at once, too") {
-    testing::simulation world;
+    testing::simulation world(harness::as_asked());
     loop l(loop_options{.on = world.on()});
     std::string seen;
     auto t = spawn([&] {
@@ -278,7 +278,7 @@ TEST("a callback can run a task at once, too") {
 }
 
 TEST("the census names each task, its state and what it waits for") {
-    testing::simulation world;
+    testing::simulation world(harness::as_asked());
     loop l(loop_options{.on = world.on()});
     event e;
     auto a = spawn({.name = "waiter"}, [&] { static_cast<void>(e.wait()); });
@@ -302,7 +302,7 @@ TEST("the census names each task, its state and what it waits for") {
 TEST("a handle may outlive its loop: the outcome stays, and one without an outcome says closed") {
     task<int> ended, cancelled;
     {
-        testing::simulation world;
+        testing::simulation world(harness::as_asked());
         loop l(loop_options{.on = world.on()});
         ended = spawn([] { return 9; });
         CHECK(l.run().ok());
@@ -321,7 +321,7 @@ TEST("a handle may outlive its loop: the outcome stays, and one without an outco
 
 TEST("on another thread a handle says wrong_thread, and may be dropped there") {
     auto alive = std::make_shared<int>(1);
-    testing::simulation world({.stuck_after = 0s});
+    testing::simulation world(harness::as_asked({.stuck_after = 0s}));
     loop l(loop_options{.on = world.on()});
     auto t = spawn([alive] { return alive; });
     auto running = spawn([alive] { return sleep_for(10ms); });
@@ -345,7 +345,7 @@ TEST("on another thread a handle says wrong_thread, and may be dropped there") {
 }
 
 TEST("on_done runs once the task has ended, also for one that ended before") {
-    testing::simulation world;
+    testing::simulation world(harness::as_asked());
     loop l(loop_options{.on = world.on()});
     std::string seen;
     auto t = spawn([&] { seen += 't'; });
@@ -359,7 +359,7 @@ TEST("on_done runs once the task has ended, also for one that ended before") {
 }
 
 TEST("run() reports a deadlock, the census tells who, and the tasks can still be woken and run again") {
-    testing::simulation world;
+    testing::simulation world(harness::as_asked());
     loop l(loop_options{.on = world.on()});
     event never_set;
     bool ran = false;
@@ -374,7 +374,7 @@ TEST("run() reports a deadlock, the census tells who, and the tasks can still be
 }
 
 TEST("a background task neither holds the loop nor is a deadlock, and is cancelled when run() ends") {
-    testing::simulation world;
+    testing::simulation world(harness::as_asked());
     loop l(loop_options{.on = world.on()});
     event e;
     int ended = 0;

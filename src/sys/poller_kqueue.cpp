@@ -1,0 +1,172 @@
+// kqueue. Reading and writing are two registrations to it, of which it forgets both when the number is closed: so
+// there are no ghosts, and a number given out again inherits nothing. What was asked for is kept here, by number: it
+// is at least what the kernel has, so that all that is not wanted can be taken out, whatever the loop believes.
+#include <cerrno>
+#include <new>
+
+#include "kqueue_poller.hpp"
+
+namespace spruce::inline v0::detail {
+
+namespace {
+
+constexpr std::int64_t longest_wait_ns = 86'400'000'000'000;   // a day; some take longer ones as that, some refuse them
+
+kqueue_poller& self(void* context) noexcept { return *static_cast<kqueue_poller*>(context); }
+
+void change(void* context, poll_change* changes, std::size_t count) noexcept {
+    change_kqueue(self(context), changes, count);
+}
+
+// -- events
+std::uint8_t from_record(kevent_record const& r) noexcept {
+    if (r.filter == kevent_filter::signal) return ready_signal;
+    if (r.filter == kevent_filter::process) return ready_child;
+    unsigned what = r.filter == kevent_filter::read ? ready_read : ready_write;
+    if ((r.flags & kevent_eof) != 0) {
+        what |= r.filter == kevent_filter::read ? ready_read_closed : ready_hangup;
+        if (r.notes != 0) what |= ready_error;
+    }
+    return static_cast<std::uint8_t>(what);
+}
+
+bool of_fd(poll_event const& e) noexcept { return (e.ready & (ready_signal | ready_child)) == 0; }
+
+// One event for each fd, though its directions are told apart.
+int put_event(kqueue_poller& p, poll_event* events, int made, poll_event const& e) noexcept {
+    kqueue_watched* const w = of_fd(e) ? find_watched(p, e.fd) : nullptr;
+    if (w && w->in_batch != 0) {
+        poll_event& first = events[w->in_batch - 1];
+        if (first.generation == e.generation) {
+            first.ready = static_cast<std::uint8_t>(first.ready | e.ready);
+            return made;
+        }
+    } else if (w) {
+        w->in_batch = static_cast<std::uint8_t>(made + 1);
+    }
+    events[made] = e;
+    return made + 1;
+}
+
+// Whoever waits to write what the kernel does not watch may do so at once.
+int tell_refused(kqueue_poller& p, poll_event* events, int made, int room) noexcept {
+    for (std::size_t fd = 0; fd != p.places && made != room && p.refused != 0; ++fd) {
+        kqueue_watched& w = p.table[fd];
+        if (!w.refused || w.told) continue;
+        made = put_event(p, events, made, {static_cast<int>(fd), w.generation, ready_write});
+        if ((w.held & interest_edge) == 0) continue;
+        w.told = true;
+        --p.refused;
+    }
+    return made;
+}
+
+// The end of the write side is that of both, unless it is watched for reading and that is not over: then it is we
+// who stopped sending.
+void tidy(kqueue_poller& p, poll_event& e) noexcept {
+    kqueue_watched* const w = of_fd(e) ? find_watched(p, e.fd) : nullptr;
+    if (!w) return;
+    w->in_batch = 0;
+    if ((w->held & interest_read) != 0 && (e.ready & ready_read_closed) == 0)
+        e.ready = static_cast<std::uint8_t>(e.ready & ~ready_hangup);
+}
+
+// Some end a timeout too soon: what is left of it is waited for, too.
+int collect(kqueue_poller& p, kevent_record* into, int room, std::int64_t timeout_ns) noexcept {
+    if (timeout_ns > longest_wait_ns) timeout_ns = longest_wait_ns;
+    bool const watch_clock = timeout_ns > 0 && p.calls->now_ns;
+    std::int64_t const end = watch_clock ? p.calls->now_ns(p.context) + timeout_ns : 0;
+    for (;;) {
+        int const count = p.calls->kevent(p.context, p.queue, nullptr, 0, into, room, timeout_ns);
+        if (count != 0 || !watch_clock) return count;
+        timeout_ns = end - p.calls->now_ns(p.context);
+        if (timeout_ns <= 0) return 0;
+    }
+}
+
+int wait(void* context, poll_event* events, int room, std::int64_t timeout_ns) noexcept {
+    kqueue_poller& p = self(context);
+    kevent_record got[kqueue_batch];
+    if (room > kqueue_batch) room = kqueue_batch;
+    int made = p.refused != 0 ? tell_refused(p, events, 0, room) : 0;
+    if (made != room) {
+        int const count = collect(p, got, room - made, made != 0 ? 0 : timeout_ns);
+        // Interrupted: whoever asked looks at the clock and at what the signal brought.
+        if (count < 0 && made == 0) return count == -EINTR ? 0 : count;
+        for (int i = 0; i < count; ++i) {
+            if ((got[i].flags & kevent_error) != 0) continue;
+            auto const number = static_cast<int>(got[i].ident);
+            auto const generation = static_cast<std::uint32_t>(got[i].udata);
+            made = put_event(p, events, made, {number, generation, from_record(got[i])});
+        }
+    }
+    for (int i = 0; i != made; ++i) tidy(p, events[i]);
+    return made;
+}
+
+int backend_fd(void* context) noexcept { return self(context).calls->pollable ? self(context).queue : -ENOSYS; }
+
+int renew(void* context, bool after_fork) noexcept {
+    kqueue_poller& p = self(context);
+    if (after_fork) {
+        // A forked child does not have its parent's queue: the number is free there, or somebody else's by now.
+        p.calls->forked(p.context);
+        int const fresh = p.calls->create(p.context);
+        if (fresh < 0) return fresh;
+        p.queue = fresh;
+        p.mark = fork_mark();
+    }
+    // The queue stays, and its number with it: there are no ghosts to be rid of, and signals that it has recorded are
+    // not lost.
+    for (std::size_t fd = 0; fd != p.places; ++fd) {
+        if (!after_fork && p.table[fd].held != interest_none)
+            for (kevent_filter const side : {kevent_filter::read, kevent_filter::write})
+                submit_one(p, {fd, 0, 0, 0, kevent_delete, side});
+        p.table[fd] = {};
+    }
+    p.refused = 0;
+    return 0;
+}
+
+void close_poller(void* context) noexcept {
+    kqueue_poller& p = self(context);
+    if (p.mark == fork_mark()) p.calls->close(p.context, p.queue);
+    release(p.memory, p.table, p.places * sizeof(kqueue_watched), alignof(kqueue_watched));
+    memory_hook const memory = p.memory;
+    release(memory, &p, sizeof p, alignof(kqueue_poller));
+}
+
+std::int64_t grain_ns(void* context) noexcept { return self(context).calls->grain_ns; }
+
+int watch_other(void* context, int number, kevent_filter filter, bool on) noexcept {
+    kqueue_poller& p = self(context);
+    return submit_one(p, {static_cast<std::uintptr_t>(number), 0, 0, 0, on ? kevent_add : kevent_delete, filter});
+}
+int watch_signal(void* context, int signal, bool on) noexcept {
+    return watch_other(context, signal, kevent_filter::signal, on);
+}
+int watch_child(void* context, int pid, bool on) noexcept {
+    return watch_other(context, pid, kevent_filter::process, on);
+}
+
+constexpr poller_calls calls{"kqueue", false, change, wait, backend_fd, renew, close_poller, grain_ns,
+                             watch_signal, watch_child};
+}  // namespace
+
+int make_kqueue_poller(kevent_calls const& on, void* context, memory_hook memory, kernel::made_poller* out) noexcept {
+    void* const room = allocate(memory, sizeof(kqueue_poller), alignof(kqueue_poller));
+    if (!room) return -ENOMEM;
+    int const queue = on.create(context);
+    if (queue < 0) {
+        release(memory, room, sizeof(kqueue_poller), alignof(kqueue_poller));
+        return queue;
+    }
+    auto* const p = ::new (room) kqueue_poller{&on, context, memory};
+    p->queue = queue;
+    p->mark = fork_mark();
+    out->calls = &calls;
+    out->context = p;
+    return 0;
+}
+
+}  // namespace spruce::inline v0::detail

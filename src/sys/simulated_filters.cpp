@@ -1,0 +1,59 @@
+// The filters of the model of kqueue, as the manual has them: what of a file, a signal or a child is worth telling.
+#include "simulated_knote.hpp"
+
+namespace spruce::inline v0::detail {
+
+namespace {
+using kind = simulated_kind;
+
+simulated_told ask_read(simulated_file& f) noexcept {
+    auto const pending = static_cast<std::int64_t>(f.inbox.arrived());
+    switch (f.kind) {
+        case kind::pipe_reader: return {pending != 0 || !f.peer, pending, !f.peer, 0};
+        case kind::pipe_writer: return {!f.peer, 0, !f.peer, 0};
+        case kind::stream: {
+            if (f.state == stream_state::listening) return {f.queued != 0, f.queued, false, 0};
+            bool const eof = (f.shut & shut_in) != 0;
+            return {eof || f.error != 0 || pending != 0, pending, eof, eof ? f.error : 0};
+        }
+        case kind::waker: {
+            std::int64_t const count = f.waker->reader == &f ? f.waker->count.load(std::memory_order_acquire) : 0;
+            bool const eof = f.waker->is_pipe && !f.waker->writer;
+            return {count != 0 || eof, count, eof, 0};
+        }
+        case kind::child: return {f.ended, 0, false, 0};
+        case kind::file: return {pending != 0, pending, false, 0};   // not at its end: poll(2) says always
+        case kind::queue: break;
+    }
+    return {false, 0, false, 0};
+}
+
+simulated_told ask_write(simulated_file& f) noexcept {
+    switch (f.kind) {
+        case kind::pipe_reader: return {!f.peer, 0, !f.peer, 0};
+        case kind::pipe_writer: return {!f.peer || is_writable(f), static_cast<std::int64_t>(f.peer ? room_for(f) : 0), !f.peer, 0};
+        case kind::stream: {
+            if (f.state == stream_state::listening) return {false, 0, false, 0};
+            bool const eof = (f.shut & shut_out) != 0;
+            if (eof || f.error != 0) return {true, 0, eof, eof ? f.error : 0};
+            if (f.state != stream_state::established) return {false, 0, false, 0};
+            if (is_writable(f)) return {true, static_cast<std::int64_t>(room_for(f)), false, 0};
+            f.starved = true;   // so that it is told when there is room
+            return {false, 0, false, 0};
+        }
+        case kind::waker: return {f.waker->writer == &f, 0, false, 0};
+        case kind::file: return {true, 0, false, 0};
+        case kind::child:
+        case kind::queue: break;
+    }
+    return {false, 0, false, 0};
+}
+
+}  // namespace
+
+simulated_told ask_filter(simulated_knote& n) noexcept {
+    if (!n.file) return {n.count != 0, n.count, false, 0};
+    return n.filter == kevent_filter::read ? ask_read(*n.file) : ask_write(*n.file);
+}
+
+}  // namespace spruce::inline v0::detail

@@ -1,0 +1,31 @@
+// A model of kqueue(2) inside the simulated kernel, after the manual of FreeBSD, so that poller_kqueue.cpp is run where no
+// BSD is. Where the BSDs differ, it is as the one that simulation_options names.
+#pragma once
+#include "kevent.hpp"
+#include "simulated_kernel.hpp"
+
+namespace spruce::inline v0::detail {
+
+// What is done otherwise on one BSD than on another.
+struct kevent_manners {
+    bool receipts;              // EV_RECEIPT is known
+    int no_reader;              // what watching a pipe for writing gives when nobody reads it
+    std::int64_t longest_ns;    // a longer timeout …
+    bool refuses_longer;        // … is refused; otherwise it counts as this
+    std::int64_t early_ns;      // by how much a timeout may end too soon
+    bool knows_ended;           // a child that has ended can be watched still, and is told of at once
+    bool tells_early;           // a child's end may be told before its status can be had
+};
+
+kevent_manners const& manners_of(simulated_kernel const& k) noexcept;
+kevent_calls const& simulated_kevent_calls(simulated_kernel const& k) noexcept;
+
+// With the lock held.
+void notify_knotes(simulated_kernel& k, simulated_file& f, unsigned key) noexcept;
+void drop_knotes(simulated_kernel& k, simulated_file& f, int fd) noexcept;   // of this number; -1: of all
+void notify_signal_knotes(simulated_kernel& k, int signal) noexcept;
+bool notify_child_knotes(simulated_kernel& k, simulated_child& c) noexcept;  // true: they were told before the others
+void drop_child_knotes(simulated_child& c) noexcept;
+void leave_queue(simulated_kernel& k, simulated_file& f) noexcept;           // its last number was closed
+
+}  // namespace spruce::inline v0::detail

@@ -1,0 +1,142 @@
+// Loops on the model of kqueue, as of each BSD, whatever poller the run asks for: signals and children that the poller
+// tells of, and forks, which leave its queue behind.
+#include <csignal>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <spruce/spruce.hpp>
+#include <spruce/testing.hpp>
+
+#include "../harness/harness.hpp"
+
+using namespace spruce;
+using namespace std::chrono_literals;
+using testing::kqueue_of;
+
+namespace {
+constexpr kqueue_of each[] = {kqueue_of::freebsd, kqueue_of::netbsd, kqueue_of::openbsd};
+}
+
+TEST("kqueue is what a simulated BSD has, and all that it has") {
+    for (kqueue_of const of : {kqueue_of::none, kqueue_of::freebsd}) {
+        bool const bsd = of != kqueue_of::none;
+        testing::simulation world({.kqueue = of});
+        for (poller const which : {poller::best, poller::epoll, poller::kqueue}) {
+            loop l(loop_options{.poller = which, .on = world.on()});
+            bool const has = which == poller::best || (which == poller::kqueue) == bsd;
+            CHECK_EQ(l.status().ok(), has);
+            if (!has) CHECK(l.status() == errc::not_supported);
+        }
+    }
+}
+
+TEST("kqueue tells of signals: each loop once for many, none after the handler has gone, and several handlers each") {
+    for (kqueue_of const of : each) {
+        testing::simulation world({.kqueue = of});
+        loop l(loop_options{.on = world.on()});
+        int first = 0, second = 0, other = 0;
+        auto a = l.add_signal_handler(SIGUSR1, [&] { ++first; });
+        auto b = l.add_signal_handler(SIGUSR1, [&] { ++second; });
+        auto c = l.add_signal_handler(SIGUSR2, [&] { ++other; });
+        REQUIRE(a.ok() && b.ok() && c.ok());
+        for (int i = 0; i != 3; ++i) world.raise_signal(SIGUSR1);
+        CHECK(l.run_until([&] { return second != 0; }, in(1s)).ok());
+        CHECK(first == 1 && second == 1 && other == 0);
+        a->cancel();
+        world.raise_signal(SIGUSR1);
+        CHECK(l.run_until([&] { return second == 2; }, in(1s)).ok());
+        b->cancel();
+        world.raise_signal(SIGUSR1);
+        CHECK(l.run_once(in(1ms)) == errc::timed_out);
+        CHECK(first == 1 && second == 2 && other == 0);
+        // Asked for again, it starts anew.
+        auto again = l.add_signal_handler(SIGUSR1, [&] { ++first; });
+        REQUIRE(again.ok());
+        CHECK(l.run_once(in(1ms)) == errc::timed_out);
+        world.raise_signal(SIGUSR1);
+        CHECK(l.run_until([&] { return first == 2; }, in(1s)).ok());
+    }
+}
+
+TEST("kqueue tells of children: those that run, those that have ended, those whose status comes late, and none that was left") {
+    for (kqueue_of const of : each) {
+        testing::simulation world({.kqueue = of});
+        loop l(loop_options{.on = world.on()});
+        int const runs = *world.spawn_child(), ended = *world.spawn_child(), killed = *world.spawn_child(), left = *world.spawn_child();
+        REQUIRE(world.end_child(ended, 4).ok());
+        int code = -1, early_code = -1, signal = -1, never = 0;
+        auto a = l.add_child_handler(runs, [&](result<exit_status> s) { code = s.ok() ? s->code() : -2; });
+        auto b = l.add_child_handler(ended, [&](result<exit_status> s) { early_code = s.ok() ? s->code() : -2; });
+        auto c = l.add_child_handler(killed, [&](result<exit_status> s) { signal = s.ok() ? s->signal() : -2; });
+        auto d = l.add_child_handler(left, [&](result<exit_status>) { ++never; });
+        REQUIRE(a.ok() && b.ok() && c.ok() && d.ok());
+        CHECK(l.add_child_handler(left + 1, [](result<exit_status>) {}) == errc::invalid_argument);
+        l.call_later(1ms, [&] {
+            CHECK(world.end_child(runs, 3).ok());
+            CHECK(world.end_child(left, 3).ok());
+            d->cancel();
+        });
+        l.call_later(2ms, [&] { CHECK(world.kill_child(killed, SIGTERM).ok()); });
+        CHECK(l.run().ok());
+        CHECK_EQ(code, 3);
+        CHECK_EQ(early_code, 4);
+        CHECK_EQ(signal, SIGTERM);
+        CHECK_EQ(never, 0);
+    }
+}
+
+TEST("kqueue, a child handler and one of SIGCHLD: both are told, and the last to go takes its watch along") {
+    for (kqueue_of const of : each) {
+        testing::simulation world({.kqueue = of});
+        loop l(loop_options{.on = world.on()});
+        int told = 0, code = -1;
+        auto s = l.add_signal_handler(SIGCHLD, [&] { ++told; });
+        int const pid = *world.spawn_child();
+        auto h = l.add_child_handler(pid, [&](result<exit_status> r) { code = r.ok() ? r->code() : -2; });
+        REQUIRE(s.ok() && h.ok());
+        REQUIRE(world.end_child(pid, 5).ok());
+        CHECK(l.run_until([&] { return told == 1 && code == 5; }, in(1s)).ok());
+        s->cancel();
+        int const next = *world.spawn_child();
+        auto g = l.add_child_handler(next, [&](result<exit_status> r) { code = r.ok() ? r->code() : -2; });
+        REQUIRE(g.ok());
+        REQUIRE(world.end_child(next, 6).ok());
+        CHECK(l.run().ok());
+        CHECK_EQ(code, 6);
+        CHECK_EQ(told, 1);
+    }
+}
+
+TEST("kqueue is not there after a fork: the child's loop has its own, and goes on with fds, signals, timers and calls") {
+    for (kqueue_of const of : each) {
+        testing::simulation world({.kqueue = of});
+        auto const [out, into] = *world.make_pipe();
+        loop l(loop_options{.on = world.on()});
+        int read = 0, timer = 0, called = 0, heard = 0;
+        auto h = l.add_reader(out, [&, from = out] {
+            char c;
+            if (world.read(from, &c, 1).ok()) ++read;
+        });
+        auto s = l.add_signal_handler(SIGUSR1, [&] { ++heard; });
+        REQUIRE(h.ok() && s.ok());
+        l.call_later(1ms, [&] { ++timer; });
+        auto const whole = [&, to = into] {
+            bool fine = world.write(to, "c").ok();
+            world.raise_signal(SIGUSR1);
+            fine = fine && l.remote().call([&] { ++called; }).ok();
+            return fine && l.run_until([&] { return read == 1 && timer == 1 && called == 1 && heard == 1; }, in(5s)).ok();
+        };
+        std::size_t const open = world.open_fds();
+        int const pid = ::fork();
+        if (pid == 0) {
+            bool fine = l.after_fork().ok();
+            fine = whole() && fine && world.open_fds() == open;
+            ::_exit(fine ? 0 : 1);
+        }
+        REQUIRE(pid > 0);
+        int status = -1;
+        CHECK_EQ(::waitpid(pid, &status, 0), pid);
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        CHECK(whole());
+    }
+}
