@@ -149,7 +149,7 @@ result<void> loop::destroy(deadline dl) {
     }
     // Callables first, while the hub still answers: their destructors may cancel, post and close.
     detail::drop_all_handlers(h);
-    detail::close_remote(h);
+    detail::close_remote(*h.door);
     if (h.unhandled_hook) h.handlers.dispose(*std::exchange(h.unhandled_hook, nullptr));
     h.thread_signals.end();
     if (h.ext) h.ext->end(h);
@@ -220,7 +220,7 @@ result<void> loop::after_fork() {
     if (c.result < 0) return detail::kernel_error(c.result);
     if (!h.on.simulated) detail::dispatcher_after_fork(&h.port);
     detail::rewatch_signal_fd(h);
-    detail::inbox_after_fork(h);
+    detail::inbox_after_fork(*h.door);
     h.fds.after_fork();
     h.fds.register_all();
     if (h.ext) h.ext->after_fork(h);

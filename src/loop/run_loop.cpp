@@ -136,7 +136,7 @@ result<deadline> loop::prepare() {
     h.prepared = true;
     h.fds.flush();
     // Asleep from here on: whoever posts writes to the fd that the host polls. What came before is seen below.
-    h.door->asleep.store(1, std::memory_order_seq_cst);
+    h.door->going_to_sleep();
     if (detail::has_ready(h)) return in(duration::zero());
     std::int64_t const due = h.timers.next_due_ns();
     return due == detail::no_time ? never() : at(time_point(duration(due)));
@@ -146,7 +146,7 @@ result<std::size_t> loop::dispatch(std::size_t max) {
     SPRUCE_CHECK(detail::runnable(hub_, status_));
     hub& h = *hub_;
     detail::running_scope const scope(h);
-    h.door->asleep.store(0, std::memory_order_seq_cst);
+    h.door->woke_up();
     if (int const failed = detail::poll_phase(h, 0); failed < 0) return detail::poller_failed(failed);
     detail::timer_phase(h);
     std::size_t ran = detail::inbox_phase(h, max);
