@@ -174,16 +174,19 @@ void drop_waker(post_node* n) noexcept {
     // The function is destroyed on the loop's thread, so the inbox must see the node once more; on a dead loop here.
     n->dropped.store(1, std::memory_order_seq_cst);
     remote& r = *n->to;
+    bool closed;
     if (n->pending.exchange(1, std::memory_order_acq_rel) == 0) {
-        if (enter(r, false) == errc{}) {
+        closed = enter(r, false) != errc{};
+        if (!closed) {
             r.queue.push(*n);   // takes over the waker's reference
             r.wake();
             return;
         }
-        n->ops->destroy(n->callable);
-    } else if ((r.gate.load(std::memory_order_seq_cst) & 1) != 0 && n->state.exchange(post_state::cancelled) != post_state::cancelled) {
-        n->ops->destroy(n->callable);
+    } else {
+        closed = (r.gate.load(std::memory_order_seq_cst) & 1) != 0;
     }
+    // An earlier call may have come to its end meanwhile, and seen that the waker is dropped.
+    if (closed && n->state.exchange(post_state::cancelled) != post_state::cancelled) n->ops->destroy(n->callable);
     release(n);
 }
 
