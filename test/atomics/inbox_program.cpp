@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <iterator>
@@ -359,4 +360,8 @@ void release(memory_hook const&, void* at, std::size_t, std::size_t) noexcept {
     if (at) --inbox::w->blocks;
 }
 constinit thread_local hub* current_hub = nullptr;
+void panic(char const* rule, char const*, int) noexcept {
+    std::fputs(rule, stderr);
+    std::abort();
+}
 }  // namespace spruce::inline stepped::detail
