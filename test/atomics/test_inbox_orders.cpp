@@ -5,11 +5,17 @@
 #include <string>
 #include <vector>
 
+#include "../../src/context/sanitizers.hpp"
 #include "../harness/harness.hpp"
 #include "inbox_program.hpp"
 
 namespace {
 std::uint64_t states = 0;
+
+// Millions of switches, of stacks that the thread sanitizer would follow each; and only one of them goes at a time.
+void need_speed() {
+    if (SPRUCE_TSAN) harness::skip("one step at a time there is nothing for the thread sanitizer to see");
+}
 
 void all_orders(inbox::plan const& p) {
     explorer::outcome const o = inbox::explore(p, inbox::flaw::none, 200'000'000);
@@ -49,6 +55,7 @@ bool finds(inbox::plan const& p, inbox::flaw f, std::string_view rule) {
 }  // namespace
 
 TEST_FOR(120, "a loop and another thread, three deeds each: every order of their steps keeps the inbox's rules") {
+    need_speed();
     std::vector<char const*> loops{"STC"};
     if (harness::nightly()) loops = {"SSS", "STC", "PSC", "SC", "TTC", "C", "SSSSC"};
     for (char const* const loop : loops)
@@ -60,6 +67,7 @@ TEST_FOR(120, "a loop and another thread, three deeds each: every order of their
 }
 
 TEST_FOR(7200, "a loop and two other threads: every order of their steps keeps the inbox's rules") {
+    need_speed();
     if (!harness::nightly()) {
         for (std::string const& one : programs("cxsW", 1))
             for (std::string const& two : programs("cxsw", 1)) all_orders({"S", {one.c_str(), two.c_str()}});
@@ -74,6 +82,7 @@ TEST_FOR(7200, "a loop and two other threads: every order of their steps keeps t
 }
 
 TEST_FOR(600, "a loop and two other threads, three deeds each: orders drawn at random keep the inbox's rules") {
+    need_speed();
     harness::random random(harness::seed());
     auto const all = programs("cxzswdW", 3);
     for (int n = harness::nightly() ? 20'000 : 200; n != 0; --n) {

@@ -36,10 +36,9 @@ struct listener_record {
 };
 
 // One loop's thread: adds and cancels handlers, and runs; at the end those that are left hear the last signal.
-void live(storm& s, std::uint64_t seed, long& wrong, long& runs) {
+void live(storm& s, loop_options const& options, std::uint64_t seed, long& wrong, long& runs) {
     harness::random random(seed);
-    harness::world w;
-    loop l(w.options());
+    loop l(options);
     std::vector<std::unique_ptr<listener_record>> all;
     std::vector<listener_record*> live;
     auto const add = [&](std::size_t which) {
@@ -99,12 +98,13 @@ TEST_FOR(600, "signals from four threads to three loops: no handler misses the l
     if (harness::option("signals") == "signalfd") harness::skip("one signalfd takes the signal from the others");
     // When nobody listens the disposition is this again, and not the end of the program.
     for (int const number : numbers) std::signal(number, [](int) {});
+    harness::world w;
     storm s;
     long const each = (harness::nightly() ? 1'000'000 : 100'000) / senders;
     std::array<long, hubs> wrong{}, runs{};
     std::vector<std::thread> loops, pool;
     for (std::size_t i = 0; i != hubs; ++i)
-        loops.emplace_back([&, i] { live(s, harness::seed() * 31 + i, wrong[i], runs[i]); });
+        loops.emplace_back([&, i] { live(s, w.options(), harness::seed() * 31 + i, wrong[i], runs[i]); });
     while (s.ready != hubs) std::this_thread::yield();
     for (int t = 0; t != senders; ++t) {
         pool.emplace_back([&, t] {
