@@ -97,6 +97,7 @@ TEST_FOR(600, "a loop and two other threads, three deeds each: orders drawn at r
 }
 
 TEST("the explorer finds a loop that sleeps without a second look, torn exchanges, and writes to a closed waker") {
+    need_speed();
     using enum inbox::flaw;
     CHECK(finds({"SSS", {"c", nullptr}}, no_second_look, "the loop sleeps, and a call waits"));
     CHECK(finds({"S", {"s", nullptr}}, no_second_look, "the loop sleeps, and a call waits"));

@@ -6,6 +6,7 @@
 #include <string>
 #include <sys/wait.h>
 #include <thread>
+#include <tuple>
 #include <unistd.h>
 #include <vector>
 
@@ -100,7 +101,8 @@ TEST_FOR(300, "the same without child fds, by SIGCHLD alone") { reap_beside_a_th
 TEST_FOR(300, "a thousand forks beside timers and fds: beats and bytes go on, in the children that ask for a loop as well") {
     if (harness::simulated()) harness::skip("the real kernel's fork()");
     harness::world w;
-    auto const [out, into] = w.pipe();
+    int out, into;
+    std::tie(out, into) = w.pipe();
     bool mine = false;   // in a child
     long beats = 0, forks = 0, ended = 0, wrong = 0;
     std::uint64_t written = 0, read = 0;
@@ -116,7 +118,7 @@ TEST_FOR(300, "a thousand forks beside timers and fds: beats and bytes go on, in
             for (std::uint64_t n = random.below(4); n != 0; --n)
                 if (w.write(into, {reinterpret_cast<char const*>(&written), sizeof written}) == sizeof written) ++written;
         });
-        auto reader = l.add_reader(out, [&, out = out] {
+        auto reader = l.add_reader(out, [&] {
             std::uint64_t got;
             while (w.read(out, reinterpret_cast<char*>(&got), sizeof got) == sizeof got) wrong += got != read++;
         });
