@@ -74,9 +74,11 @@ TEST_FOR(7200, "a loop and two other threads: every order of their steps keeps t
         all_orders({"C", {"c", "w"}});
         all_orders({"S", {"c", "c"}, 1});
     } else {
-        for (std::string const& one : programs("cxsW", 2))
-            for (char const* const two : {"c", "W"}) all_orders({"SC", {one.c_str(), two}});
-        all_orders({"SS", {"cc", "cx"}, 2});
+        for (char const* const loop : {"S", "C"})
+            for (std::string const& one : programs("cxsW", 2))
+                for (char const* const two : {"c", "W"}) all_orders({loop, {one.c_str(), two}});
+        all_orders({"SC", {"c", "c"}});
+        all_orders({"SC", {"x", "w"}});
     }
     CHECK(states > 100'000);
 }
