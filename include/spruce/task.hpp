@@ -39,7 +39,8 @@ enum task_end : unsigned {
 // What the library does with a task's typed parts, which live on its stack below the block.
 struct task_ops {
     unsigned (*run)(void* payload) noexcept;           // calls f, and leaves its outcome; gives task_end's bits
-    void (*drop_start)(void* payload) noexcept;        // destroys f and its arguments, unrun; outcome: task_canceled
+    // Destroys f and its arguments, unrun; outcome: task_canceled, by whom.
+    void (*drop_start)(void* payload, task_id by) noexcept;
     void (*drop_outcome)(void* payload) noexcept;
     // The error it ended with; ok() if none.
     result<void> (*failure)(void const* payload) noexcept;
@@ -104,10 +105,10 @@ template <class F, class... A> struct task_payload : task_outcome<started_t<F, A
         if (self.value.ok()) end |= end_succeeded;
         return end;
     }
-    static void drop_start(void* at) noexcept {
+    static void drop_start(void* at, task_id by) noexcept {
         auto& self = *static_cast<task_payload*>(at);
         std::destroy_at(std::addressof(self.start));
-        self.make(spruce::error(errc::task_canceled));
+        self.make(spruce::error(errc::task_canceled).caused_by(by));
     }
     static void drop_outcome(void* at) noexcept { static_cast<task_outcome<R>*>(at)->~task_outcome<R>(); }
     static result<void> failure(void const* at) noexcept {
@@ -142,8 +143,7 @@ struct spawn_claim {
     void* room;
     task_block* block() const noexcept { return reinterpret_cast<task_block*>(word); }
 };
-// options: null for none.
-SPRUCE_API spawn_claim claim_task(task_options const* options, std::size_t size, std::size_t alignment, group_state* group) noexcept;
+SPRUCE_API spawn_claim claim_task(task_options const* or_null, std::size_t size, std::size_t alignment, group_state* group) noexcept;
 SPRUCE_API void unclaim_task(task_block* block) noexcept;
 SPRUCE_API void start_task(task_block* block, task_ops const* ops) noexcept;
 

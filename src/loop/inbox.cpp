@@ -174,16 +174,19 @@ void drop_waker(post_node* n) noexcept {
     // The function is destroyed on the loop's thread, so the inbox must see the node once more; on a dead loop here.
     n->dropped.store(1, std::memory_order_seq_cst);
     remote& r = *n->to;
+    bool closed;
     if (n->pending.exchange(1, std::memory_order_acq_rel) == 0) {
-        if (enter(r, false) == errc{}) {
+        closed = enter(r, false) != errc{};
+        if (!closed) {
             r.queue.push(*n);   // takes over the waker's reference
             r.wake();
             return;
         }
-        n->ops->destroy(n->callable);
-    } else if ((r.gate.load(std::memory_order_seq_cst) & 1) != 0 && n->state.exchange(post_state::cancelled) != post_state::cancelled) {
-        n->ops->destroy(n->callable);
+    } else {
+        closed = (r.gate.load(std::memory_order_seq_cst) & 1) != 0;
     }
+    // An earlier call may have come to its end meanwhile, and seen that the waker is dropped.
+    if (closed && n->state.exchange(post_state::cancelled) != post_state::cancelled) n->ops->destroy(n->callable);
     release(n);
 }
 
@@ -211,8 +214,7 @@ void run_node(post_node& n) noexcept {
 }
 }  // namespace
 
-std::size_t run_posts(hub& h, std::size_t most) noexcept {
-    remote& r = *h.door;
+std::size_t run_posts(remote& r, std::size_t most, std::uint64_t& dispatches) noexcept {
     // Those that are there now; what they post themselves comes with the next turn.
     std::uintptr_t const there = r.inside() / 2;
     std::size_t count = 0;
@@ -221,7 +223,7 @@ std::size_t run_posts(hub& h, std::size_t most) noexcept {
         if (!n) break;
         ++count;
         r.took_one();
-        ++h.dispatches;   // whatever it is, what it reads from the clock is fresh
+        ++dispatches;   // whatever it is, what it reads from the clock is fresh
         if (n->embedded) {
             n->ops->destroy(n->callable);
             continue;
@@ -251,8 +253,7 @@ void end_node(post_node& n) noexcept {
 }
 }  // namespace
 
-void inbox_after_fork(hub& h) noexcept {
-    remote& r = *h.door;
+void inbox_after_fork(remote& r) noexcept {
     while (post_node* const n = r.queue.take()) {
         if (n->is_waker) n->pending.store(0, std::memory_order_seq_cst);
         end_node(*n);
@@ -269,8 +270,7 @@ void inbox_after_fork(hub& h) noexcept {
     r.stop_asked.store(0, std::memory_order_seq_cst);
 }
 
-void close_remote(hub& h) noexcept {
-    remote& r = *h.door;
+void close_remote(remote& r) noexcept {
     r.gate.fetch_or(1, std::memory_order_seq_cst);
     // Whoever entered before is between two instructions, and pushes: wait for each of them.
     while (r.pending()) {

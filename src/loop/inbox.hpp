@@ -1,12 +1,12 @@
 // The inbox: calls from other threads, and the part of a loop that other threads hold.
 #pragma once
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
 #include <spruce/callback.hpp>
 #include <spruce/memory.hpp>
 
+#include "../base/atomic.hpp"
 #include "../sys/kernel.hpp"
 
 namespace spruce::inline v0::detail {
@@ -25,9 +25,9 @@ enum class post_state : std::uint32_t {
 // One call. Lives until its handle and the inbox have both let go. Its memory is the process's: it is made on one
 // thread and may end on another.
 struct post_node {
-    std::atomic<post_node*> next{nullptr};
-    std::atomic<post_state> state{post_state::made};
-    std::atomic<std::uint32_t> references{1};
+    atomic<post_node*> next{nullptr};
+    atomic<post_state> state{post_state::made};
+    atomic<std::uint32_t> references{1};
     callable_ops const* ops = nullptr;
     void* callable = nullptr;
     remote* to = nullptr;
@@ -36,8 +36,8 @@ struct post_node {
     // A waker's node is sent again and again: pending melts its calls into one, dropped ends it.
     bool is_waker = false;
     bool embedded = false;              // lies in what it stands for: run is not called, destroy once, and it is gone
-    std::atomic<std::uint32_t> pending{0};
-    std::atomic<std::uint32_t> dropped{0};
+    atomic<std::uint32_t> pending{0};
+    atomic<std::uint32_t> dropped{0};
 };
 
 // What one side writes all the time lies on another line than what the other side does.
@@ -58,7 +58,7 @@ public:
     post_node* take() noexcept;
 
 private:
-    std::atomic<post_node*> head_;   // the newest; producers' side
+    atomic<post_node*> head_;   // the newest; producers' side
     alignas(line_bytes) post_node* tail_;   // the oldest; consumer's side, on a line of its own
     post_node stub_;
 };
@@ -66,24 +66,24 @@ private:
 // What other threads know of a loop. Outlives it, as long as somebody names it.
 struct remote {
     // -- seldom written
-    std::atomic<std::uint32_t> references{1};
-    std::atomic<std::uint32_t> asleep{0};   // the hub waits in the kernel, or is about to
+    atomic<std::uint32_t> references{1};
+    atomic<std::uint32_t> asleep{0};   // the hub waits in the kernel, or is about to
     std::uintptr_t bound = 0;
     kernel* on = nullptr;
     int wake_fd = -1;                       // valid while anybody may be waking
     hub* owner = nullptr;                   // the loop's thread only
-    std::atomic<std::uint32_t> stop_asked{0};
-    std::atomic<std::uint32_t> waking{0};   // threads that may be about to write to wake_fd
+    atomic<std::uint32_t> stop_asked{0};
+    atomic<std::uint32_t> waking{0};   // threads that may be about to write to wake_fd
 
     // -- written by senders
     // Twice the calls that ever entered, plus 1 once the loop takes no more. A sender adds 2 first and looks at what
     // was there: so whoever closes knows when nobody is between deciding and pushing. It runs on, and may wrap.
-    alignas(line_bytes) std::atomic<std::uintptr_t> gate{0};
-    std::atomic<std::uintptr_t> left_seen{0};   // what `left` once was: a sender looks there only when this is too old
+    alignas(line_bytes) atomic<std::uintptr_t> gate{0};
+    atomic<std::uintptr_t> left_seen{0};   // what `left` once was: a sender looks there only when this is too old
     post_queue queue;                           // its head is the senders', its tail the loop's
 
     // -- written by the loop: twice the calls that were taken
-    std::atomic<std::uintptr_t> left{0};
+    atomic<std::uintptr_t> left{0};
 
     // Twice the calls that entered and were not taken, as the loop sees it.
     std::uintptr_t inside() const noexcept {
@@ -91,7 +91,14 @@ struct remote {
     }
     bool pending() const noexcept { return inside() != 0; }
     void took_one() noexcept { left.store(left.load(std::memory_order_relaxed) + 2, std::memory_order_release); }
-    // Wakes the hub if it sleeps: at most one write a sleep.
+    // Whether there is something for the hub to do.
+    bool has_work() const noexcept { return pending() || stop_asked.load(std::memory_order_relaxed) != 0; }
+
+    // The hub's side of a sleep: from going_to_sleep() on whoever posts wakes it, and what came before has_work() sees,
+    // which it asks next.
+    void going_to_sleep() noexcept { asleep.store(1, std::memory_order_seq_cst); }
+    void woke_up() noexcept { asleep.store(0, std::memory_order_seq_cst); }
+    // The senders': wakes the hub if it sleeps; at most one write a sleep.
     void wake() noexcept {
         if (asleep.load(std::memory_order_seq_cst) == 0) return;
         // Counted before the exchange: whoever closes the fd clears `asleep` first, then waits for this count.
@@ -105,11 +112,11 @@ struct remote {
 bool push_embedded(remote& to, post_node& node) noexcept;
 
 remote* make_remote(kernel& on, std::size_t bound) noexcept;
-// Runs the calls that were there at the start. Returns how many.
-std::size_t run_posts(hub& h, std::size_t most) noexcept;
+// Runs the calls that were there at the start, each counted in `dispatches` before it begins. Returns how many.
+std::size_t run_posts(remote& r, std::size_t most, std::uint64_t& dispatches) noexcept;
 // Closes the gate, waits until no sender is inside, and ends what is left: cancelled, its callable destroyed.
-void close_remote(hub& h) noexcept;
+void close_remote(remote& r) noexcept;
 // In a forked child: empty again, and nobody is inside. The calls that were pending are the parent's.
-void inbox_after_fork(hub& h) noexcept;
+void inbox_after_fork(remote& r) noexcept;
 
 }  // namespace spruce::inline v0::detail

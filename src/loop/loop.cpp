@@ -86,7 +86,7 @@ result<void> renew_in_child(hub& h) noexcept {
     if (!h.on.simulated) dispatcher_after_fork(&h.port);
     static_cast<void>(rewatch_signals(h));   // tried again before each wait
     rewatch_children(h);
-    inbox_after_fork(h);
+    inbox_after_fork(*h.door);
     h.fds.after_fork();
     h.fds.register_all();
     if (h.ext) h.ext->after_fork(h);
@@ -125,7 +125,7 @@ result<void> end_hub(hub& h, deadline dl) noexcept {
     }
     // Callables first, while the hub still answers: their destructors may cancel, post and close.
     drop_all_handlers(h);
-    close_remote(h);
+    close_remote(*h.door);
     if (h.unhandled_hook) h.handlers.dispose(*std::exchange(h.unhandled_hook, nullptr));
     h.thread_signals.end();
     if (h.ext) h.ext->end(h);

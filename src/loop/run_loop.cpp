@@ -152,7 +152,7 @@ result<deadline> loop::prepare() {
     h.prepared = true;
     bool const settled = detail::settle_poller(h);
     // Asleep from here on: whoever posts writes to the fd that the host polls. What came before is seen below.
-    h.door->asleep.store(1, std::memory_order_seq_cst);
+    h.door->going_to_sleep();
     if (detail::has_ready(h)) return in(duration::zero());
     std::int64_t due = h.timers.next_due_ns();
     if (!settled) {
@@ -166,7 +166,7 @@ result<std::size_t> loop::dispatch(std::size_t max) {
     SPRUCE_CHECK(detail::runnable(hub_, status_));
     hub& h = *hub_;
     detail::running_scope const scope(h);
-    h.door->asleep.store(0, std::memory_order_seq_cst);
+    h.door->woke_up();
     if (int const failed = detail::poll_phase(h, 0); failed < 0) return detail::poller_failed(failed);
     detail::timer_phase(h);
     // What is ready has a right to half of a small dispatch, so that calls from other threads cannot keep it waiting

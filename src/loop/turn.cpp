@@ -6,8 +6,7 @@
 namespace spruce::inline v0::detail {
 
 bool has_ready(hub& h) noexcept {
-    return !h.ready.empty() || h.fds.any_unpollable() || !h.idlers.empty() || h.door->pending() ||
-           h.door->stop_asked.load(std::memory_order_relaxed) != 0;
+    return !h.ready.empty() || h.fds.any_unpollable() || !h.idlers.empty() || h.door->has_work();
 }
 
 bool is_held(hub& h) noexcept { return h.holds > 0 || h.door->pending(); }
@@ -66,7 +65,7 @@ int poll_phase(hub& h, std::int64_t until_ns) noexcept {
     std::int64_t timeout = 0;
     if (until_ns != 0) {
         // From here on whoever posts must wake us; what was posted before is seen by has_ready().
-        h.door->asleep.store(1, std::memory_order_seq_cst);
+        h.door->going_to_sleep();
         if (has_ready(h)) until_ns = 0;
     }
     if (until_ns == no_time) {
@@ -77,7 +76,7 @@ int poll_phase(hub& h, std::int64_t until_ns) noexcept {
     }
     if (!settled && (timeout < 0 || timeout > retry_ns)) timeout = retry_ns;
     int const count = h.poller->wait(h.poller_context, h.events, room, timeout);
-    h.door->asleep.store(0, std::memory_order_seq_cst);
+    h.door->woke_up();
     h.now_ns = h.calls->monotonic_ns(h.on.context);
     if (count < 0) return count == -EINTR ? 0 : count;
     take_events(h, count);
@@ -103,7 +102,7 @@ std::size_t inbox_phase(hub& h, std::size_t most) noexcept {
         h.stop_asked = true;
     if (!h.door->pending()) return 0;
     h.dispatching = true;
-    std::size_t const ran = run_posts(h, most);
+    std::size_t const ran = run_posts(*h.door, most, h.dispatches);
     h.dispatching = false;
     return ran;
 }

@@ -134,7 +134,7 @@ void task_main(void* block) noexcept {
     scheduler& s = *t.home;
     arrived(s.machine, t.machine);
     if (t.cancelled) {
-        t.ops->drop_start(t.payload);
+        t.ops->drop_start(t.payload, t.cancelled_by);
     } else {
         unsigned const end = t.ops->run(t.payload);
         t.succeeded = (end & end_succeeded) != 0;

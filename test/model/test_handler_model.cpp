@@ -1,5 +1,5 @@
 // Handlers against a model: callbacks of all kinds made, fired, moved in time and cancelled at random, from plain code,
-// from their own and other callbacks and from destructors. Whatever happens, what was cancelled never runs again.
+// from their own and other callbacks, from tasks and from destructors. Whatever happens, what was cancelled never runs again.
 #include <algorithm>
 #include <array>
 #include <csignal>
@@ -55,6 +55,7 @@ public:
         CHECK_EQ(world_.open_fds(), 0U);
         CHECK(runs_ > operations / 20);
         CHECK(cancels_ > operations / 50);
+        CHECK(tasks_ended_ > operations / 100);
     }
     long wrong = 0;
 
@@ -102,6 +103,10 @@ private:
                 static_cast<void>(l.run_once(in(duration(static_cast<std::int64_t>(random_.below(3'000'000))))));
                 look_after();
             }
+            resting_ = true;
+            for (int n = 0; tasks_ != 0 && n != 1'000; ++n) static_cast<void>(l.run_once(in(0s)));
+            expect(tasks_ == 0);
+            resting_ = false;
             if (random_.chance(50)) settle();
             ending_ = true;
             expect(l.destroy(in(1s)).ok());
@@ -163,9 +168,9 @@ private:
     // -- one random operation
     void operate() {
         ++done_;
-        if (ending_ || quiet_) return;
+        if (ending_ || quiet_ || resting_) return;
         std::size_t const pipe = random_.below(pipes), number = random_.below(signals.size());
-        switch (random_.below(22)) {
+        switch (random_.below(23)) {
         case 0:
         case 1:
             if (item* const i = make(kind::soon, [&](auto&& f) { return loop_->call_soon(std::move(f)); }))
@@ -225,11 +230,27 @@ private:
         case 18: raise(number); break;
         case 19: end_child(); break;
         case 20: remove(pipe, number); break;
+        case 21: start_task(); break;
         default:
             if (!items_.empty()) look_at(random_.below(items_.size()));
         }
     }
 
+    // A task that does the same, now and then within the callback that made it.
+    void start_task() {
+        if (tasks_ == 20) return;
+        ++tasks_;
+        auto const t = spawn([this] {
+            for (std::uint64_t n = random_.below(4); n != 0; --n) {
+                operate();
+                if (random_.chance(1)) expect(loop_->destroy(in(0s)) == errc::wrong_state);
+                if (random_.chance(50)) static_cast<void>(yield());
+            }
+            --tasks_;
+            ++tasks_ended_;
+        });
+        if (random_.chance(50)) static_cast<void>(run_now(t));
+    }
     // One a side: a second is refused.
     template <class Add> void add_fd(std::size_t& place, kind what, std::size_t pipe, Add&& add) {
         bool const room = place == nobody;
@@ -389,6 +410,7 @@ private:
         if (i.what == kind::beat && quiet_ && i.active) cancel(id);
         if (!quiet_ && random_.chance(10) && i.active) cancel(id);
         if (!quiet_ && random_.chance(10)) rearm(id);
+        if (random_.chance(1)) expect(loop_->destroy(in(0s)) == errc::wrong_state);
         if (!quiet_ && random_.chance(40))
             for (std::uint64_t n = random_.below(4); n != 0; --n) operate();
         i.running = false;
@@ -447,8 +469,8 @@ private:
     std::array<std::size_t, pipes> pending_{};
     std::vector<int> children_;
     std::uint64_t soon_ = 0, last_soon_ = 0;
-    long done_ = 0, runs_ = 0, cancels_ = 0;
-    bool ending_ = false, quiet_ = false, meddles_ = true;
+    long done_ = 0, runs_ = 0, cancels_ = 0, tasks_ = 0, tasks_ended_ = 0;
+    bool ending_ = false, quiet_ = false, resting_ = false, meddles_ = true;
 };
 }  // namespace
 

@@ -27,6 +27,7 @@ TEST("a task cancelled before it began never runs, and its arguments are gone wh
         CHECK(t.join().ok());
         CHECK_EQ(alive.use_count(), 1L);
         CHECK(t.get() == errc::task_canceled);
+        CHECK(t.get().error().is_from(this_task::id()));
         CHECK(!t.cancel());
         return {};
     });
