@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 namespace spruce::inline v0::detail {
 
@@ -25,6 +26,21 @@ public:
     }
     text_line& put(void const* address) noexcept {
         return put("0x").put(std::uint64_t{reinterpret_cast<std::uintptr_t>(address)}, 16);
+    }
+    // A task, as all reports name it: by its number, and by its name if somebody gave it one.
+    text_line& put_task(std::uint64_t id, char const* name) noexcept {
+        char usual[32];
+        text_line number(usual, sizeof usual);
+        number.put("task ").put(id);
+        usual[number.size()] = '\0';
+        put(usual);
+        if (name[0] != '\0' && std::strcmp(name, usual) != 0) put(" '").put(name).put("'");
+        return *this;
+    }
+    // Seconds, with milliseconds.
+    text_line& put_seconds(std::int64_t ns) noexcept {
+        auto const ms = static_cast<std::uint64_t>(ns > 0 ? ns : 0) / 1'000'000;
+        return put(ms / 1000).put(".").put(ms % 1000, 10, 3).put(" s");
     }
     // The line's end; there is always room for it, if there is for anything.
     text_line& end() noexcept {

@@ -4,7 +4,8 @@
 #include <cerrno>
 #include <csignal>
 #include <pthread.h>
-#include <unistd.h>
+
+#include "write_text.hpp"
 
 namespace spruce::inline v0::detail {
 
@@ -56,9 +57,7 @@ void on_fault(int signal, siginfo_t* info, void* context) {
     if (tell && is_access(signal, *info)) {
         char line[256];
         std::size_t const size = tell(info->si_addr, line, sizeof line);
-        if (size != 0) {
-            [[maybe_unused]] auto const written = ::write(2, line, size);
-        }
+        if (size != 0) write_text(2, line, size);
     }
     errno = kept;
     pass_on(watched[signal == SIGSEGV ? 0 : 1], info, context);

@@ -18,9 +18,7 @@ std::size_t tell_overflow(void const* address, char* room, std::size_t size) noe
     auto const bottom = reinterpret_cast<std::uintptr_t>(stack_pool::bottom_of(t->size_class, t->top()));
     if (at >= bottom || at < bottom - guard_bytes) return 0;
     text_line line(room, size);
-    line.put("spruce: task ").put(t->id.value);
-    if (t->named) line.put(" '").put(t->name).put("'");
-    line.put(": its stack of ").put(std::uint64_t{bytes_of(t->size_class)}).put(" bytes overflowed, at ").put(address);
+    line.put("spruce: ").put_task(t->id.value, t->named ? t->name : "").put(": its stack of ").put(std::uint64_t{bytes_of(t->size_class)}).put(" bytes overflowed, at ").put(address);
     return line.end().size();
 }
 }  // namespace

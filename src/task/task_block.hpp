@@ -106,6 +106,7 @@ struct parked : list_link {
     how outcome = how::waiting;
     error reason = errc::canceled;        // if failed
     task_block* who = nullptr;
+    std::int64_t since_ns = 0;            // the turn's time when it began
     // Takes the wait out of its source. Called once, and only when the source has not woken it.
     void (*abandon)(parked& self) noexcept = [](parked& self) noexcept { self.unlink(); };
 };
