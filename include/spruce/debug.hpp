@@ -1,4 +1,5 @@
-// Looking into a running program: which stack overflowed, who waits for what. All of it is opt-in, and prints to stderr unless told where.
+// Looking into a running program: which stack overflowed, who waits for what,
+// what holds a loop up. All of it is opt-in, and prints to stderr unless told where.
 #pragma once
 #include <cstddef>
 #include <utility>
@@ -6,11 +7,14 @@
 #include "config.hpp"
 #include "handler.hpp"
 #include "result.hpp"
+#include "time.hpp"
 
 namespace spruce::inline v0 {
 
 namespace detail {
 SPRUCE_API void end_overflow_reports() noexcept;
+struct stall_watcher;
+SPRUCE_API void end_stall_monitor(stall_watcher* w) noexcept;
 }  // namespace detail
 
 namespace debug {
@@ -57,6 +61,49 @@ SPRUCE_API void write_census(int fd) noexcept;
 // For all loops of a process, ask on each of them. Cancel the handler to end it.
 // Errors: no_loop, and those of loop::add_signal_handler(). Lifetime: `fd` stays open until then.
 SPRUCE_API result<handler> census_on_signal(int signal, int fd = 2) noexcept;
+
+// What has held up a loop for too long. Lifetime: the report's.
+struct stall {
+    task_id task;          // 0 for a callback
+    char const* name;      // the task's; "" or "task N" for one without a name, "" for callbacks
+    char const* kind;      // "task", "callback", "timer", "reader of fd", "call from another thread", …
+    int number;            // the fd, the signal or the process that the callback is for; else -1
+    duration held_up;      // so far, at least
+};
+// Called on the monitor's thread, while the loop is still held up: it must not touch the loop but through a loop_ref.
+using stall_report = void (*)(stall const& what, void* context) noexcept;
+
+// While one lives, its loop is watched. Moves. Its end stops the thread, and comes back after a report under way.
+// Thread: the loop's, and there before or after the loop's end; elsewhere it keeps its memory for good. Not to be
+// ended by the report itself.
+class stall_monitor {
+public:
+    stall_monitor() noexcept = default;
+    explicit stall_monitor(detail::stall_watcher* w) noexcept : watcher_(w) {}
+    stall_monitor(stall_monitor&& other) noexcept : watcher_(std::exchange(other.watcher_, nullptr)) {}
+    stall_monitor& operator=(stall_monitor&& other) noexcept {
+        if (this != &other) {
+            if (watcher_) detail::end_stall_monitor(watcher_);
+            watcher_ = std::exchange(other.watcher_, nullptr);
+        }
+        return *this;
+    }
+    ~stall_monitor() {
+        if (watcher_) detail::end_stall_monitor(watcher_);
+    }
+
+private:
+    detail::stall_watcher* watcher_ = nullptr;
+};
+
+// Watches this thread's loop from a thread of its own, which looks twice in each `limit`. What runs on the loop for
+// that long without giving it back is told once: to `report`, or in a line on stderr. What takes twice the limit is
+// surely seen, as far as that thread gets a processor. The time is the machine's, also on a simulated kernel.
+// Meanwhile the loop says what it runs before it does, and each switch between tasks goes through the hub.
+// Errors: no_loop, invalid_argument (less than 1 ms), already_registered (this loop is watched), no_memory, an errno.
+// Lifetime: `context` lives as long as the token.
+[[nodiscard]] SPRUCE_API result<stall_monitor> watch_stalls(duration limit, stall_report report = nullptr,
+                                                            void* context = nullptr) noexcept;
 
 }  // namespace debug
 }  // namespace spruce::inline v0

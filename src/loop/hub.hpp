@@ -16,6 +16,7 @@
 #include "handler_table.hpp"
 #include "inbox.hpp"
 #include "ready_ring.hpp"
+#include "stall_watch.hpp"
 
 namespace spruce::inline v0::detail {
 
@@ -99,6 +100,8 @@ struct hub {
     std::uint32_t plain_cancels = 0;     // calls of cancel() in plain code that are under way
     bool plain_unhandled = false;        // … and not on a task's stack, where the hook may wait
     std::size_t cancelled_in_ring = 0;   // slots that were cancelled while queued, and wait for their entries
+    stall_watch* watch = nullptr;        // somebody watches what runs; then tasks switch through the hub
+    std::uint32_t withheld = 0;          // the credit meanwhile
     hub_thread_signals thread_signals;
     poll_event events[128];
 

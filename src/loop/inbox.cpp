@@ -226,9 +226,11 @@ std::size_t run_posts(hub& h, std::size_t most) noexcept {
             n->ops->destroy(n->callable);
             continue;
         }
+        if (h.watch) [[unlikely]] h.watch->begin("call from another thread", -1);
         run_node(*n);
         release(n);
     }
+    if (h.watch) [[unlikely]] h.watch->end();
     return count;
 }
 

@@ -88,8 +88,10 @@ void run_hooks(hub& h, intrusive_list<handler_slot>& hooks) noexcept {
         hooks.push_back(*s);
         if (s->state == slot_state::queued) continue;   // it is in the ready ring, and runs from there
         ++h.dispatches;
+        if (h.watch) begin_slot(*h.watch, *s);
         run_slot(h, *s);
     }
+    if (h.watch) h.watch->end();
     h.dispatching = false;
 }
 

@@ -157,6 +157,7 @@ void resume(hub& h, void* node, void* word) noexcept {
     task_block& t = block_of(node);
     t.state = task_state::running;
     s.current = &t;
+    if (h.watch) [[unlikely]] h.watch->begin_task(t.id.value, given_name(t), false);
     switch_to(s.machine, s.hub_machine, t.machine, &s.hub_stack_pointer, word);
 }
 
