@@ -1,5 +1,5 @@
 // Looking into a running program: which stack overflowed, who waits for what,
-// what holds a loop up. All of it is opt-in, and prints to stderr unless told where.
+// what holds a loop up, what is left at its end. All of it is opt-in, and prints to stderr unless told where.
 #pragma once
 #include <cstddef>
 #include <utility>
@@ -61,6 +61,17 @@ SPRUCE_API void write_census(int fd) noexcept;
 // For all loops of a process, ask on each of them. Cancel the handler to end it.
 // Errors: no_loop, and those of loop::add_signal_handler(). Lifetime: `fd` stays open until then.
 SPRUCE_API result<handler> census_on_signal(int signal, int fd = 2) noexcept;
+
+// From now on, when a run() of this thread's loop ends as a deadlock, it writes the census to `fd` first: all tasks,
+// where the error's detail() has room for a few. Errors: no_loop. Thread: the loop's. Lifetime: `fd` stays open until
+// the loop has ended.
+SPRUCE_API result<void> report_deadlocks(int fd = 2) noexcept;
+// From now on, when this thread's loop ends with something left, it tells what on `fd`: tasks that have not ended;
+// timers, readers, writers, children and calls, also from other threads, that wait to run; and, once all of them are
+// gone, streams that nobody closed. Signal handlers, hooks and idle callbacks belong to a loop as long as it lives, and
+// are not told. A loop that nobody destroys tells nothing: the main thread's, where nobody made it. Errors, thread and
+// lifetime as above.
+SPRUCE_API result<void> report_leaks(int fd = 2) noexcept;
 
 // What has held up a loop for too long. Lifetime: the report's.
 struct stall {

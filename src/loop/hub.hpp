@@ -40,6 +40,13 @@ struct extension {
     void (*end)(hub& h) noexcept;
 };
 
+// Who tells how a run or the loop itself ended; set when somebody asks for it.
+struct end_reports {
+    void (*stuck)(hub& h, int fd) noexcept;      // run() ends, and tasks are left that nothing can wake
+    void (*leaving)(hub& h, int fd) noexcept;    // the loop ends: before any task is cancelled
+    void (*left)(hub& h, int fd) noexcept;       // … and after the tasks and callbacks are gone
+};
+
 enum class hub_phase : std::uint8_t {
     idle,       // made, not running
     running,    // in run(), run_once(), run_until() or dispatch()
@@ -100,6 +107,8 @@ struct hub {
     std::uint32_t plain_cancels = 0;     // calls of cancel() in plain code that are under way
     bool plain_unhandled = false;        // … and not on a task's stack, where the hook may wait
     std::size_t cancelled_in_ring = 0;   // slots that were cancelled while queued, and wait for their entries
+    end_reports const* reports = nullptr;
+    int deadlock_fd = -1, leak_fd = -1;  // where they go; -1: not asked for
     stall_watch* watch = nullptr;        // somebody watches what runs; then tasks switch through the hub
     std::uint32_t withheld = 0;          // the credit meanwhile
     hub_thread_signals thread_signals;

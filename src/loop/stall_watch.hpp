@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "handler_table.hpp"
+#include "slot_words.hpp"
 
 namespace spruce::inline v0::detail {
 
@@ -25,7 +25,7 @@ public:
 
     // -- the loop's thread
     void begin(char const* kind, int number) noexcept { publish({kind, number, now_.dispatch + 1, 0, nullptr}); }
-    void begin(slot_kind kind, int number) noexcept;
+    void begin(handler_slot const& s) noexcept { begin(slot_noun(s.kind), slot_number(s)); }
     // A task; nested: by run_now(), inside what runs already.
     void begin_task(std::uint64_t id, char const* name, bool nested) noexcept {
         publish({"task", -1, now_.dispatch + (nested ? 0 : 1), id, name});
@@ -77,24 +77,5 @@ private:
     std::atomic<std::uint32_t> dispatch_{0}, id_[2] = {};
     std::atomic<std::uintptr_t> name_[name_words] = {};
 };
-
-inline void stall_watch::begin(slot_kind kind, int number) noexcept {
-    switch (kind) {
-    case slot_kind::timer:
-    case slot_kind::periodic: return begin("timer", -1);
-    case slot_kind::idle: return begin("idle callback", -1);
-    case slot_kind::hook: return begin("hook", -1);
-    case slot_kind::reader: return begin("reader of fd", number);
-    case slot_kind::writer: return begin("writer of fd", number);
-    case slot_kind::signal: return begin("handler of signal", number);
-    case slot_kind::child: return begin("handler of process", number);
-    default: return begin("callback", -1);
-    }
-}
-inline void begin_slot(stall_watch& w, handler_slot const& s) noexcept {
-    bool const numbered = s.kind == slot_kind::reader || s.kind == slot_kind::writer || s.kind == slot_kind::signal ||
-                          s.kind == slot_kind::child;
-    w.begin(s.kind, numbered ? s.number : -1);
-}
 
 }  // namespace spruce::inline v0::detail

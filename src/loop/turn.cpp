@@ -115,7 +115,7 @@ namespace {
             h.ext->resume(h, e.node, e.word);
         } else {
             auto& s = *static_cast<handler_slot*>(e.node);
-            if (h.watch) begin_slot(*h.watch, s);
+            if (h.watch) h.watch->begin(s);
             run_slot(h, s);
         }
     }
