@@ -49,7 +49,8 @@ struct task_info {
     char const* name;               // valid until the next wait
     char const* state;              // "ready", "waiting", "fresh", "running"
     char const* waiting_for;        // the noun it waits on: "event", "sleep", …; "" when it doesn't
-    std::size_t stack_high_water_bytes;
+    time_point since;               // the turn when that wait began; of tasks that don't wait, this turn
+    std::size_t stack_high_water_bytes, stack_bytes;
 };
 
 // What reaches the unhandled hook.

@@ -1,6 +1,7 @@
 // All of Spruce.
 #pragma once
 #include "config.hpp"
+#include "debug.hpp"
 #include "error.hpp"
 #include "group.hpp"
 #include "handler.hpp"

@@ -67,6 +67,13 @@ public:
     // After EAGAIN, or a short read that drained it: not ready until the poller says so.
     void clear_ready(fd_entry& e, std::uint8_t bits) noexcept;
 
+    // Calls f with the number of each fd that a stream owns.
+    template <class F> void for_each_owned(F&& f) const {
+        for (std::size_t chunk = 0; chunk != chunk_room_; ++chunk)
+            for (std::size_t i = 0; chunks_[chunk] && i != chunk_size; ++i)
+                if (chunks_[chunk][i].owned) f(chunks_[chunk][i].fd);
+    }
+
     // -- the hub's side
     // Tells the poller what has changed. Changes that cancelled each other out cost nothing. false: it refused
     // somebody for now, whom the next call is for.

@@ -16,6 +16,7 @@
 #include "handler_table.hpp"
 #include "inbox.hpp"
 #include "ready_ring.hpp"
+#include "stall_watch.hpp"
 
 namespace spruce::inline v0::detail {
 
@@ -37,6 +38,13 @@ struct extension {
     bool (*census)(hub& h, census_cursor& cursor) noexcept;
     // Lets the extension's own memory go, after everything else.
     void (*end)(hub& h) noexcept;
+};
+
+// Who tells how a run or the loop itself ended; set when somebody asks for it.
+struct end_reports {
+    void (*stuck)(hub& h, int fd) noexcept;      // run() ends, and tasks are left that nothing can wake
+    void (*leaving)(hub& h, int fd) noexcept;    // the loop ends: before any task is cancelled
+    void (*left)(hub& h, int fd) noexcept;       // … and after the tasks and callbacks are gone
 };
 
 enum class hub_phase : std::uint8_t {
@@ -100,6 +108,10 @@ struct hub {
     std::uint32_t plain_cancels = 0;     // calls of cancel() in plain code that are under way
     bool plain_unhandled = false;        // … and not on a task's stack, where the hook may wait
     std::size_t cancelled_in_ring = 0;   // slots that were cancelled while queued, and wait for their entries
+    end_reports const* reports = nullptr;
+    int deadlock_fd = -1, leak_fd = -1;  // where they go; -1: not asked for
+    stall_watch* watch = nullptr;        // somebody watches what runs; then tasks switch through the hub
+    std::uint32_t withheld = 0;          // the credit meanwhile
     hub_thread_signals thread_signals;
     poll_event events[128];
 

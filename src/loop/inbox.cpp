@@ -214,7 +214,7 @@ void run_node(post_node& n) noexcept {
 }
 }  // namespace
 
-std::size_t run_posts(remote& r, std::size_t most, std::uint64_t& dispatches) noexcept {
+std::size_t run_posts(remote& r, std::size_t most, std::uint64_t& dispatches, stall_watch* watch) noexcept {
     // Those that are there now; what they post themselves comes with the next turn.
     std::uintptr_t const there = r.inside() / 2;
     std::size_t count = 0;
@@ -228,9 +228,11 @@ std::size_t run_posts(remote& r, std::size_t most, std::uint64_t& dispatches) no
             n->ops->destroy(n->callable);
             continue;
         }
+        if (watch) [[unlikely]] watch->begin("call from another thread", -1);
         run_node(*n);
         release(n);
     }
+    if (watch) [[unlikely]] watch->end();
     return count;
 }
 

@@ -13,6 +13,7 @@ namespace spruce::inline v0::detail {
 
 struct hub;
 struct remote;
+class stall_watch;
 
 enum class post_state : std::uint32_t {
     made,        // not sent yet
@@ -113,7 +114,7 @@ bool push_embedded(remote& to, post_node& node) noexcept;
 
 remote* make_remote(kernel& on, std::size_t bound) noexcept;
 // Runs the calls that were there at the start, each counted in `dispatches` before it begins. Returns how many.
-std::size_t run_posts(remote& r, std::size_t most, std::uint64_t& dispatches) noexcept;
+std::size_t run_posts(remote& r, std::size_t most, std::uint64_t& dispatches, stall_watch* watch) noexcept;
 // Closes the gate, waits until no sender is inside, and ends what is left: cancelled, its callable destroyed.
 void close_remote(remote& r) noexcept;
 // In a forked child: empty again, and nobody is inside. The calls that were pending are the parent's.

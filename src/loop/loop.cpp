@@ -98,6 +98,7 @@ result<void> end_hub(hub& h, deadline dl) noexcept {
     // A child's destructors have turns to wait in, too; but not on what it shares with its parent.
     // Where it cannot have its own (no fd left), the tasks get none: they are abandoned.
     bool const can_turn = !h.fds.is_parents() || renew_in_child(h).ok();
+    if (h.leak_fd >= 0) h.reports->leaving(h, h.leak_fd);
     h.phase = hub_phase::ending;
     h.thread_signals.begin();
     result<void> outcome;
@@ -126,6 +127,7 @@ result<void> end_hub(hub& h, deadline dl) noexcept {
     // Callables first, while the hub still answers: their destructors may cancel, post and close.
     drop_all_handlers(h);
     close_remote(*h.door);
+    if (h.leak_fd >= 0) h.reports->left(h, h.leak_fd);
     if (h.unhandled_hook) h.handlers.dispose(*std::exchange(h.unhandled_hook, nullptr));
     h.thread_signals.end();
     if (h.ext) h.ext->end(h);

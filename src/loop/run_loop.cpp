@@ -1,6 +1,7 @@
 // Running: until nothing holds the loop, for ever, for one turn, until a condition; and as a guest.
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
 
 #include "hub.hpp"
 
@@ -48,16 +49,23 @@ result<void> end_background(hub& h) noexcept {
     return {};
 }
 
-// run(f) has destroyed the loop when its error is looked at: who waits for what is said here.
+// run(f) has destroyed the loop when its error is looked at: who waits for what is said here, as far as there is room.
 error stuck(hub& h) noexcept {
+    if (h.deadlock_fd >= 0) h.reports->stuck(h, h.deadlock_fd);
     char who[120] = "";
-    std::size_t used = 0;
+    std::size_t used = 0, more = h.ext->left(h, false);
     census_cursor c;
     c.of = &h;
-    while (used + 1 < sizeof who && census_next(c)) {
-        int const put = std::snprintf(who + used, sizeof who - used, "%s'%s' waits for %s", used ? ", " : "", c.now.name, c.now.waiting_for);
-        if (put > 0) used += static_cast<std::size_t>(put);
+    for (; census_next(c); --more) {
+        char one[100];
+        int const put = std::snprintf(one, sizeof one, "%s'%s' waits for %s", used ? ", " : "", c.now.name, c.now.waiting_for);
+        constexpr std::size_t tail = sizeof ", and 1048576 more";
+        auto const size = static_cast<std::size_t>(put > 0 ? put : 0);
+        if (used != 0 && used + size + (more > 1 ? tail : 1) > sizeof who) break;
+        std::memcpy(who + used, one, size + 1);
+        used += size;
     }
+    if (more != 0) std::snprintf(who + used, sizeof who - used, ", and %zu more", more);
     return with_detail(errc::deadlock, who);
 }
 
@@ -88,8 +96,10 @@ void run_hooks(hub& h, intrusive_list<handler_slot>& hooks) noexcept {
         hooks.push_back(*s);
         if (s->state == slot_state::queued) continue;   // it is in the ready ring, and runs from there
         ++h.dispatches;
+        if (h.watch) h.watch->begin(*s);
         run_slot(h, *s);
     }
+    if (h.watch) h.watch->end();
     h.dispatching = false;
 }
 

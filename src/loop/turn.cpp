@@ -1,5 +1,6 @@
 // A turn of the hub: poll, timers, inbox, then the ready ring. docs/loop.md has a section for each phase.
 #include <cerrno>
+#include <utility>
 
 #include "hub.hpp"
 
@@ -102,10 +103,30 @@ std::size_t inbox_phase(hub& h, std::size_t most) noexcept {
         h.stop_asked = true;
     if (!h.door->pending()) return 0;
     h.dispatching = true;
-    std::size_t const ran = run_posts(*h.door, most, h.dispatches);
+    std::size_t const ran = run_posts(*h.door, most, h.dispatches, h.watch);
     h.dispatching = false;
     return ran;
 }
+
+namespace {
+// The same where somebody watches: the hub sees each entry, and says what it is. (What is watched no more goes on so
+// until the end of the phase.)
+[[gnu::noinline, gnu::cold]] void run_watched(hub& h) noexcept {
+    while (h.withheld != 0 && !h.ready.empty()) {
+        ready_entry const e = h.ready.take();
+        --h.withheld;
+        ++h.dispatches;
+        if (is_extension(e.node)) {
+            h.ext->resume(h, e.node, e.word);
+        } else {
+            auto& s = *static_cast<handler_slot*>(e.node);
+            if (h.watch) h.watch->begin(s);
+            run_slot(h, s);
+        }
+    }
+    if (h.watch) h.watch->end();
+}
+}  // namespace
 
 std::size_t ready_phase(hub& h, std::size_t budget) noexcept {
     if (budget != 0 && h.ready.empty() && !h.idlers.empty()) {
@@ -116,6 +137,7 @@ std::size_t ready_phase(hub& h, std::size_t budget) noexcept {
     }
     if (budget > UINT32_MAX) budget = UINT32_MAX;   // nobody comes to the end of that in one turn
     h.credit = static_cast<std::uint32_t>(budget);
+    h.withheld = h.watch ? std::exchange(h.credit, 0) : 0;
     h.dispatching = true;
     while (h.credit != 0 && !h.ready.empty()) {
         ready_entry const e = h.ready.take();
@@ -124,8 +146,9 @@ std::size_t ready_phase(hub& h, std::size_t budget) noexcept {
         if (is_extension(e.node)) h.ext->resume(h, e.node, e.word);
         else run_slot(h, *static_cast<handler_slot*>(e.node));
     }
+    if (h.withheld != 0) [[unlikely]] run_watched(h);
     h.dispatching = false;
-    std::size_t const ran = budget - h.credit;
+    std::size_t const ran = budget - h.credit - h.withheld;
     h.credit = 0;
     return ran;
 }

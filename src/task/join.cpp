@@ -125,7 +125,13 @@ result<void> switch_now(task_block* block) noexcept {
     s.current = &t;
     execution& from = f.caller ? f.caller->machine : s.hub_machine;
     bool const was_dispatching = std::exchange(h.dispatching, true);
+    running_now outer;
+    if (h.watch) [[unlikely]] {
+        outer = h.watch->now();
+        h.watch->begin_task(t.id.value, given_name(t), outer.kind != nullptr);
+    }
     switch_to(s.machine, from, t.machine, &f.stack_pointer, e.word);
+    if (h.watch) [[unlikely]] outer.kind ? h.watch->publish(outer) : h.watch->end();
     h.dispatching = was_dispatching;
     return {};
 }

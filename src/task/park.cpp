@@ -65,6 +65,7 @@ namespace {
     }
     t.ignored = 0;
     p.who = &t;
+    p.since_ns = s.h.now_ns;
     t.wait = &p;
     t.state = task_state::waiting;
     leave(s, t, &t.stack_pointer);
@@ -95,6 +96,7 @@ namespace {
     h.timers.arm(*t.time, due);
     t.ignored = 0;
     p.who = &t;
+    p.since_ns = h.now_ns;
     t.wait = &p;
     t.state = task_state::waiting;
     leave(*s, t, &t.stack_pointer);

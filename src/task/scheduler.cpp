@@ -157,6 +157,7 @@ void resume(hub& h, void* node, void* word) noexcept {
     task_block& t = block_of(node);
     t.state = task_state::running;
     s.current = &t;
+    if (h.watch) [[unlikely]] h.watch->begin_task(t.id.value, given_name(t), false);
     switch_to(s.machine, s.hub_machine, t.machine, &s.hub_stack_pointer, word);
 }
 
@@ -215,8 +216,10 @@ bool census(hub& h, census_cursor& c) noexcept {
                                   : t.state == task_state::waiting ? "waiting"
                                   : t.state == task_state::running ? "running"
                                                                    : "ready";
-        c.now = {t.id, task_name(&t), state, t.state == task_state::waiting && t.wait ? t.wait->noun : "",
-                 pool.high_water(size_class, stack)};
+        parked const* const wait = t.state == task_state::waiting ? t.wait : nullptr;
+        c.now = {t.id, task_name(&t), state, wait ? wait->noun : "",
+                 time_point(duration(wait ? wait->since_ns : h.now_ns)), pool.high_water(size_class, stack),
+                 bytes_of(size_class)};
         c.slab = at.slab;
         c.place = at.place;
         return true;

@@ -75,7 +75,7 @@ struct alignas(sizeof(void*) == 8 ? 64 : 16) task_block : listener {
     task_id cancelled_by;                 // if `cancelled`
     alignas(done_handlers) std::byte handlers_room[sizeof(done_handlers)];
     alignas(post_node) std::byte release_note[sizeof(post_node)];   // see drop_handle()
-    char name[32];
+    char name[stall_watch::name_bytes];
 
     std::byte* top() noexcept { return reinterpret_cast<std::byte*>(this + 1); }
     // Made when the first is added.
@@ -87,6 +87,9 @@ struct alignas(sizeof(void*) == 8 ? 64 : 16) task_block : listener {
         return *std::launder(reinterpret_cast<done_handlers*>(handlers_room));
     }
 };
+
+// The name it has, in the 32 bytes of its block; null while nobody has given it one, or asked.
+inline char const* given_name(task_block const& t) noexcept { return t.named ? t.name : nullptr; }
 
 // A wait in progress; lives in the frame of the task that waits. The source keeps a pointer to it until it wakes it
 // or abandon() takes it back: of fired, expired and cancelled exactly one happens.
@@ -106,6 +109,7 @@ struct parked : list_link {
     how outcome = how::waiting;
     error reason = errc::canceled;        // if failed
     task_block* who = nullptr;
+    std::int64_t since_ns = 0;            // the turn's time when it began
     // Takes the wait out of its source. Called once, and only when the source has not woken it.
     void (*abandon)(parked& self) noexcept = [](parked& self) noexcept { self.unlink(); };
 };

@@ -171,7 +171,7 @@ void take_all() {
     if (w->r->stop_asked.load(std::memory_order_relaxed) != 0 && w->r->stop_asked.exchange(0) != 0)
         w->stops_heard = w->stops;
     w->running_calls = true;
-    run_posts(*w->r, 1'000, w->dispatches);
+    run_posts(*w->r, 1'000, w->dispatches, nullptr);
     w->running_calls = false;
 }
 void sleep(bool ends_by_itself) {
@@ -293,7 +293,7 @@ void end(void*) {
     if (!was_closed) {
         w->running_calls = true;
         if (w->r->stop_asked.exchange(0) != 0) w->stops_heard = w->stops;
-        run_posts(*w->r, 1'000, w->dispatches);
+        run_posts(*w->r, 1'000, w->dispatches, nullptr);
         w->running_calls = false;
         rule(!w->r->pending(), "the inbox counts calls that are not there");
         rule(w->stops_heard == w->stops, "a stop() was lost");

@@ -25,7 +25,7 @@ HEADERS = {
     "base": "callback config error memory result time verify",
     "sys": "faults testing",
     "loop": "handler loop",
-    "task": "group run task task_local",
+    "task": "debug group run task task_local",
     "sync": "wait message future async_function timer emitter event_bus sync channel shared",
     "offload": "offload shards",
     "io": "io net process",
