@@ -272,6 +272,10 @@ def scheduler_of_thread():
     # Thread-local variables cannot be read: no libthread_db, or another C library. Then a frame may know.
     frame = gdb.newest_frame()
     while frame is not None:
+        if (frame.name() or "").startswith(DETAIL + "task_main"):
+            with contextlib.suppress(gdb.error, ValueError):
+                block = frame.read_var("block").cast(gdb.lookup_type(DETAIL + "task_block").pointer())
+                return block["home"].dereference()
         for name, member in (("s", None), ("h", "ext_state")):
             try:
                 value = frame.read_var(name)
