@@ -96,22 +96,17 @@ TEST("an unwinder walks the same frames after each kind of wait, while other tas
                 int walks = 0;
                 walk w;
                 auto bottom = [&] {
-                    take_walk(w);
-                    int const before = w.count;
-                    auto const again = [&] {
-                        take_walk(w);
-                        CHECK_EQ(w.count, before);
-                        ++walks;
-                    };
-                    CHECK(yield().ok());
-                    again();
-                    CHECK(sleep_for(1ms).ok());
-                    again();
-                    auto other = spawn([] { return sleep_for(1ms); });
-                    CHECK(run_now(other).ok());
-                    again();
-                    CHECK(other.join().ok());
-                    again();
+                    auto other = spawn([] { return sleep_for(2ms); });
+                    int before = 0;
+                    for (int wait = 0; wait != 5; ++wait) {
+                        if (wait == 1) CHECK(yield().ok());
+                        if (wait == 2) CHECK(run_now(spawn([] { return sleep_for(1ms); })).ok());
+                        if (wait == 3) CHECK(sleep_for(1ms).ok());
+                        if (wait == 4) CHECK(other.join().ok());
+                        take_walk(w);   // from one place only, so that the frames are the same
+                        if (wait == 0) before = w.count;
+                        else CHECK_EQ(w.count, before), ++walks;
+                    }
                 };
                 dive(depth, bottom);
                 check_walk(w, depth, bottom);
