@@ -8,9 +8,34 @@ namespace spruce::inline v0::detail {
 
 stack_pool::~stack_pool() {
     mapping_table const& m = process_mappings();
-    for (std::size_t i = 0; i != slab_count_; ++i)
-        m.calls->unmap(m.context, slabs_[i].base, slabs_[i].count * stride(slabs_[i].size_class));
+    for (std::size_t i = 0; i != slab_count_; ++i) {
+        slab const& s = slabs_[i];
+        if (s.numbers)
+            for (std::size_t n = 0; n != s.carved; ++n) ask_valgrind(valgrind_request::remove_stack, s.numbers[n]);
+        m.calls->unmap(m.context, s.base, s.count * stride(s.size_class));
+    }
+    forget_slabs();
     release(memory_, slabs_, slab_room_ * sizeof(slab), alignof(slab));
+}
+
+void stack_pool::forget_slabs() noexcept {
+    for (std::size_t i = 0; i != slab_count_; ++i)
+        release(memory_, slabs_[i].numbers, slabs_[i].count * sizeof(std::uint32_t), alignof(std::uint32_t));
+    slab_count_ = 0;
+}
+
+// Each stack by itself: within one of Valgrind's stacks a far move of the stack pointer is a large frame.
+void stack_pool::tell_valgrind(slab& s, stack_ref carved) noexcept {
+    if (!s.numbers) return;   // its owner's memory refused: what Valgrind says then is its guess
+    auto const lowest = reinterpret_cast<std::uintptr_t>(carved.bottom);
+    auto const highest = lowest + bytes_of(s.size_class) - 1;
+    s.numbers[s.carved] = static_cast<std::uint32_t>(ask_valgrind(valgrind_request::add_stack, lowest, highest));
+}
+
+// What lay below the last owner's last frame is nobody's for memcheck, and the next owner's arguments may reach there.
+void stack_pool::forget_for_valgrind(std::byte* bottom, std::byte* top) noexcept {
+    auto const bytes = static_cast<std::uintptr_t>(top - bottom);
+    ask_valgrind(valgrind_request::make_undefined, reinterpret_cast<std::uintptr_t>(bottom), bytes);
 }
 
 // From below: guard, stack, guard, stack, …; a stack ends with its slot.
@@ -44,9 +69,12 @@ result<stack_pool::slab*> stack_pool::add_slab(stack_class c) noexcept {
         if (count == 1) return with_detail(failed == -ENOMEM ? error(errc::no_memory) : error::from_errno(-failed), "mapping a stack; see vm.max_map_count and ulimit -v");
     }
     mapped_ += count * stride(c);
-    slabs_[slab_count_] = {static_cast<std::byte*>(at), static_cast<std::uint32_t>(count), 0, c, true};
+    slab& made = slabs_[slab_count_];
+    made = {static_cast<std::byte*>(at), static_cast<std::uint32_t>(count), 0, c, true, nullptr};
+    if (watched_) [[unlikely]]
+        made.numbers = static_cast<std::uint32_t*>(allocate(memory_, count * sizeof(std::uint32_t), alignof(std::uint32_t)));
     open_[static_cast<std::size_t>(c)] = ++slab_count_;
-    return &slabs_[slab_count_ - 1];
+    return &made;
 }
 
 result<stack_ref> stack_pool::carve(stack_class c) noexcept {
@@ -66,6 +94,7 @@ result<stack_ref> stack_pool::carve(stack_class c) noexcept {
     }
     if (failed == -ENOMEM) return with_detail(errc::no_memory, "guarding a stack: vm.max_map_count is reached");
     if (failed != 0) return with_detail(error::from_errno(-failed), "guarding a stack");
+    tell_valgrind(*s, made);
     ++s->carved;
     forget_frames(made.bottom, made.top);
     return made;
@@ -83,6 +112,14 @@ bool stack_pool::next(cursor& at, stack_class* c, stack_ref* out) const noexcept
 }
 
 std::size_t stack_pool::high_water(stack_class c, stack_ref s) const noexcept {
+    // It looks where no frame is: for memcheck that is nobody's memory, and here that is no error.
+    ask_valgrind(valgrind_request::change_reporting, 1);
+    std::size_t const deepest = deepest_word(c, s);
+    ask_valgrind(valgrind_request::change_reporting, static_cast<std::uintptr_t>(-1));
+    return deepest;
+}
+
+std::size_t stack_pool::deepest_word(stack_class c, stack_ref s) const noexcept {
     mapping_table const& m = process_mappings();
     std::size_t const page = page_size();
     unsigned char resident[64];

@@ -7,6 +7,7 @@
 #include <spruce/memory.hpp>
 
 #include "sanitizers.hpp"
+#include "valgrind.hpp"
 
 namespace spruce::inline v0::detail {
 
@@ -36,7 +37,8 @@ struct stack_ref {
 
 class stack_pool {
 public:
-    explicit stack_pool(memory_hook memory) noexcept : memory_(memory) {}
+    explicit stack_pool(memory_hook memory) noexcept
+        : memory_(memory), watched_(ask_valgrind(valgrind_request::running) != 0) {}
     ~stack_pool();
     stack_pool(stack_pool const&) = delete;
     stack_pool& operator=(stack_pool const&) = delete;
@@ -53,6 +55,7 @@ public:
         auto* const top = reinterpret_cast<std::byte*>(head + 1);
         head = head->next;
         forget_frames(bottom_of(c, top), top);
+        if (watched_) [[unlikely]] forget_for_valgrind(bottom_of(c, top), top);
         return top;
     }
     // A fresh one, all zero. no_memory, or an errno; detail() names vm.max_map_count when it is that.
@@ -90,7 +93,7 @@ public:
     static std::byte* guard_of(stack_ref s) noexcept { return s.bottom - guard_bytes; }
     std::size_t mapped_bytes() const noexcept { return mapped_; }
     // Leaves everything mapped, for ever: live frames are in it, and pointers into them.
-    void abandon() noexcept { slab_count_ = 0; }
+    void abandon() noexcept { forget_slabs(); }
 
 private:
     struct free_stack {
@@ -101,13 +104,19 @@ private:
         std::uint32_t count, carved;
         stack_class size_class;
         bool light_guards;
+        std::uint32_t* numbers;   // Valgrind's of its stacks; null where there is none
     };
     static constexpr std::size_t colours = 32;
     static std::size_t stride(stack_class c) noexcept { return bytes_of(c) + guard_bytes; }
     stack_ref place(slab const& s, std::size_t i) const noexcept;
     result<slab*> add_slab(stack_class c) noexcept;
+    void forget_slabs() noexcept;
+    std::size_t deepest_word(stack_class c, stack_ref s) const noexcept;
+    void tell_valgrind(slab& s, stack_ref carved) noexcept;
+    static void forget_for_valgrind(std::byte* bottom, std::byte* top) noexcept;
 
     memory_hook memory_;
+    bool watched_;   // by Valgrind
     free_stack* free_[stack_classes] = {};
     slab* slabs_ = nullptr;
     std::size_t slab_count_ = 0, slab_room_ = 0;

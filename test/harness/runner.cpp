@@ -110,6 +110,8 @@ enum class verdict { passed, failed, skipped };
 verdict judge(running& r, int status, std::string& why) {
     test_case const& t = *r.test;
     if (r.timed_out) return why = "time is up", verdict::failed;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == exit_skipped)
+        return why = r.text.substr(0, r.text.find('\n')), verdict::skipped;
     if (t.dies_with && how.each.empty()) {
         // Sanitizers end a process by an exit code of their own instead of the signal.
         bool const died = WIFSIGNALED(status) || (WIFEXITED(status) && WEXITSTATUS(status) == 99);
@@ -120,7 +122,6 @@ verdict judge(running& r, int status, std::string& why) {
     if (WIFSIGNALED(status)) return why = std::string("it dies by ") + strsignal(WTERMSIG(status)), verdict::failed;
     int const code = WEXITSTATUS(status);
     if (code == 0) return verdict::passed;
-    if (code == exit_skipped) return why = r.text.substr(0, r.text.find('\n')), verdict::skipped;
     if (code != exit_failed) why = "it ends with code " + std::to_string(code);
     return verdict::failed;
 }
