@@ -10,6 +10,7 @@
 #include <thread>
 #include <unistd.h>
 
+#include "../../src/sys/kernel.hpp"
 #include "../harness/axes.hpp"
 
 using namespace spruce;
@@ -262,4 +263,87 @@ TEST("an fd that is closed under its reader stops neither the loop nor its guest
         }
         for (int const fd : {b, from, into}) w.close(fd);
     }
+}
+
+TEST("tasks that yield for ever keep fds, timers, signals and calls waiting for a few budgets of turns at most") {
+    if (harness::interrupted() || harness::spoilt_kernel()) harness::skip("an interrupted poll is a turn without fds");
+    world w;
+    int from, into;
+    std::tie(from, into) = w.pipe();
+    {
+        auto o = w.options();
+        o.turn_budget = 16;
+        loop l(o);
+        long rounds = 0, begun = -1;
+        bool over = false;
+        int came = 0;
+        for (int i = 0; i != 10; ++i)
+            spawn([&] {
+                while (!over && yield()) ++rounds;
+            });
+        auto const in_time = [&] {
+            CHECK(rounds - begun <= 4 * 16);
+            ++came;
+        };
+        auto reader = l.add_reader(from, [&](handler self) {
+            in_time();
+            self.cancel();
+        });
+        REQUIRE(reader.ok());
+        auto const awaken = l.make_waker(in_time);
+        REQUIRE(awaken.ok());
+        spawn([&] {
+            for (int i = 0; i != 100; ++i) CHECK(yield().ok());
+            CHECK_EQ(came, 0);
+            begun = rounds;
+            l.call_later(1ms, in_time);
+            let_pass(l, 3ms);
+            CHECK_EQ(w.write(into, "x"), 1);
+            CHECK(l.remote().call(in_time).ok());
+            awaken->wake();
+            l.call_soon(in_time);
+            for (int i = 0; i != 20 && came != 5; ++i) CHECK(yield().ok());
+            CHECK_EQ(came, 5);
+            over = true;
+        });
+        CHECK(l.run().ok());
+        CHECK(begun > 0);
+    }
+    w.close(from);
+    w.close(into);
+}
+
+namespace {
+void (*plain_wake)(void*, int) noexcept;
+std::atomic<int> wakes{0};
+}
+TEST("a thousand calls to a loop that sleeps cost one wake-up, and run in one turn in their order") {
+    world w;
+    kernel k = w.on();
+    detail::kernel_calls calls = *k.calls;
+    plain_wake = calls.wake;
+    calls.wake = [](void* context, int fd) noexcept {
+        wakes.fetch_add(1);
+        plain_wake(context, fd);
+    };
+    k.calls = &calls;
+    auto o = w.options();
+    o.on = &k;
+    loop l(o);
+    REQUIRE(l.prepare().ok());   // asleep from here on
+    int ran = 0;
+    bool in_order = true;
+    std::thread([&, door = l.remote()] {
+        for (int i = 0; i != 1000; ++i) CHECK(door.call([&, i] { in_order = in_order && ran++ == i; }).ok());
+    }).join();
+    CHECK_EQ(wakes.load(), 1);
+    auto got = l.dispatch();
+    CHECK(got.ok());
+    CHECK_EQ(ran, 1000);
+    CHECK(in_order);
+    // Awake it needs none.
+    l.call_soon([&] { CHECK(l.remote().call([&] { ++ran; }).ok()); });
+    CHECK(l.run().ok());
+    CHECK_EQ(ran, 1001);
+    CHECK_EQ(wakes.load(), 1);
 }

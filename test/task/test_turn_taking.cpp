@@ -1,4 +1,5 @@
 // Tasks take turns through the hub, start once, and are what their handles say. Deadline scopes that come again.
+#include <cerrno>
 #include <string>
 #include <thread>
 #include <type_traits>
@@ -217,4 +218,32 @@ TEST("forty thousand tasks can wait at once: a guard does not cost a mapping eac
     }, o);
     CHECK(r.ok());
     if (costly) harness::skip("this kernel's guards split mappings");
+}
+
+namespace {
+thread_local int of_thread = 0;
+}
+TEST("a thread-local variable is the same object after a wait, on each loop's thread; its value is whoever's wrote last") {
+    auto const on_a_loop = [](int first, int second) {
+        auto r = run_virtually([=]() -> result<void> {
+            auto a = spawn([=]() -> result<void> {
+                int* const before = &of_thread;
+                int* const error_before = &errno;
+                of_thread = first;
+                SPRUCE_CHECK(sleep_for(1ms));
+                CHECK(&of_thread == before);
+                CHECK(&errno == error_before);
+                CHECK_EQ(of_thread, second);   // the other task's
+                return {};
+            });
+            auto b = spawn([=] { of_thread = second; });
+            SPRUCE_CHECK(a.join());
+            return b.join();
+        });
+        CHECK(r.ok());
+    };
+    std::thread other([&] { on_a_loop(3, 4); });
+    on_a_loop(1, 2);
+    other.join();
+    CHECK_EQ(of_thread, 2);
 }
