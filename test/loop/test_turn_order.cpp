@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 
 #include "../../src/sys/kernel.hpp"
 #include "../harness/axes.hpp"
@@ -85,12 +86,13 @@ TEST("an error on an fd is told to its reader and its writer, though there is no
         REQUIRE(r.ok() && s.ok());
         l.call_later(5ms, [&] {
             CHECK_EQ(reads + writes, 0);
-            w.close(b);
+            w.close(std::exchange(b, -1));
         });
         CHECK(l.run().ok());
         CHECK_EQ(reads, 1);
         CHECK_EQ(writes, 1);
     }
+    if (b >= 0) w.close(b);
     w.close(a);
     int from, into;
     std::tie(from, into) = w.pipe();
@@ -105,11 +107,12 @@ TEST("an error on an fd is told to its reader and its writer, though there is no
         REQUIRE(s.ok());
         l.call_later(5ms, [&] {
             CHECK_EQ(told, 0);
-            w.close(from);
+            w.close(std::exchange(from, -1));
         });
         CHECK(l.run().ok());
         CHECK_EQ(told, 1);
     }
+    if (from >= 0) w.close(from);
     w.close(into);
 }
 
@@ -243,7 +246,7 @@ TEST("an fd that is closed under its reader stops neither the loop nor its guest
                 while (w.read(from, &c, 1) == 1) ++read;
             });
             REQUIRE(lost.ok() && other.ok());
-            l.call_soon([&] { w.close(a); });
+            l.call_soon([&] { w.close(std::exchange(a, -1)); });
             for (duration const when : {10ms, 20ms, 30ms})
                 l.call_later(when, [&] { CHECK_EQ(w.write(into, "x"), 1); });
             while (read != 3 && turns < 1000) {
@@ -261,7 +264,8 @@ TEST("an fd that is closed under its reader stops neither the loop nor its guest
             CHECK_EQ(read, 3);
             CHECK(turns < 100);
         }
-        for (int const fd : {b, from, into}) w.close(fd);
+        for (int const fd : {a, b, from, into})
+            if (fd >= 0) w.close(fd);
     }
 }
 
