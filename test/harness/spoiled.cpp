@@ -151,8 +151,8 @@ char const* fault_of(outcome const& o, outcome const& usual) {
                         says("error() asked of a result that holds a value");
     if (WIFSIGNALED(o.status)) return misuse ? nullptr : "it dies";
     int const code = WEXITSTATUS(o.status);
-    if (code == 0 || code == exit_failed || code == exit_skipped) return nullptr;
-    return misuse ? nullptr : "it ends oddly";
+    if (code == 0 || code == exit_failed || code == exit_skipped || misuse) return nullptr;
+    return code == 99 ? "it dies" : "it ends oddly";   // 99: a sanitizer's
 }
 
 void nothing(int) {}
