@@ -26,6 +26,9 @@ enum class poller : std::uint8_t { best, epoll, kqueue, poll };
 // When a shutdown hook runs: before (the loop still works as ever), during, after.
 enum class shutdown_phase : std::uint8_t { before, during, after };
 
+// Where a loop is in its life. stopping: a run that was stopped, or is in its shutdown hooks; or destroy().
+enum class loop_state : std::uint8_t { idle, running, stopping, ended };
+
 // What a loop is made with. All bounds are counts; at a bound the call that would pass it gives `full`.
 struct loop_options {
     std::size_t max_tasks = 1'048'576;      // tasks that have not ended
@@ -272,12 +275,13 @@ private:
 class hold_token {
 public:
     hold_token() noexcept = default;
-    explicit hold_token(std::uint32_t loop) noexcept : loop_(loop) {}
-    hold_token(hold_token&& other) noexcept : loop_(std::exchange(other.loop_, 0)) {}
+    hold_token(std::uint32_t loop, bool of_shutdown) noexcept : loop_(loop), of_shutdown_(of_shutdown) {}
+    hold_token(hold_token&& other) noexcept : loop_(std::exchange(other.loop_, 0)), of_shutdown_(other.of_shutdown_) {}
     hold_token& operator=(hold_token&& other) noexcept {
         if (this != &other) {
             release();
             loop_ = std::exchange(other.loop_, 0);
+            of_shutdown_ = other.of_shutdown_;
         }
         return *this;
     }
@@ -287,6 +291,7 @@ public:
 
 private:
     std::uint32_t loop_ = 0;
+    bool of_shutdown_ = false;   // it delays the next phase of hooks
 };
 
 // The hub. One a thread; all its functions are for that thread, unless they say otherwise. It cannot fail loudly:
@@ -399,17 +404,21 @@ public:
     }
     // Ends the run after the current turn; what is pending is kept for the next run. Errors: wrong_state outside one.
     SPRUCE_API result<void> stop() noexcept;
+    // The same, and no shutdown hook runs from here on, except for the rest of a phase that has begun.
+    SPRUCE_API result<void> leave() noexcept;
     // Cancels all tasks, drives whole turns, at least one, until they have ended, and drops all callbacks. Afterwards
     // every call gives closed. Errors: tasks_left (detail() names them) at the deadline, their stacks are abandoned;
     // wrong_state inside a run or a task; closed the second time.
     SPRUCE_API result<void> destroy(deadline dl = {});
-    // Keeps run() alive until the token dies.
+    // Keeps run() alive until the token dies. One taken while shutdown hooks run delays the next phase and the end.
     [[nodiscard]] SPRUCE_API hold_token hold() noexcept;
     // Whether a run is under way.
     SPRUCE_API bool running() const noexcept;
+    SPRUCE_API loop_state state() const noexcept;
     // Runs f at the start of each run, before the first turn; at once in the next pass if it runs already.
     template <callback F> handler on_start(F&& f) { return hook(-1, std::forward<F>(f)); }
-    // Runs f at the end of each run.
+    // Runs f at the end of each run. It cannot wait itself; a task that it spawns with a hold() can, and the next phase
+    // comes when all such holds are gone. Meanwhile the loop works; stop() ends the delays, leave() the shutdown.
     template <callback F> handler on_shutdown(shutdown_phase phase, F&& f) {
         return hook(static_cast<int>(phase), std::forward<F>(f));
     }

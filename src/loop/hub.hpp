@@ -71,6 +71,9 @@ struct hub {
     std::uint64_t fresh_at = ~std::uint64_t{0};   // … if this is its number
     bool dispatching = false;            // a callback or task runs, not plain code
     bool stop_asked = false;
+    bool leave_asked = false;            // … without shutdown hooks
+    bool shutting_down = false;          // the shutdown hooks' time
+    std::int64_t shutdown_holds = 0;     // those of `holds` that were taken then
     hub_phase phase = hub_phase::idle;
 
     extension const* ext = nullptr;

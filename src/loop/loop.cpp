@@ -237,12 +237,16 @@ result<void> loop::advance(duration d) {
 hold_token loop::hold() noexcept {
     if (!hub_ || hub_ != detail::current_hub) return {};
     ++hub_->holds;
-    return hold_token(hub_->serial);
+    if (hub_->shutting_down) ++hub_->shutdown_holds;
+    return hold_token(hub_->serial, hub_->shutting_down);
 }
 
 void hold_token::release() noexcept {
     std::uint32_t const of = std::exchange(loop_, 0);
-    if (of != 0 && detail::current_hub && detail::current_hub->serial == of) --detail::current_hub->holds;
+    hub* const h = detail::current_hub;
+    if (of == 0 || !h || h->serial != of) return;
+    --h->holds;
+    if (of_shutdown_) --h->shutdown_holds;
 }
 
 loop_ref loop::remote() const noexcept { return loop_ref(hub_ ? hub_->door : nullptr); }

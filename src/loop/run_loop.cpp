@@ -30,7 +30,7 @@ struct running_scope {
     ~running_scope() {
         h_.thread_signals.end();
         h_.phase = hub_phase::idle;
-        h_.stop_asked = false;
+        h_.stop_asked = h_.leave_asked = false;
         if (h_.orphaned) static_cast<void>(end_hub(h_, in(h_.options.destroy_grace)));
     }
     hub& h_;
@@ -69,6 +69,21 @@ error stuck(hub& h) noexcept {
     return with_detail(errc::deadlock, who);
 }
 
+// The shutdown hooks, phase by phase. Who took a hold meanwhile delays the next phase, unless the loop is stopped again.
+result<void> shut_down(hub& h) noexcept {
+    h.shutting_down = true;
+    h.stop_asked = h.orphaned;   // then nobody is left to release a hold
+    result<void> outcome;
+    for (auto& phase : h.shutdown_hooks) {
+        if (h.leave_asked) break;
+        run_hooks(h, phase);
+        while (h.shutdown_holds != 0 && !h.stop_asked && outcome)
+            if (int const failed = turn(h, no_time); failed < 0) outcome = poller_failed(failed);
+    }
+    h.shutting_down = false;
+    return outcome;
+}
+
 result<void> run_hub(hub& h, bool for_ever) noexcept {
     running_scope const scope(h);
     run_hooks(h, h.start_hooks);
@@ -80,7 +95,7 @@ result<void> run_hub(hub& h, bool for_ever) noexcept {
         }
     }
     bool const ran_dry = !h.stop_asked && outcome.ok();
-    for (auto& phase : h.shutdown_hooks) run_hooks(h, phase);
+    if (auto shut = shut_down(h); !shut && outcome) outcome = shut;
     if (auto background = end_background(h); !background && outcome) outcome = background;
     // What the hooks made is kept for the next run; who still waits then, waits for nothing.
     if (ran_dry && !for_ever && h.ext && h.ext->unfinished(h) != 0 && !is_held(h)) return stuck(h);
@@ -152,7 +167,20 @@ result<void> loop::stop() noexcept {
     return {};
 }
 
+result<void> loop::leave() noexcept {
+    auto stopped = stop();
+    if (stopped) hub_->leave_asked = true;
+    return stopped;
+}
+
 bool loop::running() const noexcept { return hub_ && hub_->phase == hub_phase::running; }
+
+loop_state loop::state() const noexcept {
+    if (!hub_ || hub_->phase == hub_phase::ended) return loop_state::ended;
+    if (hub_->phase == hub_phase::idle) return loop_state::idle;
+    bool const goes_on = hub_->phase == hub_phase::running && !hub_->stop_asked && !hub_->shutting_down;
+    return goes_on ? loop_state::running : loop_state::stopping;
+}
 
 // -- guest
 

@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <spruce/memory.hpp>
+#include <spruce/spruce.hpp>
 
 #include "../../src/sys/mapping.hpp"
 #include "harness.hpp"
@@ -62,6 +62,23 @@ TEST_HIDDEN("hidden: fine") { CHECK_EQ(harness::seed(), 4711U); }
 TEST_HIDDEN("hidden: a check fails") {
     CHECK(1 + 1 == 3);
     std::puts("it went on");
+}
+TEST_HIDDEN("hidden: a check fails in a task") {
+    auto r = spruce::run([] {
+        CHECK(spruce::yield().ok());
+        auto t = spruce::spawn([] { CHECK(2 + 2 == 5); });
+        CHECK(t.join().ok());
+        std::puts("it went on");
+    });
+    CHECK(r.ok());
+}
+TEST_HIDDEN("hidden: a requirement fails in a task") {
+    auto r = spruce::run([] {
+        auto t = spruce::spawn([] { REQUIRE(2 + 2 == 5); });
+        CHECK(t.join().ok());
+        std::puts("it went on");
+    });
+    CHECK(r.ok());
 }
 TEST_HIDDEN("hidden: numbers differ") { CHECK_EQ(6 * 7, 43); }
 TEST_HIDDEN("hidden: texts differ") { CHECK_EQ(std::string_view("left text"), "right text"); }
@@ -145,6 +162,13 @@ TEST("a check that does not hold fails the test, is shown with its place, and le
 TEST("a requirement that does not hold ends the test") {
     expect_failure("hidden: a requirement fails", "does not hold: 1 + 1 == 3");
     CHECK(!run_hidden("hidden: a requirement fails").has("it went on"));
+}
+
+TEST("a check that does not hold in a task fails the test, as anywhere; a requirement ends it there") {
+    expect_failure("hidden: a check fails in a task", "does not hold: 2 + 2 == 5");
+    CHECK(run_hidden("hidden: a check fails in a task").has("it went on"));
+    expect_failure("hidden: a requirement fails in a task", "does not hold: 2 + 2 == 5");
+    CHECK(!run_hidden("hidden: a requirement fails in a task").has("it went on"));
 }
 
 TEST("a test that checks nothing fails") { expect_failure("hidden: checks nothing", "it checks nothing"); }
