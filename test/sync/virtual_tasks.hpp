@@ -20,9 +20,9 @@ template <class R> spruce::errc ending_of(R const& r) noexcept {
     return r.ok() ? spruce::errc{} : static_cast<spruce::errc>(r.error().code());
 }
 
-// Lets those who are ready run, and those whom they wake.
-inline void settle() {
-    for (int i = 0; i != 4; ++i) static_cast<void>(spruce::yield());
+// Lets those who are ready run, and those whom they wake, so many in a chain.
+inline void settle(int rounds = 4) {
+    for (int i = 0; i != rounds; ++i) static_cast<void>(spruce::yield());
 }
 
 // A length of time below so many milliseconds, in microseconds.
