@@ -1,4 +1,5 @@
 // Condition variables: who is notified goes straight into the line for the lock.
+#include <spruce/sync.hpp>
 #include <spruce/task.hpp>
 
 #include "../task/scheduler.hpp"

@@ -1,5 +1,7 @@
 // A wait for a lock, and handing it over.
 #pragma once
+#include <spruce/sync.hpp>
+
 #include "waiters.hpp"
 
 namespace spruce::inline v0::detail {

@@ -1,4 +1,5 @@
 // Mutexes: who unlocks makes the first who waits the owner.
+#include <spruce/sync.hpp>
 #include <spruce/task.hpp>
 
 #include "locking.hpp"
