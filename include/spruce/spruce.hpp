@@ -1,5 +1,6 @@
 // All of Spruce.
 #pragma once
+#include "channel.hpp"
 #include "config.hpp"
 #include "error.hpp"
 #include "group.hpp"
