@@ -1,5 +1,6 @@
 // All of Spruce.
 #pragma once
+#include "channel.hpp"
 #include "config.hpp"
 #include "debug.hpp"
 #include "error.hpp"

@@ -4,10 +4,6 @@
 
 namespace spruce::inline v0 {
 
-namespace detail {
-waiter_list::waiter_list() noexcept { ::new (static_cast<void*>(head)) intrusive_list<parked>; }
-}  // namespace detail
-
 event::~event() {
     while (detail::parked* const p = detail::waiters(waiters_).take_front()) detail::wake_failed(*p, errc::closed);
 }

@@ -2,7 +2,7 @@
 #pragma once
 #include <new>
 
-#include <spruce/sync.hpp>
+#include <spruce/waiter_list.hpp>
 
 #include "../task/task_block.hpp"
 

@@ -1,0 +1,135 @@
+// Channels: values that go from task to task, one after another.
+#pragma once
+#include <concepts>
+#include <cstddef>
+#include <iterator>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+#include "waiter_list.hpp"
+
+namespace spruce::inline v0 {
+
+namespace detail {
+// What the library does with items: each lies in a result<T>, a value or an error.
+struct item_ops {
+    void (*put)(void* room, void* value, error const& why) noexcept;   // makes an item of *value, or of why without one
+    void (*move)(void* to, void* from) noexcept;                       // and the old place is empty
+    void (*destroy)(void* item) noexcept;
+    std::size_t size, alignment;
+};
+template <class T> inline constexpr item_ops item_ops_of{
+    [](void* room, void* value, error const& why) noexcept {
+        if (value) ::new (room) result<T>(std::move(*static_cast<T*>(value)));
+        else ::new (room) result<T>(why);
+    },
+    [](void* to, void* from) noexcept {
+        auto* const item = static_cast<result<T>*>(from);
+        ::new (to) result<T>(std::move(*item));
+        item->~result<T>();
+    },
+    [](void* item) noexcept { static_cast<result<T>*>(item)->~result<T>(); },
+    sizeof(result<T>),
+    alignof(result<T>),
+};
+
+struct channel_core : pinned {
+    SPRUCE_API channel_core(std::size_t capacity, item_ops const& ops) noexcept;
+    SPRUCE_API ~channel_core();
+    // An item: *value, or without one `why`.
+    SPRUCE_API result<void> send(void* value, error const& why, deadline dl) noexcept;
+    SPRUCE_API result<void> try_send(void* value, error const& why) noexcept;
+    // Puts an item into the room, where a result<T> lies that holds an error.
+    SPRUCE_API result<void> receive(void* room, deadline dl) noexcept;
+    SPRUCE_API result<void> try_receive(void* room) noexcept;
+    SPRUCE_API void close() noexcept;
+    void* slot(std::size_t n) noexcept {
+        n = n < capacity - first ? first + n : n - (capacity - first);
+        return static_cast<std::byte*>(slots) + n * items->size;
+    }
+
+    item_ops const* items;
+    waiter_list senders, receivers;
+    std::size_t capacity;
+    std::size_t first = 0, count = 0;   // of the items in the slots
+    void* slots = nullptr;
+    memory_hook memory;
+    bool closed = false;
+    bool refused = false;               // there was no memory for the slots
+};
+}  // namespace detail
+
+// How a range-for receives: until the first call to receive() that fails.
+template <class Source> class receive_iterator {
+public:
+    explicit receive_iterator(Source& from) : from_(&from), item_(from.receive()) {}
+    typename Source::value_type& operator*() noexcept { return *item_; }
+    receive_iterator& operator++() {
+        item_ = from_->receive();
+        return *this;
+    }
+    bool operator==(std::default_sentinel_t) const noexcept { return !item_.ok(); }
+
+private:
+    Source* from_;
+    result<typename Source::value_type> item_;
+};
+
+// Values in the order in which they were sent. With a capacity so many are kept until somebody receives them; without, a
+// rendezvous: a sender waits for its receiver. Both are served first come, first served, and a value goes straight to the
+// receiver that waits for it. T moves without throwing. Nothing is allocated but the room for `capacity` values, when the
+// channel is made. Thread: one loop's; what does not wait may be called by plain code, too, on its thread.
+// Lifetime: waiters that are left when it dies are woken with closed, and the values it keeps die with it.
+template <class T> class channel : detail::pinned {
+    static_assert(std::is_object_v<T> && std::is_nothrow_move_constructible_v<T>, "a channel's values move without throwing");
+
+public:
+    using value_type = T;
+    // Room for so many values. If there is no memory for it, every call gives no_memory.
+    explicit channel(std::size_t capacity = 0) : core_(capacity, detail::item_ops_of<T>) {}
+    // Sends the value; waits until it has its place, or its receiver. On failure the value is still the caller's.
+    // Errors: canceled, timed_out, not_in_task, closed (close() was called, also while it waited, or the channel was
+    // destroyed), no_memory.
+    // Cancel: nothing is sent. Once its place or its receiver has the value, it is sent, cancelled or not.
+    [[nodiscard]] result<void> send(T&& value, deadline dl = {}) { return core_.send(&value, errc::closed, dl); }
+    // The same with a copy, which is lost on failure.
+    [[nodiscard]] result<void> send(T const& value, deadline dl = {})
+        requires std::copy_constructible<T>
+    {
+        T copy(value);
+        return core_.send(&copy, errc::closed, dl);
+    }
+    // Sends the value if there is a place or a receiver for it now; else it is still the caller's.
+    // Errors: full, closed, no_memory.
+    [[nodiscard]] result<void> try_send(T&& value) { return core_.try_send(&value, errc::closed); }
+    // Sends an error in a value's place: one receive() fails with it, and the channel goes on. Errors, Cancel: as of send().
+    [[nodiscard]] result<void> send_error(spruce::error e, deadline dl = {}) { return core_.send(nullptr, e, dl); }
+    // Receives the next value; waits for it. After close() it receives what is left, then gives end_of_stream.
+    // Errors: canceled, timed_out, not_in_task, end_of_stream, closed (it was destroyed), no_memory, and what
+    // send_error() sent.
+    // Cancel: no value is taken. Who was given a value has it, even if it is cancelled before it runs.
+    [[nodiscard]] result<T> receive(deadline dl = {}) {
+        result<T> item(errc::closed);
+        if (auto const got = core_.receive(&item, dl); !got) item = got.error();
+        return item;
+    }
+    // Receives the next value if there is one. Errors: would_wait, end_of_stream, no_memory, and what send_error() sent.
+    [[nodiscard]] result<T> try_receive() {
+        result<T> item(errc::closed);
+        if (auto const got = core_.try_receive(&item); !got) item = got.error();
+        return item;
+    }
+    // No more is sent: senders that wait get closed, and keep their values; receivers that wait get end_of_stream.
+    void close() noexcept { core_.close(); }
+    // How many values it keeps; those of senders that wait do not count.
+    std::size_t size() const noexcept { return core_.count; }
+    // for (auto& value : c) receives until the end; an error, a cancellation for one, ends it, too.
+    receive_iterator<channel> begin() { return receive_iterator<channel>(*this); }
+    std::default_sentinel_t end() noexcept { return {}; }
+
+private:
+    detail::channel_core core_;
+};
+
+}  // namespace spruce::inline v0

@@ -1,0 +1,96 @@
+// Barriers: who comes last takes the others out of the line, runs the action, and lets them go.
+#include <spruce/barrier.hpp>
+
+#include "../task/scheduler.hpp"
+#include "waiters.hpp"
+
+namespace spruce::inline v0 {
+
+using namespace detail;
+
+struct barrier::arriving : parked {
+    arriving(barrier& b, barrier_cycle& c, std::size_t i) noexcept : parked("barrier"), at(b), cycle(c), index(i) {
+        // Who gives up breaks it at once, before anybody else can come.
+        abandon = [](parked& self) noexcept {
+            auto& me = static_cast<arriving&>(self);
+            me.unlink();
+            me.at.abort();
+        };
+    }
+    barrier& at;
+    barrier_cycle& cycle;   // its own, should it be the last
+    std::size_t index;
+};
+
+barrier::~barrier() {
+    wake_all(errc::closed);
+    if (running_) running_->of = nullptr;
+}
+
+void barrier::wake_all(error why) noexcept {
+    count_ = 0;
+    while (parked* const p = waiters(waiters_).take_front()) wake_failed(*p, why);
+}
+
+void barrier::abort() noexcept {
+    broken_ = true;
+    wake_all(errc::broken);
+}
+
+void barrier::reset() noexcept {
+    wake_all(errc::broken);
+    broken_ = false;
+    if (running_) running_->of = nullptr;
+    running_ = nullptr;
+}
+
+// The first parties - 1 of the line wait for the end of this cycle only: neither a deadline nor a cancellation counts now.
+void barrier::make_whole(barrier_cycle& cycle) noexcept {
+    cycle.of = this;
+    cycle.whole = true;
+    running_ = &cycle;
+    for (std::size_t n = parties_ - 1; n != 0; --n) {
+        parked* const p = waiters(waiters_).take_front();
+        p->outcome = parked::how::fired;
+        waiters(cycle.others).push_back(*p);
+        --count_;
+    }
+}
+
+result<std::size_t> barrier::arrive(barrier_cycle& cycle, deadline dl) noexcept {
+    SPRUCE_CHECK(begin_wait());
+    if (parties_ == 0) return with_detail(errc::invalid_argument, "a barrier for nobody");
+    if (refused_) return errc::no_memory;
+    if (broken_) return errc::broken;
+    if (!running_ && count_ + 1 == parties_) {
+        make_whole(cycle);
+        return parties_ - 1;
+    }
+    if (!current_scheduler || !current_scheduler->current) return errc::not_in_task;
+    arriving p(*this, cycle, count_ % parties_);
+    waiters(waiters_).push_back(p);
+    ++count_;
+    SPRUCE_CHECK(park(p, dl));
+    return p.index;
+}
+
+void barrier_cycle::end() noexcept {
+    barrier* const b = of;
+    if (b) b->running_ = nullptr;
+    while (parked* const p = waiters(others).take_front()) {
+        if (passed) wake(*p);
+        else wake_failed(*p, errc::broken);
+    }
+    if (!b) return;
+    if (!passed) return b->abort();
+    // The next may have become whole meanwhile: its last goes on with it.
+    if (b->count_ < b->parties_) return;
+    auto* last = static_cast<barrier::arriving*>(waiters(b->waiters_).front());
+    for (std::size_t n = b->parties_ - 1; n != 0; --n) last = static_cast<barrier::arriving*>(waiters(b->waiters_).after(*last));
+    b->make_whole(last->cycle);
+    waiters(b->waiters_).take_front();
+    --b->count_;
+    wake(*last);
+}
+
+}  // namespace spruce::inline v0

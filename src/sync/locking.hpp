@@ -1,0 +1,23 @@
+// A wait for a lock, and handing it over.
+#pragma once
+#include <spruce/sync.hpp>
+
+#include "waiters.hpp"
+
+namespace spruce::inline v0::detail {
+
+struct locking : parked {
+    explicit locking(char const* what, std::size_t depth_ = 1) noexcept : parked(what), depth(depth_) {}
+    std::size_t depth;   // as deep it is to be locked for who waits
+};
+
+// Makes the first who waits the owner, if anybody waits; it runs later.
+inline void hand_over(lock_core& l) noexcept {
+    parked* const p = waiters(l.waiters).take_front();
+    if (!p) return;
+    l.owner = p->who->id;
+    l.depth = static_cast<locking*>(p)->depth;
+    wake(*p);
+}
+
+}  // namespace spruce::inline v0::detail

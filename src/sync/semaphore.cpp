@@ -1,0 +1,92 @@
+// Semaphores: permits go from hand to hand.
+#include <spruce/sync.hpp>
+
+#include "waiters.hpp"
+
+namespace spruce::inline v0 {
+
+using namespace detail;
+
+// The permit is put into the waiter's frame before it runs, so that it has it whatever comes in between.
+struct semaphore::acquiring : parked {
+    acquiring() noexcept : parked("semaphore") {}
+    permit mine;
+};
+
+semaphore::~semaphore() {
+    while (parked* const p = waiters(waiters_).take_front()) wake_failed(*p, errc::closed);
+    for (permit* p = permits_; p; p = p->next_) p->of_ = nullptr;
+}
+
+void semaphore::hold(permit& by) noexcept {
+    by.of_ = this;
+    by.previous_ = nullptr;
+    by.next_ = permits_;
+    if (permits_) permits_->previous_ = &by;
+    permits_ = &by;
+    ++held_;
+}
+
+void semaphore::let_go(permit& by) noexcept {
+    if (by.next_) by.next_->previous_ = by.previous_;
+    (by.previous_ ? by.previous_->next_ : permits_) = by.next_;
+    by.of_ = nullptr;
+    --held_;
+}
+
+bool semaphore::give_to_first() noexcept {
+    parked* const p = waiters(waiters_).take_front();
+    if (!p) return false;
+    hold(static_cast<acquiring*>(p)->mine);
+    wake(*p);
+    return true;
+}
+
+void semaphore::permit::move_from(permit& other) noexcept {
+    semaphore* const s = other.of_;
+    if (!s) return;
+    s->let_go(other);
+    s->hold(*this);
+}
+
+void semaphore::permit::keep() noexcept {
+    if (of_) of_->let_go(*this);
+}
+
+void semaphore::permit::give_back() noexcept {
+    semaphore& s = *of_;
+    s.let_go(*this);
+    if (!s.give_to_first()) ++s.available_;
+}
+
+result<semaphore::permit> semaphore::try_acquire() noexcept {
+    if (available_ > bound_) return with_detail(errc::invalid_argument, "a semaphore with more permits than its bound");
+    // While somebody waits, none is available.
+    if (available_ == 0) return errc::would_wait;
+    --available_;
+    permit taken;
+    hold(taken);
+    return taken;
+}
+
+result<semaphore::permit> semaphore::acquire(deadline dl) {
+    SPRUCE_CHECK(begin_wait());
+    auto now = try_acquire();
+    if (now || now.error() != errc::would_wait) return now;
+    acquiring p;
+    waiters(waiters_).push_back(p);
+    SPRUCE_CHECK(park(p, dl));
+    // It was given one, but the semaphore died before it could run.
+    if (!p.mine.of_) return errc::closed;
+    return std::move(p.mine);
+}
+
+result<void> semaphore::release(std::size_t n) noexcept {
+    if (available_ > bound_) return with_detail(errc::invalid_argument, "a semaphore with more permits than its bound");
+    if (n > bound_ - available_ - held_) return errc::full;
+    while (n != 0 && give_to_first()) --n;
+    available_ += n;
+    return {};
+}
+
+}  // namespace spruce::inline v0

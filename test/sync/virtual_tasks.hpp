@@ -1,0 +1,66 @@
+// What the tests of this floor share: a run in virtual time, and many waiters of whom half give up.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <spruce/spruce.hpp>
+#include <spruce/testing.hpp>
+
+#include "../harness/axes.hpp"
+
+template <class F> auto run_virtually(F&& f, spruce::loop_options o = {}) {
+    spruce::testing::simulation world(harness::as_asked());
+    o.on = world.on();
+    return spruce::run(o, std::forward<F>(f));
+}
+
+// How a call ended: errc{} for ok.
+template <class R> spruce::errc ending_of(R const& r) noexcept {
+    return r.ok() ? spruce::errc{} : static_cast<spruce::errc>(r.error().code());
+}
+
+// Lets those who are ready run, and those whom they wake, so many in a chain.
+inline void settle(int rounds = 4) {
+    for (int i = 0; i != rounds; ++i) static_cast<void>(spruce::yield());
+}
+
+// A length of time below so many milliseconds, in microseconds.
+inline spruce::duration milliseconds_below(harness::random& r, std::uint64_t n) noexcept {
+    return std::chrono::microseconds(r.below(n * 1000));
+}
+
+// The steps of a random model test, and the waiters of a crowd.
+inline long model_steps() noexcept { return harness::nightly() ? 1'000'000 : 50'000; }
+
+// A call in a task of its own, for a model to follow: when it must have ended, and how.
+struct followed {
+    spruce::task<void> handle;
+    spruce::errc ended{}, expected{};
+    bool done = false, waits = false;
+    spruce::time_point due = spruce::time_point::max();
+};
+
+// Time for a model: deadlines lie in the middle between two of the moments at which it looks.
+class model_time {
+public:
+    explicit model_time(harness::random& r) noexcept : random_(r), start_(spruce::loop_clock::now()) {}
+    // Now, or never, or so many moments from here.
+    spruce::deadline draw(followed& f) {
+        f.due = spruce::time_point::max();
+        if (random_.chance(40)) return {};
+        if (random_.chance(15)) return f.due = moment(), spruce::in(std::chrono::seconds(0));
+        f.due = moment() + std::chrono::milliseconds(10 * random_.below(8) + 5);
+        return spruce::at(f.due);
+    }
+    void pass() {
+        now_ += 1 + random_.below(3);
+        static_cast<void>(spruce::sleep_until(moment()));
+    }
+    spruce::time_point moment() const { return start_ + std::chrono::milliseconds(10 * now_); }
+
+private:
+    harness::random& random_;
+    spruce::time_point start_;
+    std::uint64_t now_ = 0;
+};
