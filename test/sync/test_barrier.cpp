@@ -43,7 +43,7 @@ TEST("a barrier's action is run once a cycle by the last who comes, before anybo
             ++runs;
         });
         task_group g;
-        for (int i = 0; i != 6; ++i) g.spawn([&] {
+        for (int i = 0; i != 6; ++i) g.spawn([&, i] {
             auto const place = meet.wait(i < 4 ? in(8ms) : in(1h));   // enough until the next is whole
             CHECK(place.ok());
             ++through;
