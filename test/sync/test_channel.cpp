@@ -368,6 +368,6 @@ result<void> follow_model(harness::random& random, std::size_t capacity) {
 
 TEST_FOR(300, "a channel does what its model does: values, deadlines and cancels at random, with and without room") {
     harness::random random(harness::seed());
-    for (std::size_t capacity : {0, 1, 5})
+    for (std::size_t capacity : {0U, 1U, 5U})
         CHECK(run_virtually([&] { return follow_model(random, capacity); }).ok());
 }

@@ -83,11 +83,11 @@ TEST("a function that locks a recursive mutex may call itself, and keeps other t
 }
 
 TEST("a mutex serves plain code as long as it need not wait, and keeps tasks waiting meanwhile") {
-    testing::simulation world(harness::as_asked());
-    loop l(loop_options{.on = world.on()});
     mutex m;
     recursive_mutex again;
     bool got = false;
+    testing::simulation world(harness::as_asked());
+    loop l(loop_options{.on = world.on()});
     auto held = m.lock();
     REQUIRE(held.ok());
     CHECK(m.lock() == errc::deadlock);
