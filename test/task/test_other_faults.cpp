@@ -58,8 +58,8 @@ void write_to(byte_pointer at) {
 }
 char volatile sink;
 // The machine's fault is wanted, not a sanitizer's word on it.
-[[gnu::no_sanitize("undefined")]] void peek(byte_pointer at) { sink = *at; }
-[[gnu::no_sanitize("undefined")]] void poke(byte_pointer at) { *at = 1; }
+__attribute__((no_sanitize("undefined"))) void peek(byte_pointer at) { sink = *at; }
+__attribute__((no_sanitize("undefined"))) void poke(byte_pointer at) { *at = 1; }
 
 constexpr fault anywhere[] = {
     {"a null pointer read", [] { byte_pointer volatile p = nullptr; peek(p); }},
