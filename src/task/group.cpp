@@ -18,10 +18,14 @@ void group_add(group_state& g, task_block& t) noexcept {
 result<void> group_hears(task_block& t) noexcept {
     auto const failed = t.ops->failure(t.payload);
     if (failed || failed == error(errc::task_canceled) || failed == error(errc::canceled)) return {};
-    // The first is the group's now, which tells it if nobody joins. The others are told as those of any task.
-    if (t.group->failed) return failed;
+    // The first is the group's now, which tells it if nobody joins; at once, since the member may wait until its value
+    // is gone, and others end meanwhile. The others are told as those of any task.
+    group_state& g = *t.group;
+    if (g.failed) return failed;
+    g.failed = true;
+    g.failure = failed.error();
     t.looked = true;
-    copy_detail(t, failed.error(), t.group->owner->id);
+    copy_detail(t, g.failure, g.owner->id);
     return failed;
 }
 
@@ -31,13 +35,7 @@ void group_ended(task_block& t, result<void> const& heard) noexcept {
     (t.group_next ? t.group_next->group_previous : g.last) = t.group_previous;
     t.grouped = false;
     --g.count;
-    if (!heard) {
-        if (!g.failed) {
-            g.failed = true;
-            g.failure = heard.error();
-        }
-        if (g.cancel_rest) cancel_group(g);
-    }
+    if (!heard && g.cancel_rest) cancel_group(g);
     if (g.count == 0 && g.waiter) wake(*static_cast<parked*>(std::exchange(g.waiter, nullptr)));
 }
 

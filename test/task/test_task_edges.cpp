@@ -221,3 +221,26 @@ TEST("a group keeps its first error for who joins, and tells the others as those
     CHECK(l.run().ok());
     CHECK_EQ(told, "broken timed_out ");
 }
+
+#if SPRUCE_THROWS
+TEST("a member whose exception takes its time to die does not make the group lose another one's error") {
+    testing::simulation world;
+    loop l(loop_options{.on = world.on()});
+    std::string told;
+    l.on_unhandled([&](unhandled const& u) { told += u.reason.name() + std::string(" "); });
+    struct slow : std::runtime_error {
+        slow() : std::runtime_error("slow") {}
+        slow(slow const&) = default;
+        ~slow() override { static_cast<void>(sleep_for(5ms)); }
+    };
+    auto t = spawn([&] {
+        task_group g;
+        g.spawn([] { throw slow(); });
+        g.spawn([]() -> result<void> { return errc::full; });
+        CHECK(g.join() == errc::task_failed);
+    });
+    CHECK(l.run().ok());
+    CHECK(t.done());
+    CHECK_EQ(told, "full ");
+}
+#endif
