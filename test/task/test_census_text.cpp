@@ -38,7 +38,7 @@ TEST("the census as text names each task, its state, what it waits for and since
     CHECK(l.advance(12'042ms).ok());
     auto c = spawn({.name = "newborn", .stack_size = 8 << 20}, [] {});
     std::string const text = census_now();
-    CHECK(text.starts_with("loop "));
+    REQUIRE(text.starts_with("loop "));
     CHECK_EQ(text.substr(text.find(':'), 10), std::string(": 3 tasks\n"));
     CHECK(has_line(text, with_id(" 'waiter'", a.id(), " waits for event since 12.042 s; stack ")));
     CHECK(text.find(" of 16384 bytes\n") != std::string::npos);
