@@ -3,6 +3,7 @@
 #include "channel.hpp"
 #include "config.hpp"
 #include "debug.hpp"
+#include "emitter.hpp"
 #include "error.hpp"
 #include "group.hpp"
 #include "handler.hpp"
