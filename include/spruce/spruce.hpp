@@ -10,6 +10,7 @@
 #include "io.hpp"
 #include "loop.hpp"
 #include "memory.hpp"
+#include "message.hpp"
 #include "net.hpp"
 #include "result.hpp"
 #include "run.hpp"
