@@ -18,3 +18,4 @@
 #include "task.hpp"
 #include "task_local.hpp"
 #include "time.hpp"
+#include "wait.hpp"

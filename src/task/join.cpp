@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "scheduler.hpp"
+#include "wait_core.hpp"
 
 namespace spruce::inline v0::detail {
 
@@ -48,6 +49,23 @@ result<void> join_task(task_block* block, deadline dl) noexcept {
     if (self && dl.how() == deadline::kind::never && self->scope_due == no_time) return park_untimed(s, *self, p);
     return park(p, dl);
 }
+
+result<void> arm_join(task_block* block, wait_entry& e, wait_point& p) noexcept {
+    task_block& t = *block;
+    switch (where(t)) {
+    case place::elsewhere: return errc::wrong_thread;
+    case place::orphan:
+        if (t.state != task_state::ended) return errc::closed;
+        break;
+    case place::here:
+        if (current_scheduler->current == &t) return with_detail(errc::deadlock, "a task that waits for itself");
+        break;
+    }
+    if (t.state == task_state::ended) p.fire();
+    else enter<joining>(e, p, t);
+    return {};
+}
+void disarm_join(wait_entry& e) noexcept { leave_line(e); }
 
 result<void*> outcome_of(task_block* block, deadline dl) noexcept {
     SPRUCE_CHECK(join_task(block, dl));
