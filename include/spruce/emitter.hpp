@@ -102,14 +102,15 @@ public:
     spruce::error error() const noexcept { return why_; }
 
     // For the library's own use.
+    static connection refused(errc why) noexcept {
+        connection none;
+        none.why_ = why;
+        return none;
+    }
     template <class F, class G>
     static connection make(detail::emitter_core& to, G&& f, detail::callable_ops const& ops, detail::connection_kind kind) {
-        connection made;
         detail::connection_claim const c = detail::claim_connection(to, sizeof(F), alignof(F));
-        if (!c.room) {
-            made.why_ = c.why;
-            return made;
-        }
+        if (!c.room) return refused(c.why);
 #if SPRUCE_THROWS
         try {
             ::new (c.room) F(std::forward<G>(f));
@@ -121,6 +122,7 @@ public:
         ::new (c.room) F(std::forward<G>(f));
 #endif
         detail::arm_connection(to, c.slot, &ops, kind);
+        connection made;
         made.slot_ = c.slot;
         return made;
     }

@@ -12,6 +12,7 @@
 #include "result.hpp"
 #include "task.hpp"
 #include "time.hpp"
+#include "wait_point.hpp"
 
 namespace spruce::inline v0 {
 
@@ -159,6 +160,51 @@ public:
 
 private:
     detail::mailbox_state* state_;
+};
+
+// The messages of a mailbox, as a condition of wait_any() and wait_all(), under the same rules as receive(). Several of one
+// mailbox may stand in one wait, and name the same messages: the first of them that accepts one has it, and what none of
+// them names is dropped. What the loser of a wait accepts stays in the mailbox.
+//
+//     received wanted(box, {.accept = {"print", "quit"}, .defer = {"later"}});
+//     while (auto won = wait_any(wanted, in(5s))) …
+//
+// Errors of its value: end_of_stream, closed (the mailbox was destroyed). Errors of the wait: already_registered
+// (somebody else waits), invalid_argument (more than eight names), no_memory. Thread: the mailbox's, one task at a time.
+template <class T> class received : detail::pinned {
+public:
+    template <class... N>
+        requires(sizeof...(N) > 0 && (std::convertible_to<N, std::string_view> && ...))
+    explicit received(mailbox<T>& box, N... accept) : received(box, message_filter{.accept = {std::string_view(accept)...}}) {
+        static_assert(sizeof...(N) <= message_names::room, "more than eight names");
+    }
+    explicit received(mailbox<T>& box, message_filter filter) : filter_(filter) {
+        mine_.box = box.state();
+        mine_.filter = &filter_;
+        if (mine_.box) detail::hold_mailbox(mine_.box);
+    }
+    ~received() {
+        if (mine_.box) detail::drop_mailbox(mine_.box);
+    }
+
+    result<void> arm(wait_point& p) noexcept {
+        mine_.point = &p;
+        mine_.fire = [](detail::message_receiver& r) noexcept { static_cast<waiting&>(r).point->fire(); };
+        return detail::arm_receiver(mine_);
+    }
+    void disarm() noexcept { detail::disarm_receiver(mine_); }
+    bool ready() const noexcept { return detail::message_ready(mine_); }
+    result<message<T>> take() noexcept {
+        result<message<T>> room(errc::closed);
+        if (auto const got = detail::take_message(mine_, &room); !got) room = got.error();
+        return room;
+    }
+
+private:
+    struct waiting : detail::message_receiver {
+        wait_point* point = nullptr;
+    } mine_;
+    message_filter filter_;
 };
 
 }  // namespace spruce::inline v0
