@@ -20,4 +20,5 @@
 #include "task.hpp"
 #include "task_local.hpp"
 #include "time.hpp"
+#include "timer.hpp"
 #include "wait.hpp"
