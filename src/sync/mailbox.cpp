@@ -67,8 +67,8 @@ struct unnamed_text {
     explicit unnamed_text(std::string_view name) noexcept {
         text_line line(text, sizeof text - 1);
         line.put("a message is dropped that its receiver does not name: '");
-        for (char c : name.substr(0, 80)) {
-            char const one[] = {c, '\0'};
+        for (std::size_t i = 0; i != name.size() && i != 80; ++i) {
+            char const one[] = {name[i], '\0'};
             line.put(one);
         }
         line.put("'");
