@@ -77,7 +77,7 @@ class timer : public timer_base {
 public:
     template <callback F> explicit timer(F&& f) : timer_base(std::forward<F>(f)) {}
     // Begins, first d from now, or with `now` in the next pass, too. If it is active it begins anew; also within f, whose
-    // return value then does not matter.
+    // return value then does not matter. If that fails it is not active.
     // Errors: invalid_argument (d is 0 or less), full, no_memory, no_loop, closed (the loop ends).
     result<void> start(duration d, bool now = false) {
         SPRUCE_CHECK(held());

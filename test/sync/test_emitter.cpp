@@ -196,6 +196,7 @@ TEST("the end of a callable may disconnect others, emit, or destroy the emitter"
     std::function<void()> end_of_b = [&] { e.reset(); };
     a = e->connect([&, t = on_end(end_of_a)] { a.disconnect(); });
     b = e->connect([&, t = on_end(end_of_b)] { if (++of_b == 2) b.disconnect(); });
+    REQUIRE(e != nullptr);   // it would be gone if there were no place for b
     c = e->connect([&] { calls += 100; });
     auto d = e->connect([&] { calls += 10; });
     e->emit();   // a ends within it: c is gone, b and d are called; then b ends, and the emitter with it
