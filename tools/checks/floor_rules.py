@@ -24,7 +24,7 @@ ALLOWED["all"] = set(ALLOWED)  # the umbrella header
 HEADERS = {
     "base": "callback config error memory result time verify",
     "sys": "faults testing",
-    "loop": "handler loop",
+    "loop": "handler census exit_status hold_token loop_options loop_ref loop",
     "task": "debug group run task task_local",
     "sync": "waiter_list barrier wait message future async_function timer emitter event_bus sync channel shared",
     "offload": "offload shards",
