@@ -7,17 +7,22 @@
 
 namespace spruce::inline v0 {
 
+namespace detail {
+// Whose next phase of hooks a token delays.
+enum class delayed : std::uint8_t { nothing, start, shutdown };
+}  // namespace detail
+
 // While one lives, run() does not end for want of work. Thread: the loop's; on a dead loop it is harmless.
 class hold_token {
 public:
     hold_token() noexcept = default;
-    hold_token(std::uint32_t loop, bool of_shutdown) noexcept : loop_(loop), of_shutdown_(of_shutdown) {}
-    hold_token(hold_token&& other) noexcept : loop_(std::exchange(other.loop_, 0)), of_shutdown_(other.of_shutdown_) {}
+    hold_token(std::uint32_t loop, detail::delayed what) noexcept : loop_(loop), delays_(what) {}
+    hold_token(hold_token&& other) noexcept : loop_(std::exchange(other.loop_, 0)), delays_(other.delays_) {}
     hold_token& operator=(hold_token&& other) noexcept {
         if (this != &other) {
             release();
             loop_ = std::exchange(other.loop_, 0);
-            of_shutdown_ = other.of_shutdown_;
+            delays_ = other.delays_;
         }
         return *this;
     }
@@ -27,7 +32,7 @@ public:
 
 private:
     std::uint32_t loop_ = 0;
-    bool of_shutdown_ = false;   // it delays the next phase of hooks
+    detail::delayed delays_ = detail::delayed::nothing;
 };
 
 }  // namespace spruce::inline v0

@@ -22,6 +22,9 @@ namespace spruce::inline v0 {
 
 class loop;
 
+// When a start hook runs: before (what it holds delays the others), during, after.
+enum class start_phase : std::uint8_t { before, during, after };
+
 // When a shutdown hook runs: before (the loop still works as ever), during, after.
 enum class shutdown_phase : std::uint8_t { before, during, after };
 
@@ -43,13 +46,19 @@ concept finishes = requires(P const& p) {
 };
 
 namespace detail {
+// The moments that hooks are for; the phases of each are in the order of their enumerators.
+enum class hook_point : std::uint8_t {
+    before_start, at_start, after_start, turn, before_shutdown, at_shutdown, after_shutdown, exit
+};
+inline constexpr int hook_points = 8;
+
 // -- making callbacks; each pair is claim (room for the callable) and arm
 SPRUCE_API slot_claim claim_handler(hub* on, error const& status, std::size_t size, std::size_t alignment) noexcept;
 SPRUCE_API void unclaim_handler(hub* on, handler_slot* slot) noexcept;
 SPRUCE_API handler arm_soon(hub* on, handler_slot* slot, callable_ops const* ops) noexcept;
 SPRUCE_API handler arm_timer(hub* on, handler_slot* slot, callable_ops const* ops, deadline due, duration period) noexcept;
 SPRUCE_API handler arm_idle(hub* on, handler_slot* slot, callable_ops const* ops) noexcept;
-SPRUCE_API handler arm_hook(hub* on, handler_slot* slot, callable_ops const* ops, int phase) noexcept;
+SPRUCE_API handler arm_hook(hub* on, handler_slot* slot, callable_ops const* ops, hook_point when) noexcept;
 SPRUCE_API result<handler> arm_fd(hub* on, handler_slot* slot, callable_ops const* ops, int fd, bool write) noexcept;
 SPRUCE_API result<handler> arm_signal(hub* on, handler_slot* slot, callable_ops const* ops, int signal) noexcept;
 SPRUCE_API result<handler> arm_child(hub* on, handler_slot* slot, callable_ops const* ops, int pid) noexcept;
@@ -183,18 +192,38 @@ public:
     // every call gives closed. Errors: tasks_left (detail() names them) at the deadline, their stacks are abandoned;
     // wrong_state inside a run or a task; closed the second time.
     SPRUCE_API result<void> destroy(deadline dl = {});
-    // Keeps run() alive until the token dies. One taken while shutdown hooks run delays the next phase and the end.
+    // Keeps run() alive until the token dies. One taken while shutdown hooks run delays the next phase and the end; one
+    // taken in the first phase of start hooks, the next phase.
     [[nodiscard]] SPRUCE_API hold_token hold() noexcept;
     // Whether a run is under way.
     SPRUCE_API bool running() const noexcept;
     SPRUCE_API loop_state state() const noexcept;
-    // Runs f at the start of each run, before the first turn; at once in the next pass if it runs already.
-    template <callback F> handler on_start(F&& f) { return hook(-1, std::forward<F>(f)); }
+    // -- hooks. All run in the order they were given, each time, until they are cancelled; none can wait, or holds run().
+
+    // Runs f at the start of each run() or run_forever(), before the first turn; if its phase has begun in a run that
+    // goes on, in the next pass as well. The same without a phase is `during`. A hold() taken while the phase `before`
+    // goes on, by its hooks or by what they spawned, puts off the other phases until it is gone: meanwhile the loop
+    // works. stop() ends the delay; the hooks of the other phases still run.
+    // Errors: those of callbacks; invalid_argument (no such phase).
+    template <callback F> handler on_start(start_phase phase, F&& f) {
+        return hook(static_cast<int>(phase), detail::hook_point::before_start, std::forward<F>(f));
+    }
+    template <callback F> handler on_start(F&& f) { return on_start(start_phase::during, std::forward<F>(f)); }
+    // Runs f at the end of each turn, whoever asked for the turn. It makes no turns: a loop that sleeps has none.
+    template <callback F> handler on_turn(F&& f) { return hook(0, detail::hook_point::turn, std::forward<F>(f)); }
     // Runs f at the end of each run. It cannot wait itself; a task that it spawns with a hold() can, and the next phase
     // comes when all such holds are gone. Meanwhile the loop works; stop() ends the delays, leave() the shutdown.
+    // Errors: as on_start().
     template <callback F> handler on_shutdown(shutdown_phase phase, F&& f) {
-        return hook(static_cast<int>(phase), std::forward<F>(f));
+        return hook(static_cast<int>(phase), detail::hook_point::before_shutdown, std::forward<F>(f));
     }
+    // Runs f once, when the loop ends: in destroy() or ~loop(), after the tasks have ended and before the callbacks go.
+    // Nothing new is taken then (closed).
+    template <callback F> handler on_exit(F&& f) { return hook(0, detail::hook_point::exit, std::forward<F>(f)); }
+    // From now on, when the process ends by exit() or main()'s return on this thread, the loop is destroyed first if
+    // nobody did; the main thread's, which nobody made, has no other end. Where exit() is called inside a run, only the
+    // exit hooks run, at once. Errors: closed, wrong_thread, no_memory.
+    SPRUCE_API result<void> destroy_at_exit() noexcept;
     // f is told of exceptions that escape from callbacks and tasks, and of errors that nobody looked at; instead of
     // the line on stderr. The last one given counts. What f throws is lost. Where there is no memory for f, the hook
     // before it is told so.
@@ -287,10 +316,11 @@ private:
         if (!c.room) return detail::refused_handler(c.why);
         return detail::arm_timer(hub_, c.slot, fill<>(c, std::forward<F>(f)), due, period);
     }
-    template <class F> handler hook(int phase, F&& f) {
+    template <class F> handler hook(int phase, detail::hook_point first, F&& f) {
+        if (phase > 2) return detail::refused_handler(detail::with_detail(errc::invalid_argument, "phase: there is none such"));
         auto c = claim<>(f);
         if (!c.room) return detail::refused_handler(c.why);
-        return detail::arm_hook(hub_, c.slot, fill<>(c, std::forward<F>(f)), phase);
+        return detail::arm_hook(hub_, c.slot, fill<>(c, std::forward<F>(f)), detail::hook_point(static_cast<int>(first) + phase));
     }
 
     detail::hub* hub_ = nullptr;

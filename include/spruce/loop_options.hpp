@@ -24,7 +24,7 @@ struct loop_options {
     std::size_t ignored_cancels = 1'000;    // failing waits before "task N ignores cancel" is told; 0: never
     duration tick{65'536};                  // the timers' resolution; rounded to a power of two nanoseconds
     duration destroy_grace = std::chrono::seconds(5);   // what ~loop() gives the tasks
-    bool stop_on_signals = false;           // SIGINT and SIGTERM stop it
+    bool stop_on_signals = false;           // SIGTERM stops it, and SIGINT unless the program handles or ignores it
     bool use_signalfd = false;              // signals by signalfd; every thread must block them
     spruce::poller poller = spruce::poller::best;
     memory_hook memory{};                   // for all that belongs to this loop
