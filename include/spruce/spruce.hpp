@@ -1,13 +1,18 @@
 // All of Spruce.
 #pragma once
+#include "census.hpp"
 #include "channel.hpp"
 #include "config.hpp"
 #include "debug.hpp"
 #include "error.hpp"
+#include "exit_status.hpp"
 #include "group.hpp"
 #include "handler.hpp"
+#include "hold_token.hpp"
 #include "io.hpp"
 #include "loop.hpp"
+#include "loop_options.hpp"
+#include "loop_ref.hpp"
 #include "memory.hpp"
 #include "net.hpp"
 #include "result.hpp"
