@@ -1,5 +1,6 @@
 // All of Spruce.
 #pragma once
+#include "census.hpp"
 #include "channel.hpp"
 #include "config.hpp"
 #include "debug.hpp"
@@ -7,10 +8,14 @@
 #include "emitter.hpp"
 #include "error.hpp"
 #include "event_bus.hpp"
+#include "exit_status.hpp"
 #include "group.hpp"
 #include "handler.hpp"
+#include "hold_token.hpp"
 #include "io.hpp"
 #include "loop.hpp"
+#include "loop_options.hpp"
+#include "loop_ref.hpp"
 #include "memory.hpp"
 #include "message.hpp"
 #include "net.hpp"

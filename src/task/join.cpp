@@ -149,7 +149,12 @@ result<void> switch_now(task_block* block) noexcept {
         h.watch->begin_task(t.id.value, given_name(t), outer.kind != nullptr);
     }
     switch_to(s.machine, from, t.machine, &f.stack_pointer, e.word);
-    if (h.watch) [[unlikely]] outer.kind ? h.watch->publish(outer) : h.watch->end();
+    if (h.watch) [[unlikely]] {
+        if (outer.kind) h.watch->publish(outer);
+        else if (f.caller) h.watch->begin_task(f.caller->id.value, given_name(*f.caller), true);   // it began inside
+        else if (was_dispatching) h.watch->begin("callback", -1);
+        else h.watch->end();
+    }
     h.dispatching = was_dispatching;
     return {};
 }
