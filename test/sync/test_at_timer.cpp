@@ -176,7 +176,6 @@ TEST("a wall clock that is put at random, by less than two days: no time is call
             highest = minute();
         });
         CHECK(t.start({.minutes = {}, .seconds = {0}}).ok());
-        highest = minute();
         for (long n = model_steps() / 500; n != 0; --n) {
             auto const by = std::chrono::seconds(draws.below(24 * 3600));
             bool const back = draws.chance(50) && highest - minute() < 23 * 60;
