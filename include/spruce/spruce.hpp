@@ -15,6 +15,7 @@
 #include "loop_ref.hpp"
 #include "memory.hpp"
 #include "net.hpp"
+#include "queue.hpp"
 #include "result.hpp"
 #include "run.hpp"
 #include "sync.hpp"
