@@ -67,6 +67,15 @@ errc enter(remote& r, bool bounded) noexcept {
     r.gate.fetch_sub(2, std::memory_order_seq_cst);
     return closed ? errc::closed : errc::full;
 }
+
+// The loop may run the node, let go of it, and with it of the last name for its own door, before this thread has come
+// to wake it.
+void push_and_wake(remote& to, post_node& node) noexcept {
+    retain(&to);
+    to.queue.push(node);
+    to.wake();
+    release(&to);
+}
 }  // namespace
 
 remote* make_remote(kernel& on, std::size_t bound) noexcept {
@@ -120,8 +129,7 @@ result<void> send_post(remote* to, post_node* node, callable_ops const* ops) noe
 
 bool push_embedded(remote& to, post_node& node) noexcept {
     if (enter(to, false) != errc{}) return false;
-    to.queue.push(node);
-    to.wake();
+    push_and_wake(to, node);
     return true;
 }
 
@@ -178,8 +186,7 @@ void drop_waker(post_node* n) noexcept {
     if (n->pending.exchange(1, std::memory_order_acq_rel) == 0) {
         closed = enter(r, false) != errc{};
         if (!closed) {
-            r.queue.push(*n);   // takes over the waker's reference
-            r.wake();
+            push_and_wake(r, *n);   // takes over the waker's reference
             return;
         }
     } else {
