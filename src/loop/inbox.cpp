@@ -244,8 +244,8 @@ std::size_t run_posts(remote& r, std::size_t most, std::uint64_t& dispatches, st
 }
 
 namespace {
-// Ends a node that will not run.
-void end_node(post_node& n) noexcept {
+// Ends a node that will not run. Who waits for it is told, unless that is somebody in the process that forked.
+void end_node(post_node& n, bool told = true) noexcept {
     if (n.embedded) {
         n.ops->destroy(n.callable);
         return;
@@ -255,7 +255,8 @@ void end_node(post_node& n) noexcept {
             n.ops->destroy(n.callable);
     } else {
         post_state was = post_state::queued;
-        n.state.compare_exchange_strong(was, post_state::cancelled, std::memory_order_acq_rel);
+        bool const ours = n.state.compare_exchange_strong(was, post_state::cancelled, std::memory_order_acq_rel);
+        if (ours && told && n.lost) n.lost(n.callable);
         n.ops->destroy(n.callable);
     }
     release(&n);
@@ -265,7 +266,7 @@ void end_node(post_node& n) noexcept {
 void inbox_after_fork(remote& r) noexcept {
     while (post_node* const n = r.queue.take()) {
         if (n->is_waker) n->pending.store(0, std::memory_order_seq_cst);
-        end_node(*n);
+        end_node(*n, false);
     }
     // No other thread came along. One that was in the midst of a call left its marks here for ever, and perhaps a
     // gap in the queue.

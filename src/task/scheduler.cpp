@@ -227,6 +227,21 @@ bool census(hub& h, census_cursor& c) noexcept {
     return false;
 }
 
+// -- waiting for another loop's call
+
+result<void> park_for_call(void** waiter, deadline dl, bool uncancellable) noexcept {
+    struct waiting : parked {
+        explicit waiting(void** at) noexcept : parked("call", true), place(at) {
+            *at = static_cast<parked*>(this);
+            abandon = [](parked& self) noexcept { *static_cast<waiting&>(self).place = nullptr; };
+        }
+        void** place;
+    } p(waiter);
+    p.uncancellable = uncancellable;
+    return park(p, dl);
+}
+void wake_for_call(void* waiter) noexcept { wake(*static_cast<parked*>(waiter)); }
+
 void free_arena(task_arena* a) noexcept {
     release(a->door);
     if (a->abandoned) a->pool.abandon();
@@ -262,7 +277,8 @@ void orphan_released(task_arena* a) noexcept {
     if (a->kept.fetch_sub(1, std::memory_order_acq_rel) == 1) free_arena(a);
 }
 
-extension const task_extension{resume, unfinished, cancel_all, left, abandon, after_fork, in_task, census, end};
+extension const task_extension{resume, unfinished, cancel_all, left, abandon, after_fork, in_task, census,
+                               begin_wait, park_for_call, wake_for_call, end};
 
 result<scheduler*> need_scheduler() noexcept {
     if (current_scheduler) return current_scheduler;
