@@ -250,9 +250,9 @@ TEST("tasks of two loops ask each other at once, again and again, with and witho
     std::atomic<int> ran{0}, answered{0};
     loop_ref doors[2];
     std::atomic<int> ready{0}, done{0};
+    world worlds[2];
     auto const body = [&](int me) {
-        world w;
-        loop l(w.options());
+        loop l(worlds[me].options());
         doors[me] = l.remote();
         ++ready;
         while (ready != 2) std::this_thread::yield();
