@@ -73,23 +73,15 @@ void make_ready(scheduler& s, task_block& t) noexcept {
 namespace {
 // The end of a task's stack: whoever comes next gets the thread, and nobody comes back here.
 [[noreturn]] void leave_for_good(scheduler& s, execution& self) noexcept {
-    hub& h = s.h;
-    if (h.credit != 0 && !h.ready.empty()) {
-        ready_entry const e = h.ready.front();
-        if (is_extension(e.node)) {
-            h.ready.take();
-            --h.credit;
-            ++h.dispatches;
-            task_block& next = block_of(e.node);
-            next.state = task_state::running;
-            s.current = &next;
-            switch_final(s.machine, self, next.machine, e.word);
-        }
+    void* word;
+    if (task_block* const next = take_next_task(s.h, &word)) {
+        s.current = next;
+        switch_final(s.machine, self, next->machine, word);
     }
     if (s.returns) {
         return_frame& f = *s.returns;
         s.returns = f.outer;
-        h.credit = f.credit;
+        s.h.credit = f.credit;
         s.current = f.caller;
         if (f.caller) f.caller->state = task_state::running;
         switch_final(s.machine, self, f.caller ? f.caller->machine : s.hub_machine, f.stack_pointer);
