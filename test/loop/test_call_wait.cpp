@@ -183,6 +183,32 @@ TEST("once f has begun, a deadline, a cancel and a destroy wait for its end: wha
     CHECK_EQ(here, 1);
 }
 
+TEST("a task that destroy() abandons while f runs leaves f its frame, and nobody is told") {
+    auto* const other = new other_loop;   // with the task's stack, it stays
+    static obstacle wall;
+    static int here = 0;
+    {
+        world w;
+        loop l(w.options());
+        spawn([door = other->door()] {
+            int mine = 0;
+            static_cast<void>(door.call_wait([&] {
+                wall();
+                here = ++mine;
+            }));
+        });
+        CHECK(l.run_once(in(0s)).ok());
+        wall.wait();
+        CHECK(l.destroy(in(1ms)) == errc::tasks_left);
+    }
+    wall.over = true;
+    CHECK(other->door().call_wait([] {}).ok());   // after it
+    CHECK_EQ(here, 1);
+    other->end();
+    // The stack is abandoned on purpose, which the balances would count.
+    harness::pass();
+}
+
 TEST("call_wait is refused where it can never be: on the loop's own thread, of an empty door, of a loop that ended") {
     world w;
     auto l = std::make_unique<loop>(w.options());
