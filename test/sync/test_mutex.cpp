@@ -166,12 +166,7 @@ TEST_FOR(60, "of a thousand who wait for a mutex half give up at random, and it 
                     sleep_for(milliseconds_below(random, 2));
                     --inside;
                 }));
-            settle();
-            for (int i = 0; i != crowd / 3; ++i) {
-                tasks[random.below(crowd)].cancel();
-                if (random.chance(30)) sleep_for(1ms);
-            }
-            for (auto& t : tasks) CHECK(t.join().ok());
+            thin_out(random, tasks);
             CHECK_EQ(served + gave_up, crowd);
             CHECK(served > 100 && gave_up > 100);
             CHECK(m.try_lock().ok());
@@ -197,7 +192,7 @@ TEST_FOR(300, "a mutex does what its model does: order, deadlines, cancels and h
             if (!owner || !owner->leaves) return;
             owner = nullptr;
             for (auto& c : calls)
-                if (c->waits) return owner = c.get(), c->waits = false, c->expected = errc{}, ++served, void();
+                if (c->waits) return owner = c.get(), c->ends(errc{}, served), void();
         };
         for (long step = 0; step != model_steps(); ++step) {
             switch (random.below(6)) {
@@ -226,19 +221,14 @@ TEST_FOR(300, "a mutex does what its model does: order, deadlines, cancels and h
             case 3:
                 if (owner && owner->done) owner->leaves = true, owner->go.set();
                 break;
-            case 4: {
-                if (calls.empty()) break;
-                auto& c = *calls[random.below(calls.size())];
-                c.handle.cancel();
-                if (c.waits) c.waits = false, c.expected = errc::canceled, ++cancelled;
+            case 4:
+                cancel_one(random, calls, cancelled);
                 break;
-            }
             default:
                 settle();
                 model_settles();
                 time.pass();
-                for (auto& c : calls)
-                    if (c->waits && c->due <= time.moment()) c->waits = false, c->expected = errc::timed_out, ++expired;
+                expire(calls, time.moment(), expired);
                 break;
             }
             if (random.chance(50)) continue;   // more in the same turn

@@ -165,12 +165,7 @@ TEST_FOR(60, "of a thousand who wait for permits half give up at random, and no 
                     sleep_for(milliseconds_below(random, 3));
                     --inside;
                 }));
-            settle();
-            for (int i = 0; i != crowd / 3; ++i) {
-                tasks[random.below(crowd)].cancel();
-                if (random.chance(30)) sleep_for(1ms);
-            }
-            for (auto& t : tasks) CHECK(t.join().ok());
+            thin_out(random, tasks);
             CHECK_EQ(served + gave_up, crowd);
             CHECK(served > 100 && gave_up > 100);
             CHECK_EQ(s.available(), static_cast<std::size_t>(permits));
@@ -199,7 +194,7 @@ TEST_FOR(300, "a semaphore does what its model does: permits, bound, order, dead
         };
         auto give = [&] {
             for (auto& c : calls)
-                if (c->waits) return c->waits = false, c->expected = errc{}, ++served, void();
+                if (c->waits) return c->ends(errc{}, served), void();
             ++available;
         };
         for (long step = 0; step != model_steps(); ++step) {
@@ -258,8 +253,7 @@ TEST_FOR(300, "a semaphore does what its model does: permits, bound, order, dead
             }
             case 6: {
                 time.pass();
-                for (auto& c : calls)
-                    if (c->waits && c->due <= time.moment()) c->waits = false, c->expected = errc::timed_out, ++expired;
+                expire(calls, time.moment(), expired);
                 break;
             }
             default: {

@@ -119,20 +119,15 @@ TEST_FOR(300, "a wait group does what its model does: work, deadlines and cancel
                 CHECK(left ? work.done().ok() : work.done() == errc::wrong_state);
                 if (left == 0 || --left != 0) break;
                 for (auto& c : calls)
-                    if (c->waits) c->waits = false, c->expected = errc{}, ++served;
+                    if (c->waits) c->ends(errc{}, served);
                 break;
             }
-            case 6: {
-                if (calls.empty()) break;
-                auto& c = *calls[random.below(calls.size())];
-                c.handle.cancel();
-                if (c.waits) c.waits = false, c.expected = errc::canceled, ++cancelled;
+            case 6:
+                cancel_one(random, calls, cancelled);
                 break;
-            }
             default:
                 time.pass();
-                for (auto& c : calls)
-                    if (c->waits && c->due <= time.moment()) c->waits = false, c->expected = errc::timed_out, ++expired;
+                expire(calls, time.moment(), expired);
                 break;
             }
             if (random.chance(50)) continue;   // more in the same turn
