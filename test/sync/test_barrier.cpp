@@ -21,7 +21,7 @@ TEST("a barrier lets nobody go on before all have come, tells each its place, an
             }
         });
         settle();
-        CHECK(g.join().ok());
+        REQUIRE(g.join().ok());
         CHECK_EQ(seen.size(), 18U);
         CHECK_EQ(std::string_view(seen).substr(0, 6), "c2a0b1");
         CHECK(!meet.broken());
@@ -53,7 +53,7 @@ TEST("a barrier's action is run once a cycle by the last who comes, before anybo
             sleep_for(1ms);
             CHECK_EQ(meet.waiting(), 4U);
         });
-        CHECK(g.join().ok());
+        REQUIRE(g.join().ok());
         CHECK_EQ(runs, 3);
         return {};
     });
@@ -122,7 +122,7 @@ TEST("a barrier is whole once the last has come: a cancel in the same turn undoe
         settle();
         CHECK_EQ(*meet.wait(), 1U);
         a.cancel();
-        CHECK(a.join().ok());
+        REQUIRE(a.join().ok());
         CHECK(place.ok());
         CHECK(!meet.broken());
         return {};
@@ -213,7 +213,7 @@ TEST_FOR(60, "of a thousand who meet at a barrier half give up at random: each i
             }
             sleep_for(1s);
             meet.abort();   // who is left came too late
-            for (auto& t : tasks) CHECK(t.join().ok());
+            for (auto& t : tasks) REQUIRE(t.join().ok());
             CHECK_EQ(passed + gave_up, crowd);
             CHECK_EQ(passed, cycles * static_cast<int>(parties));
             CHECK(passed > 100 && gave_up > 100);

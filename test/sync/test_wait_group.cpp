@@ -23,7 +23,7 @@ TEST("a wait group wakes all who wait, in the order they came, when the last wor
         CHECK_EQ(seen.size(), 0U);
         CHECK(work.done().ok());
         work.add();   // they are through, whatever comes now
-        CHECK(g.join().ok());
+        REQUIRE(g.join().ok());
         CHECK_EQ(std::string_view(seen), "abc");
         CHECK(work.wait(in(1ms)) == errc::timed_out);
         CHECK(work.wait(in(0s)) == errc::timed_out);
@@ -74,7 +74,7 @@ TEST_FOR(60, "of a thousand who wait for work half give up at random, and each o
                 --left;
                 CHECK(work.done().ok());
             }
-            for (auto& t : tasks) CHECK(t.join().ok());
+            for (auto& t : tasks) REQUIRE(t.join().ok());
             CHECK_EQ(served + gave_up, crowd);
             CHECK(served > 100 && gave_up > 100);
             return {};
