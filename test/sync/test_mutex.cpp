@@ -166,16 +166,7 @@ TEST_FOR(60, "of a thousand who wait for a mutex half give up at random, and it 
                     sleep_for(milliseconds_below(random, 2));
                     --inside;
                 }));
-<<<<<<< HEAD
             thin_out(random, tasks);
-=======
-            settle();
-            for (int i = 0; i != crowd / 3; ++i) {
-                tasks[random.below(crowd)].cancel();
-                if (random.chance(30)) sleep_for(1ms);
-            }
-            for (auto& t : tasks) REQUIRE(t.join().ok());
->>>>>>> look
             CHECK_EQ(served + gave_up, crowd);
             CHECK(served > 100 && gave_up > 100);
             CHECK(m.try_lock().ok());

@@ -165,16 +165,7 @@ TEST_FOR(60, "of a thousand who wait for permits half give up at random, and no 
                     sleep_for(milliseconds_below(random, 3));
                     --inside;
                 }));
-<<<<<<< HEAD
             thin_out(random, tasks);
-=======
-            settle();
-            for (int i = 0; i != crowd / 3; ++i) {
-                tasks[random.below(crowd)].cancel();
-                if (random.chance(30)) sleep_for(1ms);
-            }
-            for (auto& t : tasks) REQUIRE(t.join().ok());
->>>>>>> look
             CHECK_EQ(served + gave_up, crowd);
             CHECK(served > 100 && gave_up > 100);
             CHECK_EQ(s.available(), static_cast<std::size_t>(permits));

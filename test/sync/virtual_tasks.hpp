@@ -12,14 +12,7 @@
 // Where the loop fails, its tasks are cancelled, and the one that runs a test leaves its frame before those that refer to
 // it have ended: so what these tests join they must have, or they end there (REQUIRE).
 template <class F> auto run_virtually(F&& f, spruce::loop_options o = {}) {
-<<<<<<< HEAD
-    if (harness::spoilt_kernel()) harness::skip("what it tests makes no system call");
     return harness::run_virtually(std::forward<F>(f), o);
-=======
-    spruce::testing::simulation world(harness::as_asked());
-    o.on = world.on();
-    return spruce::run(o, std::forward<F>(f));
->>>>>>> look
 }
 
 // How a call ended: errc{} for ok.
@@ -72,7 +65,7 @@ inline void thin_out(harness::random& r, std::vector<spruce::task<void>>& crowd)
         crowd[r.below(crowd.size())].cancel();
         if (r.chance(30)) static_cast<void>(spruce::sleep_for(std::chrono::milliseconds(1)));
     }
-    for (auto& t : crowd) CHECK(t.join().ok());
+    for (auto& t : crowd) REQUIRE(t.join().ok());
 }
 
 // Time for a model: deadlines lie in the middle between two of the moments at which it looks.
