@@ -1,9 +1,12 @@
 // All of Spruce.
 #pragma once
+#include "async_function.hpp"
 #include "channel.hpp"
 #include "config.hpp"
 #include "debug.hpp"
 #include "error.hpp"
+#include "future.hpp"
+#include "future_sets.hpp"
 #include "group.hpp"
 #include "handler.hpp"
 #include "io.hpp"

@@ -26,7 +26,7 @@ HEADERS = {
     "sys": "faults testing",
     "loop": "handler loop",
     "task": "debug group run task task_local",
-    "sync": "waiter_list barrier wait message future async_function timer emitter event_bus sync channel shared",
+    "sync": "waiter_list barrier wait message future_core future future_sets async_function timer emitter event_bus sync channel shared",
     "offload": "offload shards",
     "io": "io net process",
     "interop": "interop",
