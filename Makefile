@@ -67,11 +67,17 @@ demo_objects  := $(patsubst %.cpp,$B/%.o,$(demo))
 example_programs := $(patsubst docs/examples/%.cpp,$B/examples/%,$(examples))
 bench_programs   := $(patsubst bench/%.cpp,$B/bench/%,$(benches))
 
-.SECONDARY:
+# Only what a chain of rules makes on its way; of all others make must miss what is not there.
+.SECONDARY: $(patsubst %.cpp,$B/%.o,$(examples))
+
+# What each is made of, in a file that is written anew only when the list changes: so also what was taken away is seen.
+$(shell mkdir -p $B)
+list_of = $B/$1.list$(if $(call differ,$(file <$B/$1.list),$2),$(file >$B/$1.list,$2))
+differ  = $(filter-out $1,$2)$(filter-out $2,$1)
 .PHONY: all test build-demo check demo bench programs install amalgamation clean
 all: $B/libspruce.a
 
-$B/libspruce.a: $(objects)
+$B/libspruce.a: $(objects) $(call list_of,libspruce,$(objects))
 	@rm -f $@
 	$(call say,archive $@)
 	$(Q)$(AR) rcs $@ $(objects)
@@ -89,15 +95,15 @@ $B/%.o: %.cpp
 	$(call say,compile $<)
 	$(Q)$(CXX) $(flags) $(user) -c $< -o $@
 
-$B/spruce-test: $(test_objects) $B/libspruce.a
+$B/spruce-test: $(test_objects) $B/libspruce.a $(call list_of,spruce-test,$(test_objects))
 	$(call say,link $@)
-	$(Q)$(CXX) $(instrument) $(link) $(LDFLAGS) $^ -o $@ -pthread
-$B/spruce-serve: $(serve_objects) $B/libspruce.a
+	$(Q)$(CXX) $(instrument) $(link) $(LDFLAGS) $(filter-out %.list,$^) -o $@ -pthread
+$B/spruce-serve: $(serve_objects) $B/libspruce.a $(call list_of,spruce-serve,$(serve_objects))
 	$(call say,link $@)
-	$(Q)$(CXX) $(instrument) $(link) $(LDFLAGS) $^ -o $@ -pthread
-$B/demo: $(demo_objects) $B/libspruce.a
+	$(Q)$(CXX) $(instrument) $(link) $(LDFLAGS) $(filter-out %.list,$^) -o $@ -pthread
+$B/demo: $(demo_objects) $B/libspruce.a $(call list_of,demo,$(demo_objects))
 	$(call say,link $@)
-	$(Q)$(CXX) $(instrument) $(link) $(LDFLAGS) $^ -o $@ -pthread
+	$(Q)$(CXX) $(instrument) $(link) $(LDFLAGS) $(filter-out %.list,$^) -o $@ -pthread
 $B/examples/%: $B/docs/examples/%.o $B/libspruce.a
 	@mkdir -p $(@D)
 	$(call say,link $@)

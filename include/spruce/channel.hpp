@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "wait_point.hpp"
 #include "waiter_list.hpp"
 
 namespace spruce::inline v0 {
@@ -44,6 +45,13 @@ struct channel_core : pinned {
     SPRUCE_API result<void> receive(void* room, deadline dl) noexcept;
     SPRUCE_API result<void> try_receive(void* room) noexcept;
     SPRUCE_API void close() noexcept;
+    // As conditions: in the line until left; `finish` when the wait is won.
+    SPRUCE_API void arm_receive(wait_entry& e, wait_point& p, void* room) noexcept;
+    SPRUCE_API bool can_receive(wait_entry const& e) const noexcept;
+    SPRUCE_API result<void> finish_receive(wait_entry& e, void* room) noexcept;
+    SPRUCE_API void arm_send(wait_entry& e, wait_point& p, void* value) noexcept;
+    SPRUCE_API bool can_send(wait_entry const& e) const noexcept;
+    SPRUCE_API result<void> finish_send(wait_entry& e, void* value) noexcept;
     void* slot(std::size_t n) noexcept {
         n = n < capacity - first ? first + n : n - (capacity - first);
         return static_cast<std::byte*>(slots) + n * items->size;
@@ -58,7 +66,10 @@ struct channel_core : pinned {
     bool closed = false;
     bool refused = false;               // there was no memory for the slots
 };
+SPRUCE_API void leave_channel(wait_entry& e) noexcept;
 }  // namespace detail
+
+template <class T> class sending;
 
 // How a range-for receives: until the first call to receive() that fails.
 template <class Source> class receive_iterator {
@@ -128,8 +139,53 @@ public:
     receive_iterator<channel> begin() { return receive_iterator<channel>(*this); }
     std::default_sentinel_t end() noexcept { return {}; }
 
+    // In wait_any and wait_all: a value, as of receive(). Errors: end_of_stream, closed, no_memory, what send_error() sent.
+    class condition : detail::pinned {
+    public:
+        explicit condition(channel& c) noexcept : of_(&c) {}
+        result<void> arm(wait_point& p) noexcept {
+            of_->core_.arm_receive(entry_, p, &item_);
+            return {};
+        }
+        void disarm() noexcept { detail::leave_channel(entry_); }
+        bool ready() const noexcept { return of_->core_.can_receive(entry_); }
+        result<T> take() noexcept {
+            if (auto const got = of_->core_.finish_receive(entry_, &item_); !got) return got.error();
+            result<T> item(std::move(item_));
+            item_ = errc::closed;
+            return item;
+        }
+
+    private:
+        channel* of_;
+        result<T> item_ = errc::closed;
+        detail::wait_entry entry_;
+    };
+
 private:
+    friend class sending<T>;
     detail::channel_core core_;
+};
+
+// In wait_any and wait_all: sends a value on a channel, as of send(). It keeps the value until it is sent, and may be
+// given another one for another wait. Errors: closed, no_memory.
+template <class T> class sending : detail::pinned {
+public:
+    sending(channel<T>& c, std::type_identity_t<T> value) noexcept : of_(&c), value_(std::move(value)) {}
+    // The value that is to be sent; once it is sent, what moving has left of it.
+    T& value() noexcept { return value_; }
+    result<void> arm(wait_point& p) noexcept {
+        of_->core_.arm_send(entry_, p, &value_);
+        return {};
+    }
+    void disarm() noexcept { detail::leave_channel(entry_); }
+    bool ready() const noexcept { return of_->core_.can_send(entry_); }
+    result<void> take() noexcept { return of_->core_.finish_send(entry_, &value_); }
+
+private:
+    channel<T>* of_;
+    T value_;
+    detail::wait_entry entry_;
 };
 
 }  // namespace spruce::inline v0

@@ -68,7 +68,7 @@ SPRUCE_API result<handler> census_on_signal(int signal, int fd = 2) noexcept;
 SPRUCE_API result<void> report_deadlocks(int fd = 2) noexcept;
 // From now on, when this thread's loop ends with something left, it tells what on `fd`: tasks that have not ended;
 // timers, readers, writers, children and calls, also from other threads, that wait to run; and, once all of them are
-// gone, streams that nobody closed. Signal handlers, hooks and idle callbacks belong to a loop as long as it lives, and
+// gone, streams that nobody closed, and hold tokens that are still out. Signal handlers, hooks and idle callbacks belong to a loop as long as it lives, and
 // are not told. A loop that nobody destroys tells nothing: the main thread's, where nobody made it. Errors, thread and
 // lifetime as above.
 SPRUCE_API result<void> report_leaks(int fd = 2) noexcept;

@@ -73,6 +73,30 @@ public:
     }
 #endif
 
+    // In wait_any and wait_all: it has an outcome, which take() gives as get() does, of a handle that is moved in as that
+    // of the last. Errors (of the wait): wrong_state (empty), wrong_thread, closed; of one that could not be made: why.
+    // Cancel: ends the wait; the future goes on.
+    class condition {
+    public:
+        explicit condition(future const& f) noexcept : of_(f) {}
+        explicit condition(future&& f) noexcept : of_(std::move(f)), moves_(true) {}
+        result<void> arm(wait_point& p) noexcept {
+            return of_.block() ? detail::arm_future(of_.block(), entry_, p) : of_.ref_.why();
+        }
+        void disarm() noexcept { detail::disarm_future(entry_); }
+        bool ready() const noexcept { return of_.done(); }
+        result<T> take() {
+            void* const at = of_.block() ? detail::outcome_if_there(of_.block()) : nullptr;
+            if (!at) return errc::closed;
+            return detail::take_outcome(*static_cast<detail::task_outcome<T>*>(at), moves_ && detail::is_last_handle(of_.block()));
+        }
+
+    private:
+        future of_;
+        bool moves_ = false;
+        detail::wait_entry entry_;
+    };
+
 private:
     friend struct detail::future_access;
     explicit future(detail::future_ref ref) noexcept : ref_(std::move(ref)) {}

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "task.hpp"
+#include "wait_point.hpp"
 
 namespace spruce::inline v0 {
 
@@ -82,6 +83,8 @@ SPRUCE_API result<void> wait_future(future_block* b, deadline dl) noexcept;
 // The outcome's place; waits for it. Counts as having looked.
 SPRUCE_API result<void*> await_outcome(future_block* b, deadline dl) noexcept;
 SPRUCE_API void* outcome_if_there(future_block* b) noexcept;
+SPRUCE_API result<void> arm_future(future_block* b, wait_entry& e, wait_point& p) noexcept;
+SPRUCE_API void disarm_future(wait_entry& e) noexcept;
 SPRUCE_API bool is_last_handle(future_block* b) noexcept;
 SPRUCE_API bool future_done(future_block* b) noexcept;
 SPRUCE_API bool future_failed(future_block* b) noexcept;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "future.hpp"
+#include "wait.hpp"
 
 namespace spruce::inline v0 {
 
@@ -60,6 +61,22 @@ template <class... T> struct all_of_them {
         o.make(outcome{result_of_member<T>(set, I)...});
     }
 };
+template <class... T> struct first_of_them {
+    using outcome = which<future<T>...>;
+    template <class V> struct member {
+        future_block* set;
+        std::size_t place;
+        result<V> take() const { return result_of_member<V>(set, place); }
+    };
+    static void collect(void* at, future_block* set, std::size_t winner) noexcept {
+        make_outcome<outcome>(at, [&](task_outcome<outcome>& o) {
+            outcome won = which_access::make<outcome>(winner);
+            std::size_t place = 0;
+            ((place++ == winner ? which_access::take(won, member<T>{set, winner}) : void()), ...);
+            o.make(std::move(won));
+        });
+    }
+};
 template <class T> void collect_first_error(void* at, future_block* set, std::size_t winner) noexcept {
     auto& o = *static_cast<task_outcome<void>*>(at);
     if (winner == members_of(set)) return o.make();
@@ -100,6 +117,15 @@ template <class... T> future<std::tuple<result<T>...>> when_all(future<T>... fut
 template <class T> future<void> when_all(std::span<future<T>> futures) {
     return detail::future_access::handle<void>(detail::set_of(&detail::future_ops_of<void>, detail::set_kind::all,
         detail::set_looks::at_winner, detail::collect_first_error<T>, futures));
+}
+// The first that has an outcome, and that: get<I>() gives it. Of several that have one already, the first in line. The
+// others are left alone.
+template <class... T>
+    requires(sizeof...(T) > 0)
+future<which<future<T>...>> when_any(future<T>... futures) {
+    using outcome = which<future<T>...>;
+    return detail::future_access::handle<outcome>(detail::set_of_pack(&detail::future_ops_of<outcome>, detail::set_kind::any,
+        detail::set_looks::at_winner, detail::first_of_them<T...>::collect, futures...));
 }
 // The place of the first that has an outcome, be it an error, which does not count as seen by that; of several that have
 // one already, the first in line. The others are left alone. Errors: also invalid_argument (of none).

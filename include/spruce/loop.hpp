@@ -1,60 +1,35 @@
 // The loop, also called the hub: one a thread; it waits for the kernel and runs callbacks and tasks in turn.
 #pragma once
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <iterator>
-#include <limits>
 #include <memory>
-#include <string_view>
+#include <new>
 #include <type_traits>
 #include <utility>
 
 #include "callback.hpp"
+#include "census.hpp"
 #include "error.hpp"
+#include "exit_status.hpp"
 #include "handler.hpp"
-#include "memory.hpp"
+#include "hold_token.hpp"
+#include "loop_options.hpp"
+#include "loop_ref.hpp"
 #include "time.hpp"
 
 namespace spruce::inline v0 {
 
-struct kernel;
 class loop;
 
-// Which of the kernel's mechanisms for readiness a loop uses. best: the first that works.
-enum class poller : std::uint8_t { best, epoll, kqueue, poll };
+// When a start hook runs: before (what it holds delays the others), during, after.
+enum class start_phase : std::uint8_t { before, during, after };
 
 // When a shutdown hook runs: before (the loop still works as ever), during, after.
 enum class shutdown_phase : std::uint8_t { before, during, after };
 
 // Where a loop is in its life. stopping: a run that was stopped, or is in its shutdown hooks; or destroy().
 enum class loop_state : std::uint8_t { idle, running, stopping, ended };
-
-// What a loop is made with. All bounds are counts; at a bound the call that would pass it gives `full`.
-struct loop_options {
-    std::size_t max_tasks = 1'048'576;      // tasks that have not ended
-    std::size_t max_fds = 1'048'576;        // the highest fd number, plus one
-    std::size_t max_timers = 1'048'576;     // callbacks of all kinds, and timers
-    std::size_t inbox = 65'536;             // calls from other threads that have not run
-    std::size_t turn_budget = 256;          // entries of the ready ring before the next poll; at least 1
-    std::size_t ignored_cancels = 1'000;    // failing waits before "task N ignores cancel" is told; 0: never
-    duration tick{65'536};                  // the timers' resolution; rounded to a power of two nanoseconds
-    duration destroy_grace = std::chrono::seconds(5);   // what ~loop() gives the tasks
-    bool stop_on_signals = false;           // SIGINT and SIGTERM stop it
-    bool use_signalfd = false;              // signals by signalfd; every thread must block them
-    spruce::poller poller = spruce::poller::best;
-    memory_hook memory{};                   // for all that belongs to this loop
-    kernel* on = nullptr;                   // null: the real one
-};
-
-// One line of the census.
-struct task_info {
-    task_id id;
-    char const* name;               // valid until the next wait
-    char const* state;              // "ready", "waiting", "fresh", "running"
-    char const* waiting_for;        // the noun it waits on: "event", "sleep", …; "" when it doesn't
-    time_point since;               // the turn when that wait began; of tasks that don't wait, this turn
-    std::size_t stack_high_water_bytes, stack_bytes;
-};
 
 // What reaches the unhandled hook.
 struct unhandled {
@@ -64,20 +39,6 @@ struct unhandled {
     spruce::error reason;           // task_failed for an exception, else the error itself
 };
 
-// How a child process ended.
-class exit_status {
-public:
-    exit_status(int code, int signal) noexcept : code_(code), signal_(signal) {}
-    bool ok() const noexcept { return signal_ == 0 && code_ == 0; }
-    // Its exit code, 0 to 255, or -1 if a signal killed it.
-    int code() const noexcept { return signal_ == 0 ? code_ : -1; }
-    // The number of the signal that killed it, or 0.
-    int signal() const noexcept { return signal_; }
-
-private:
-    int code_, signal_;
-};
-
 // What run_until() can wait for besides a predicate: anything with done().
 template <class P>
 concept finishes = requires(P const& p) {
@@ -85,16 +46,11 @@ concept finishes = requires(P const& p) {
 };
 
 namespace detail {
-struct hub;
-struct remote;          // what other threads know of a loop; outlives it
-struct post_node;
-
-struct census_cursor {
-    hub* of = nullptr;
-    std::size_t slab = 0, place = 0;
-    task_info now{};
+// The moments that hooks are for; the phases of each are in the order of their enumerators.
+enum class hook_point : std::uint8_t {
+    before_start, at_start, after_start, turn, before_shutdown, at_shutdown, after_shutdown, exit
 };
-SPRUCE_API bool census_next(census_cursor& cursor) noexcept;
+inline constexpr int hook_points = 8;
 
 // -- making callbacks; each pair is claim (room for the callable) and arm
 SPRUCE_API slot_claim claim_handler(hub* on, error const& status, std::size_t size, std::size_t alignment) noexcept;
@@ -102,7 +58,7 @@ SPRUCE_API void unclaim_handler(hub* on, handler_slot* slot) noexcept;
 SPRUCE_API handler arm_soon(hub* on, handler_slot* slot, callable_ops const* ops) noexcept;
 SPRUCE_API handler arm_timer(hub* on, handler_slot* slot, callable_ops const* ops, deadline due, duration period) noexcept;
 SPRUCE_API handler arm_idle(hub* on, handler_slot* slot, callable_ops const* ops) noexcept;
-SPRUCE_API handler arm_hook(hub* on, handler_slot* slot, callable_ops const* ops, int phase) noexcept;
+SPRUCE_API handler arm_hook(hub* on, handler_slot* slot, callable_ops const* ops, hook_point when) noexcept;
 SPRUCE_API result<handler> arm_fd(hub* on, handler_slot* slot, callable_ops const* ops, int fd, bool write) noexcept;
 SPRUCE_API result<handler> arm_signal(hub* on, handler_slot* slot, callable_ops const* ops, int signal) noexcept;
 SPRUCE_API result<handler> arm_child(hub* on, handler_slot* slot, callable_ops const* ops, int pid) noexcept;
@@ -110,189 +66,15 @@ SPRUCE_API handler refused_handler(error why) noexcept;
 SPRUCE_API void set_unhandled(hub* on, handler_slot* slot, callable_ops const* ops) noexcept;
 SPRUCE_API void refuse_unhandled(hub* on, error why) noexcept;
 
-// -- posting from other threads
-SPRUCE_API result<post_node*> claim_post(remote* to, std::size_t size, std::size_t alignment, void** room) noexcept;
-SPRUCE_API void unclaim_post(post_node* node) noexcept;
-SPRUCE_API result<void> send_post(remote* to, post_node* node, callable_ops const* ops) noexcept;
-SPRUCE_API void retain(remote* r) noexcept;
-SPRUCE_API void release(remote* r) noexcept;
-SPRUCE_API void release(post_node* n) noexcept;
-SPRUCE_API bool cancel_post(post_node* n) noexcept;
-SPRUCE_API bool post_done(post_node const* n) noexcept;
-SPRUCE_API result<void> stop_remote(remote* r) noexcept;
-SPRUCE_API bool remote_alive(remote const* r) noexcept;
-SPRUCE_API result<post_node*> make_waker_node(hub* on, error const& status, std::size_t size, std::size_t alignment, void** room) noexcept;
-SPRUCE_API void arm_waker(post_node* n, callable_ops const* ops) noexcept;
-SPRUCE_API void wake_node(post_node* n) noexcept;
-SPRUCE_API void drop_waker(post_node* n) noexcept;
-
 // -- running
 using predicate_call = bool (*)(void* predicate) noexcept;
 SPRUCE_API result<void> run_hub_until(hub* on, error const& status, predicate_call done, void* predicate, deadline dl) noexcept;
 
-template <class F> void run_plain(void* callable, void*) noexcept {
-    call_guarded([&] { static_cast<void>((*static_cast<F*>(callable))()); });
-}
-template <class F> inline constexpr callable_ops plain_ops{run_plain<F>, destroy_callable<F>, sizeof(F), alignof(F)};
 template <class F> void run_unhandled(void* callable, void* what) noexcept {
     call_guarded([&] { static_cast<void>((*static_cast<F*>(callable))(*static_cast<unhandled const*>(what))); });
 }
 template <class F> inline constexpr callable_ops unhandled_ops{run_unhandled<F>, destroy_callable<F>, sizeof(F), alignof(F)};
 }  // namespace detail
-
-// The tasks of a loop, for a range-for. Valid until the next wait; in no particular order. Thread: the loop's.
-class census_range {
-public:
-    explicit census_range(detail::hub* of) noexcept : of_(of) {}
-    class iterator {
-    public:
-        explicit iterator(detail::hub* of) noexcept {
-            at_.of = of;
-            ++*this;
-        }
-        task_info const& operator*() const noexcept { return at_.now; }
-        iterator& operator++() noexcept {
-            more_ = detail::census_next(at_);
-            return *this;
-        }
-        bool operator==(std::default_sentinel_t) const noexcept { return !more_; }
-
-    private:
-        detail::census_cursor at_;
-        bool more_ = false;
-    };
-    iterator begin() const noexcept { return iterator(of_); }
-    std::default_sentinel_t end() const noexcept { return {}; }
-
-private:
-    detail::hub* of_;
-};
-
-// A call sent to another thread's loop. Letting go of it changes nothing. Thread: any, one at a time.
-class posted {
-public:
-    posted() noexcept = default;
-    explicit posted(detail::post_node* node) noexcept : node_(node) {}
-    posted(posted&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
-    posted& operator=(posted&& other) noexcept {
-        if (this != &other) {
-            if (node_) detail::release(node_);
-            node_ = std::exchange(other.node_, nullptr);
-        }
-        return *this;
-    }
-    ~posted() {
-        if (node_) detail::release(node_);
-    }
-    // Takes the call back. Returns: true if it had not begun; then it never runs.
-    bool cancel() noexcept { return node_ && detail::cancel_post(node_); }
-    // Whether it ran to its end.
-    bool done() const noexcept { return node_ && detail::post_done(node_); }
-
-private:
-    detail::post_node* node_ = nullptr;
-};
-
-// The one door for other threads: names a loop, outlives it, freely copied. Thread: any.
-class loop_ref {
-public:
-    loop_ref() noexcept = default;
-    explicit loop_ref(detail::remote* r) noexcept : remote_(r) {
-        if (remote_) detail::retain(remote_);
-    }
-    loop_ref(loop_ref const& other) noexcept : loop_ref(other.remote_) {}
-    loop_ref(loop_ref&& other) noexcept : remote_(std::exchange(other.remote_, nullptr)) {}
-    loop_ref& operator=(loop_ref other) noexcept {
-        std::swap(remote_, other.remote_);
-        return *this;
-    }
-    ~loop_ref() {
-        if (remote_) detail::release(remote_);
-    }
-
-    // Runs f on the loop's thread, in its next turn, after what this thread posted before. f is destroyed there,
-    // or where the loop dies. A pending call holds the loop's run().
-    // Errors: closed (the loop has ended, or is ending), full (its inbox's bound), no_memory; no_loop of an empty one.
-    // Lifetime: f moves in.
-    template <class F>
-        requires std::invocable<std::decay_t<F>&>
-    result<posted> call(F&& f) const {
-        using held = std::decay_t<F>;
-        void* room = nullptr;
-        auto node = detail::claim_post(remote_, sizeof(held), alignof(held), &room);
-        if (!node) return node.error();
-#if SPRUCE_THROWS
-        try {
-            ::new (room) held(std::forward<F>(f));
-        } catch (...) {
-            detail::unclaim_post(*node);
-            throw;
-        }
-#else
-        ::new (room) held(std::forward<F>(f));
-#endif
-        auto sent = detail::send_post(remote_, *node, &detail::plain_ops<held>);
-        if (!sent) return sent.error();
-        return posted(*node);
-    }
-
-    // Stops the loop's run(), as its own stop() would; if it does not run, its next one after its first turn.
-    // Errors: closed; no_loop of an empty one.
-    result<void> stop() const { return detail::stop_remote(remote_); }
-    // Whether the loop still takes calls; it may end right after.
-    bool alive() const noexcept { return remote_ && detail::remote_alive(remote_); }
-
-private:
-    detail::remote* remote_ = nullptr;
-};
-
-// Makes a loop run a function, from anywhere. Its end takes the function back.
-class waker {
-public:
-    explicit waker(detail::post_node* n) noexcept : node_(n) {}
-    waker(waker&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
-    waker& operator=(waker&& other) noexcept {
-        if (this != &other) {
-            if (node_) detail::drop_waker(node_);
-            node_ = std::exchange(other.node_, nullptr);
-        }
-        return *this;
-    }
-    ~waker() {
-        if (node_) detail::drop_waker(node_);
-    }
-    // The function will run once in the loop's next turn, however often this is called until then. Never waits,
-    // never fails; on a dead loop it does nothing. Thread: any, and signal handlers.
-    void wake() const noexcept {
-        if (node_) detail::wake_node(node_);
-    }
-
-private:
-    detail::post_node* node_;
-};
-
-// While one lives, run() does not end for want of work. Thread: the loop's; on a dead loop it is harmless.
-class hold_token {
-public:
-    hold_token() noexcept = default;
-    hold_token(std::uint32_t loop, bool of_shutdown) noexcept : loop_(loop), of_shutdown_(of_shutdown) {}
-    hold_token(hold_token&& other) noexcept : loop_(std::exchange(other.loop_, 0)), of_shutdown_(other.of_shutdown_) {}
-    hold_token& operator=(hold_token&& other) noexcept {
-        if (this != &other) {
-            release();
-            loop_ = std::exchange(other.loop_, 0);
-            of_shutdown_ = other.of_shutdown_;
-        }
-        return *this;
-    }
-    ~hold_token() { release(); }
-    // Gives it back early; twice is harmless.
-    SPRUCE_API void release() noexcept;
-
-private:
-    std::uint32_t loop_ = 0;
-    bool of_shutdown_ = false;   // it delays the next phase of hooks
-};
 
 // The hub. One a thread; all its functions are for that thread, unless they say otherwise. It cannot fail loudly:
 // a loop that could not be made answers every call with the reason, which status() gives.
@@ -410,18 +192,38 @@ public:
     // every call gives closed. Errors: tasks_left (detail() names them) at the deadline, their stacks are abandoned;
     // wrong_state inside a run or a task; closed the second time.
     SPRUCE_API result<void> destroy(deadline dl = {});
-    // Keeps run() alive until the token dies. One taken while shutdown hooks run delays the next phase and the end.
+    // Keeps run() alive until the token dies. One taken while shutdown hooks run delays the next phase and the end; one
+    // taken in the first phase of start hooks, the next phase.
     [[nodiscard]] SPRUCE_API hold_token hold() noexcept;
     // Whether a run is under way.
     SPRUCE_API bool running() const noexcept;
     SPRUCE_API loop_state state() const noexcept;
-    // Runs f at the start of each run, before the first turn; at once in the next pass if it runs already.
-    template <callback F> handler on_start(F&& f) { return hook(-1, std::forward<F>(f)); }
+    // -- hooks. All run in the order they were given, each time, until they are cancelled; none can wait, or holds run().
+
+    // Runs f at the start of each run() or run_forever(), before the first turn; if its phase has begun in a run that
+    // goes on, in the next pass as well. The same without a phase is `during`. A hold() taken while the phase `before`
+    // goes on, by its hooks or by what they spawned, puts off the other phases until it is gone: meanwhile the loop
+    // works. stop() ends the delay; the hooks of the other phases still run.
+    // Errors: those of callbacks; invalid_argument (no such phase).
+    template <callback F> handler on_start(start_phase phase, F&& f) {
+        return hook(static_cast<int>(phase), detail::hook_point::before_start, std::forward<F>(f));
+    }
+    template <callback F> handler on_start(F&& f) { return on_start(start_phase::during, std::forward<F>(f)); }
+    // Runs f at the end of each turn, whoever asked for the turn. It makes no turns: a loop that sleeps has none.
+    template <callback F> handler on_turn(F&& f) { return hook(0, detail::hook_point::turn, std::forward<F>(f)); }
     // Runs f at the end of each run. It cannot wait itself; a task that it spawns with a hold() can, and the next phase
     // comes when all such holds are gone. Meanwhile the loop works; stop() ends the delays, leave() the shutdown.
+    // Errors: as on_start().
     template <callback F> handler on_shutdown(shutdown_phase phase, F&& f) {
-        return hook(static_cast<int>(phase), std::forward<F>(f));
+        return hook(static_cast<int>(phase), detail::hook_point::before_shutdown, std::forward<F>(f));
     }
+    // Runs f once, when the loop ends: in destroy() or ~loop(), after the tasks have ended and before the callbacks go.
+    // Nothing new is taken then (closed).
+    template <callback F> handler on_exit(F&& f) { return hook(0, detail::hook_point::exit, std::forward<F>(f)); }
+    // From now on, when the process ends by exit() or main()'s return on this thread, the loop is destroyed first if
+    // nobody did; the main thread's, which nobody made, has no other end. Where exit() is called inside a run, only the
+    // exit hooks run, at once. Errors: closed, wrong_thread, no_memory.
+    SPRUCE_API result<void> destroy_at_exit() noexcept;
     // f is told of exceptions that escape from callbacks and tasks, and of errors that nobody looked at; instead of
     // the line on stderr. The last one given counts. What f throws is lost. Where there is no memory for f, the hook
     // before it is told so.
@@ -514,10 +316,11 @@ private:
         if (!c.room) return detail::refused_handler(c.why);
         return detail::arm_timer(hub_, c.slot, fill<>(c, std::forward<F>(f)), due, period);
     }
-    template <class F> handler hook(int phase, F&& f) {
+    template <class F> handler hook(int phase, detail::hook_point first, F&& f) {
+        if (phase > 2) return detail::refused_handler(detail::with_detail(errc::invalid_argument, "phase: there is none such"));
         auto c = claim<>(f);
         if (!c.room) return detail::refused_handler(c.why);
-        return detail::arm_hook(hub_, c.slot, fill<>(c, std::forward<F>(f)), phase);
+        return detail::arm_hook(hub_, c.slot, fill<>(c, std::forward<F>(f)), detail::hook_point(static_cast<int>(first) + phase));
     }
 
     detail::hub* hub_ = nullptr;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "barrier.hpp"
+#include "wait_point.hpp"
 #include "waiter_list.hpp"
 
 namespace spruce::inline v0 {
@@ -22,6 +23,20 @@ public:
     // Waits until it is set. Errors: canceled, timed_out, not_in_task, closed (it was destroyed).
     // Cancel: leaves no trace.
     SPRUCE_API result<void> wait(deadline dl = {});
+
+    // In wait_any and wait_all: it was set at some time of the wait. Errors: closed (it was destroyed).
+    class condition {
+    public:
+        explicit condition(event& e) noexcept : of_(&e) {}
+        SPRUCE_API result<void> arm(wait_point& p) noexcept;
+        SPRUCE_API void disarm() noexcept;
+        result<void> take() noexcept { return ended_; }
+
+    private:
+        event* of_;
+        result<void> ended_;
+        detail::wait_entry entry_;
+    };
 
 private:
     detail::waiter_list waiters_;
@@ -78,8 +93,26 @@ public:
     // Gives n permits: new ones, or such as were kept. Errors: full (they would pass the bound; none is given),
     // invalid_argument.
     SPRUCE_API result<void> release(std::size_t n = 1) noexcept;
-    // How many could be taken now. Not 0 only if nobody waits.
+    // How many could be taken now.
     std::size_t available() const noexcept { return available_; }
+
+    // In wait_any and wait_all: a permit, as of acquire(). Errors: closed, invalid_argument.
+    class condition {
+    public:
+        explicit condition(semaphore& s) noexcept : of_(&s) {}
+        condition(condition const&) = delete;
+        condition& operator=(condition const&) = delete;
+        SPRUCE_API ~condition();
+        SPRUCE_API result<void> arm(wait_point& p) noexcept;
+        SPRUCE_API void disarm() noexcept;
+        SPRUCE_API bool ready() const noexcept;
+        [[nodiscard]] SPRUCE_API result<permit> take() noexcept;
+
+    private:
+        semaphore* of_;
+        bool made_ = false;   // entry_ holds a waiter, whose permit must be given back
+        detail::wait_entry entry_;
+    };
 
 private:
     struct acquiring;

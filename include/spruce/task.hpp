@@ -14,7 +14,10 @@
 #include "handler.hpp"
 #include "loop.hpp"
 #include "result.hpp"
+#include "task_outcome.hpp"
+#include "this_task.hpp"
 #include "time.hpp"
+#include "wait_point.hpp"
 
 namespace spruce::inline v0 {
 
@@ -29,112 +32,6 @@ template <class R> class task;
 
 namespace detail {
 struct task_block;
-
-// What run() says of the outcome it left.
-enum task_end : unsigned {
-    end_succeeded = 1,   // no error, no exception
-    end_trivial = 2      // nothing in it to destroy
-};
-
-// What the library does with a task's typed parts, which live on its stack below the block.
-struct task_ops {
-    unsigned (*run)(void* payload) noexcept;           // calls f, and leaves its outcome; gives task_end's bits
-    // Destroys f and its arguments, unrun; outcome: task_canceled, by whom.
-    void (*drop_start)(void* payload, task_id by) noexcept;
-    void (*drop_outcome)(void* payload) noexcept;
-    // The error it ended with; ok() if none.
-    result<void> (*failure)(void const* payload) noexcept;
-    // Calls `tell` with the text of the exception that escaped, "" if none did.
-    void (*describe)(void* payload, void (*tell)(void* context, char const* what), void* context) noexcept;
-};
-
-// How a task ended. Lies first in the payload, so that a handle finds it knowing only R.
-template <class R> struct task_outcome {
-    union {
-        result<R> value;
-    };
-#if SPRUCE_EXCEPTIONS
-    std::exception_ptr thrown;
-#endif
-    bool made = false;
-    bool taken = false;    // moved out
-    task_outcome() noexcept {}
-    ~task_outcome() {
-        if (made) value.~result<R>();
-    }
-    template <class... U> void make(U&&... u) {
-        ::new (static_cast<void*>(std::addressof(value))) result<R>(std::forward<U>(u)...);
-        made = true;
-    }
-};
-
-template <class F, class... A> struct task_payload : task_outcome<started_t<F, A...>> {
-    using R = started_t<F, A...>;
-    union {
-        std::tuple<std::decay_t<F>, std::decay_t<A>...> start;
-    };
-    template <class G, class... B>
-    explicit task_payload(G&& g, B&&... b) : start(std::forward<G>(g), std::forward<B>(b)...) {}
-    ~task_payload() {}
-
-    void call() {
-        using raw = std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>;
-        if constexpr (std::is_void_v<raw>) {
-            std::apply([](auto&& f, auto&&... a) { std::invoke(std::move(f), std::move(a)...); }, std::move(start));
-            this->make();
-        } else {
-            this->make(std::apply([](auto&& f, auto&&... a) -> raw { return std::invoke(std::move(f), std::move(a)...); },
-                                  std::move(start)));
-        }
-    }
-    static unsigned run(void* at) noexcept {
-        auto& self = *static_cast<task_payload*>(at);
-        unsigned end = std::is_trivially_destructible_v<result<R>> ? end_trivial : 0u;
-#if SPRUCE_THROWS
-        try {
-            self.call();
-        } catch (...) {
-            self.thrown = std::current_exception();
-            end = 0;
-            if (!self.made) self.make(spruce::error(errc::task_failed));
-        }
-#else
-        self.call();
-#endif
-        std::destroy_at(std::addressof(self.start));
-        if (self.value.ok()) end |= end_succeeded;
-        return end;
-    }
-    static void drop_start(void* at, task_id by) noexcept {
-        auto& self = *static_cast<task_payload*>(at);
-        std::destroy_at(std::addressof(self.start));
-        self.make(spruce::error(errc::task_canceled).caused_by(by));
-    }
-    static void drop_outcome(void* at) noexcept { static_cast<task_outcome<R>*>(at)->~task_outcome<R>(); }
-    static result<void> failure(void const* at) noexcept {
-        auto const& o = *static_cast<task_outcome<R> const*>(at);
-        if (!o.made || o.value.ok()) return {};
-        return o.value.error();
-    }
-    static void describe(void* at, void (*tell)(void*, char const*), void* context) noexcept {
-#if SPRUCE_THROWS
-        auto const& thrown = static_cast<task_outcome<R>*>(at)->thrown;
-        if (!thrown) return tell(context, "");   // it handed on another task's failure
-        try {
-            std::rethrow_exception(thrown);
-        } catch (std::exception const& e) {
-            tell(context, e.what());
-        } catch (...) {
-            tell(context, "an exception that is not a std::exception");
-        }
-#else
-        static_cast<void>(at);
-        tell(context, "");
-#endif
-    }
-};
-template <class P> inline constexpr task_ops ops_of{P::run, P::drop_start, P::drop_outcome, P::failure, P::describe};
-
 struct group_state;
 
 // A block with room for such a payload on its stack; or no room, and why not, as a handle keeps it. In registers.
@@ -159,6 +56,8 @@ SPRUCE_API task_id task_canceler(task_block* block) noexcept;
 SPRUCE_API char const* task_name(task_block* block) noexcept;
 SPRUCE_API task_id task_identity(task_block* block) noexcept;
 SPRUCE_API void drop_handle(task_block* block) noexcept;
+SPRUCE_API result<void> arm_join(task_block* block, wait_entry& e, wait_point& p) noexcept;
+SPRUCE_API void disarm_join(wait_entry& e) noexcept;
 SPRUCE_API handler arm_on_done(task_block* block, handler_slot* slot, callable_ops const* ops) noexcept;
 SPRUCE_API hub* hub_of(task_block* block) noexcept;
 SPRUCE_API slot_claim claim_on_done(task_block* block, std::size_t size, std::size_t alignment) noexcept;
@@ -196,9 +95,9 @@ public:
     // Waits, and gives the task's value: a copy; what cannot be copied is moved out, once.
     // Errors: those of join; f's own error, unchanged; task_failed (an exception escaped, see exception());
     // task_canceled (it ended with `canceled` after it was cancelled, or never began); wrong_state (moved out before).
-    result<R> get(deadline dl = {}) & { return take<std::copy_constructible<R> || std::is_void_v<R> || std::is_reference_v<R>>(dl); }
+    result<R> get(deadline dl = {}) & { return take<copies>(dl); }
     // The same, moved out.
-    result<R> get(deadline dl = {}) && { return take<std::is_void_v<R> || std::is_reference_v<R>>(dl); }
+    result<R> get(deadline dl = {}) && { return take<!is_object>(dl); }
 
     // Asks it to end: its waits fail with `canceled` from now on; not yet begun, it never will.
     // Returns: true if it had not ended. Never waits.
@@ -237,10 +136,33 @@ public:
     }
 #endif
 
+    // In wait_any and wait_all: its end, and its value as of get(), moved out of a handle that is moved in. Errors (of
+    // the wait): those of join but canceled, timed_out, not_in_task. Lifetime: the handle stays until the wait is over.
+    class condition {
+    public:
+        explicit condition(task const& t) noexcept : of_(&t) {}
+        explicit condition(task&& t) noexcept : of_(&t), moves_(true) {}
+        result<void> arm(wait_point& p) { return of_->block() ? detail::arm_join(of_->block(), entry_, p) : of_->why(); }
+        void disarm() noexcept { detail::disarm_join(entry_); }
+        result<R> take() {
+            if (!of_->block()) return of_->why();
+            void* const at = detail::outcome_if_ended(of_->block());
+            if (!at) return errc::closed;
+            return moves_ ? of_->template take_from<!is_object>(at) : of_->template take_from<copies>(at);
+        }
+
+    private:
+        task const* of_;
+        bool moves_ = false;
+        detail::wait_entry entry_;
+    };
+
 private:
     friend struct detail::task_access;
     // A block's address; or, with the lowest bit set, the error of a refused spawn; or 0.
     std::uintptr_t word_ = 0;
+    static constexpr bool is_object = !std::is_void_v<R> && !std::is_reference_v<R>;
+    static constexpr bool copies = !is_object || std::copy_constructible<R>;
 
     detail::task_block* block() const noexcept {
         return (word_ & 1) != 0 ? nullptr : reinterpret_cast<detail::task_block*>(word_);
@@ -253,8 +175,10 @@ private:
     template <bool copy> result<R> take(deadline dl) {
         if (!block()) return why();
         auto at = detail::outcome_of(block(), dl);
-        if (!at) return at.error();
-        auto& outcome = *static_cast<detail::task_outcome<R>*>(*at);
+        return at ? take_from<copy>(*at) : result<R>(at.error());
+    }
+    template <bool copy> result<R> take_from(void* at) const {
+        auto& outcome = *static_cast<detail::task_outcome<R>*>(at);
         if (!outcome.made) return errc::closed;
         if (outcome.taken) return detail::with_detail(errc::wrong_state, "its value was moved out before");
         if (!outcome.value.ok() && outcome.value.error() == error(errc::canceled) && detail::task_was_cancelled(block()))
@@ -327,24 +251,5 @@ template <class R> result<void> run_now(task<R> const& t) {
     detail::task_block* const b = detail::task_access::block(t);
     return b ? detail::switch_now(b) : result<void>(detail::task_access::why(t));
 }
-
-// Gives the hub the thread until somebody makes this task ready again: cancel() does. Outside a task it does nothing.
-SPRUCE_API void switch_to_hub();
-
-// The task that calls.
-namespace this_task {
-// Goes to the back of the ready ring. Errors: canceled, not_in_task.
-SPRUCE_API result<void> yield();
-// Waits for a time; 0 or less is a yield(). Errors: canceled, not_in_task. Cancel: ends the sleep early.
-SPRUCE_API result<void> sleep_for(duration d);
-// Waits until a time of this loop's clock; one that has passed is a yield(). Errors: canceled, not_in_task.
-SPRUCE_API result<void> sleep_until(time_point t);
-// Whether its next wait would fail with `canceled`. false outside a task.
-SPRUCE_API bool cancel_requested() noexcept;
-// Its name, as long as it lives, and its id; "" and 0 outside a task.
-SPRUCE_API char const* name() noexcept;
-SPRUCE_API task_id id() noexcept;
-}  // namespace this_task
-using this_task::sleep_for, this_task::sleep_until, this_task::yield;
 
 }  // namespace spruce::inline v0

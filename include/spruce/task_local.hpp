@@ -45,7 +45,8 @@ struct local_claim {
 // of its own. Thread: any; tasks of several loops may use one object, each seeing its own value.
 // Lifetime: a value dies with its task, after f has returned and before those who join are woken, the latest made
 // first, on the task's stack; plain code's with its loop. The object may die before: then the values of the task that
-// destroys it die with it, and those of other tasks with those tasks.
+// destroys it die with it, and those of other tasks with those tasks. Values of a task that destroy() abandoned are
+// never destroyed: their stack stays as it was.
 template <class T> class task_local : detail::pinned {
     static_assert(std::is_object_v<T> && !std::is_const_v<T>, "task_local<T>: T is an object type without const");
 
@@ -62,7 +63,7 @@ public:
 
     // The caller's value. What T's own constructor throws passes through; then there is none yet.
     // Errors: no_memory; no_loop (a thread without one); closed (it is to be made while the task's values are being
-    // destroyed).
+    // destroyed, or later, by its outcome's destructor).
     result<T&> get() noexcept(nothrow_made) {
         auto found = detail::find_local(key_);
         if (!found) return found.error();

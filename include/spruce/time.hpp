@@ -7,6 +7,10 @@
 
 namespace spruce::inline v0 {
 
+namespace detail {
+class deadline_condition;   // conditions.hpp
+}
+
 // A length of time, in nanoseconds. All std::chrono durations of whole units convert to it.
 using duration = std::chrono::nanoseconds;
 
@@ -39,6 +43,9 @@ struct deadline {
     SPRUCE_API int poll_timeout_ms() const noexcept;
 
     bool operator==(deadline const&) const = default;
+
+    // In wait_any() it wins when it has passed.
+    using condition = detail::deadline_condition;
 
     // For the library's own use.
     enum class kind : std::int64_t { never, relative, absolute };

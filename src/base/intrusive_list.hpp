@@ -33,6 +33,7 @@ public:
     void push_back(T& member) noexcept { member.insert_before(head_); }
     void push_front(T& member) noexcept { member.insert_before(*head_.next); }
     T* front() noexcept { return empty() ? nullptr : static_cast<T*>(head_.next); }
+    T const* front() const noexcept { return empty() ? nullptr : static_cast<T const*>(head_.next); }
     T* take_front() noexcept {
         T* const first = front();
         if (first) first->unlink();
@@ -49,6 +50,7 @@ public:
     }
     // The member after `member`, or null at the end.
     T* after(T& member) noexcept { return member.next == &head_ ? nullptr : static_cast<T*>(member.next); }
+    T const* after(T const& member) const noexcept { return member.next == &head_ ? nullptr : static_cast<T const*>(member.next); }
 
 private:
     list_link head_;

@@ -65,17 +65,6 @@ handler arm_idle(hub* on, handler_slot* s, callable_ops const* ops) noexcept {
     return handler_access::name(on->serial, *s);
 }
 
-handler arm_hook(hub* on, handler_slot* s, callable_ops const* ops, int phase) noexcept {
-    s->ops = ops;
-    s->kind = slot_kind::hook;
-    s->number = phase;
-    s->state = slot_state::armed;
-    (phase < 0 ? on->start_hooks : on->shutdown_hooks[phase]).push_back(*s);
-    // A start hook that comes too late for this run has its first go now, and its place in the next one.
-    if (phase < 0 && on->phase == hub_phase::running) make_ready(*on, *s);
-    return handler_access::name(on->serial, *s);
-}
-
 namespace {
 void fd_slot_told(listener& self, unsigned what) noexcept {
     auto& slot = static_cast<handler_slot&>(self);

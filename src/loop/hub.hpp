@@ -73,7 +73,8 @@ struct hub {
     bool stop_asked = false;
     bool leave_asked = false;            // … without shutdown hooks
     bool shutting_down = false;          // the shutdown hooks' time
-    std::int64_t shutdown_holds = 0;     // those of `holds` that were taken then
+    delayed delays = delayed::nothing;   // what a hold that is taken now delays
+    std::int64_t tokens[3] = {};         // those of `holds` that are tokens, by what they delay
     hub_phase phase = hub_phase::idle;
 
     extension const* ext = nullptr;
@@ -105,7 +106,9 @@ struct hub {
     bool signals_watched = true;         // the poller knows all that it is to tell
     int watched_signal_fd = -1;          // the port's signalfd, as far as the poller knows it
     std::size_t children_by_signal = 0;  // children for which SIGCHLD stands
-    intrusive_list<handler_slot> idlers, signal_handlers, children, start_hooks, shutdown_hooks[3];
+    intrusive_list<handler_slot> idlers, signal_handlers, children, hooks[hook_points];
+    std::uint8_t start_phases_begun = 3; // of this run; those of one that begins come in their turn
+    bool ends_at_exit = false;           // with the process, if nobody destroys it before
     handler_slot* unhandled_hook = nullptr;
     bool in_unhandled = false;
     std::uint32_t plain_cancels = 0;     // calls of cancel() in plain code that are under way
@@ -194,7 +197,11 @@ result<exit_status> child_outcome(handler_slot const& s) noexcept;
 
 // Tells the unhandled hook, or stderr.
 void tell_unhandled(hub* h, unhandled const& what) noexcept;
-void run_hooks(hub& h, intrusive_list<handler_slot>& hooks) noexcept;
+void run_hooks(hub& h, hook_point when) noexcept;
+// The hooks of a run's beginning and end, phase by phase, with the turns for what delays them.
+result<void> start_up(hub& h) noexcept;
+result<void> shut_down(hub& h) noexcept;
+error poller_failed(int failed) noexcept;
 // The end of a hub, as destroy() says: afterwards it is gone.
 result<void> end_hub(hub& h, deadline dl) noexcept;
 

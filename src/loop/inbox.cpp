@@ -214,7 +214,7 @@ void run_node(post_node& n) noexcept {
 }
 }  // namespace
 
-std::size_t run_posts(remote& r, std::size_t most, std::uint64_t& dispatches, stall_watch* watch) noexcept {
+std::size_t run_posts(remote& r, std::size_t most, std::uint64_t& dispatches, stall_watch* const& watch) noexcept {
     // Those that are there now; what they post themselves comes with the next turn.
     std::uintptr_t const there = r.inside() / 2;
     std::size_t count = 0;

@@ -113,8 +113,9 @@ struct remote {
 bool push_embedded(remote& to, post_node& node) noexcept;
 
 remote* make_remote(kernel& on, std::size_t bound) noexcept;
-// Runs the calls that were there at the start, each counted in `dispatches` before it begins. Returns how many.
-std::size_t run_posts(remote& r, std::size_t most, std::uint64_t& dispatches, stall_watch* watch) noexcept;
+// Runs the calls that were there at the start, each counted in `dispatches` before it begins; any of them may begin or end
+// the watch. Returns how many.
+std::size_t run_posts(remote& r, std::size_t most, std::uint64_t& dispatches, stall_watch* const& watch) noexcept;
 // Closes the gate, waits until no sender is inside, and ends what is left: cancelled, its callable destroyed.
 void close_remote(remote& r) noexcept;
 // In a forked child: empty again, and nobody is inside. The calls that were pending are the parent's.

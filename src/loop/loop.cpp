@@ -124,6 +124,7 @@ result<void> end_hub(hub& h, deadline dl) noexcept {
             outcome = with_detail(errc::tasks_left, names);
         }
     }
+    run_hooks(h, hook_point::exit);
     // Callables first, while the hub still answers: their destructors may cancel, post and close.
     drop_all_handlers(h);
     close_remote(*h.door);
@@ -175,6 +176,8 @@ loop::loop(loop_options options) noexcept {
     detail::thread_clock = {detail::hub_clock, hub_};
     if (!options.stop_on_signals) return;
     for (int const sig : {SIGINT, SIGTERM}) {
+        // Ctrl-C is often the program's own, or ignored by who started it in the background.
+        if (sig == SIGINT && !on->simulated && detail::handled_elsewhere(sig)) continue;
         auto made = add_signal_handler(sig, [h = hub_] { h->stop_asked = true; });
         if (made) continue;
         error const why = made.error();
@@ -232,21 +235,6 @@ result<void> loop::advance(duration d) {
     if (got == -ENOSYS) return detail::with_detail(errc::not_supported, "the real kernel's clock moves by itself");
     if (got < 0) return detail::kernel_error(got);
     return {};
-}
-
-hold_token loop::hold() noexcept {
-    if (!hub_ || hub_ != detail::current_hub) return {};
-    ++hub_->holds;
-    if (hub_->shutting_down) ++hub_->shutdown_holds;
-    return hold_token(hub_->serial, hub_->shutting_down);
-}
-
-void hold_token::release() noexcept {
-    std::uint32_t const of = std::exchange(loop_, 0);
-    hub* const h = detail::current_hub;
-    if (of == 0 || !h || h->serial != of) return;
-    --h->holds;
-    if (of_shutdown_) --h->shutdown_holds;
 }
 
 loop_ref loop::remote() const noexcept { return loop_ref(hub_ ? hub_->door : nullptr); }

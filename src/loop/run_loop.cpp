@@ -36,8 +36,6 @@ struct running_scope {
     hub& h_;
 };
 
-error poller_failed(int failed) noexcept { return with_detail(kernel_error(failed), "the poller"); }
-
 // Those in the background end with the run: cancelled, and driven until they have.
 result<void> end_background(hub& h) noexcept {
     if (!h.ext || h.ext->left(h, true) == 0) return {};
@@ -69,26 +67,10 @@ error stuck(hub& h) noexcept {
     return with_detail(errc::deadlock, who);
 }
 
-// The shutdown hooks, phase by phase. Who took a hold meanwhile delays the next phase, unless the loop is stopped again.
-result<void> shut_down(hub& h) noexcept {
-    h.shutting_down = true;
-    h.stop_asked = h.orphaned;   // then nobody is left to release a hold
-    result<void> outcome;
-    for (auto& phase : h.shutdown_hooks) {
-        if (h.leave_asked) break;
-        run_hooks(h, phase);
-        while (h.shutdown_holds != 0 && !h.stop_asked && outcome)
-            if (int const failed = turn(h, no_time); failed < 0) outcome = poller_failed(failed);
-    }
-    h.shutting_down = false;
-    return outcome;
-}
-
 result<void> run_hub(hub& h, bool for_ever) noexcept {
     running_scope const scope(h);
-    run_hooks(h, h.start_hooks);
-    result<void> outcome;
-    while (!h.stop_asked && (for_ever || is_held(h))) {
+    result<void> outcome = start_up(h);
+    while (outcome && !h.stop_asked && (for_ever || is_held(h))) {
         if (int const failed = turn(h, no_time); failed < 0) {
             outcome = poller_failed(failed);
             break;
@@ -103,20 +85,7 @@ result<void> run_hub(hub& h, bool for_ever) noexcept {
 }
 }  // namespace
 
-void run_hooks(hub& h, intrusive_list<handler_slot>& hooks) noexcept {
-    intrusive_list<handler_slot> now;
-    hooks.splice_to(now);
-    h.dispatching = true;
-    while (handler_slot* const s = now.take_front()) {
-        hooks.push_back(*s);
-        if (s->state == slot_state::queued) continue;   // it is in the ready ring, and runs from there
-        ++h.dispatches;
-        if (h.watch) h.watch->begin(*s);
-        run_slot(h, *s);
-    }
-    if (h.watch) h.watch->end();
-    h.dispatching = false;
-}
+error poller_failed(int failed) noexcept { return with_detail(kernel_error(failed), "the poller"); }
 
 result<void> run_hub_until(hub* on, error const& status, predicate_call done, void* predicate, deadline dl) noexcept {
     SPRUCE_CHECK(runnable(on, status));
@@ -214,6 +183,7 @@ result<std::size_t> loop::dispatch(std::size_t max) {
     std::size_t ran = detail::inbox_phase(h, max - (ready < half ? ready : half));
     std::size_t const budget = max - ran < h.options.turn_budget ? max - ran : h.options.turn_budget;
     ran += detail::ready_phase(h, budget);
+    detail::run_hooks(h, detail::hook_point::turn);
     return ran;
 }
 

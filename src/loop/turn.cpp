@@ -157,6 +157,7 @@ void turn_without_poll(hub& h) noexcept {
     timer_phase(h);
     inbox_phase(h, h.options.inbox);
     ready_phase(h, h.options.turn_budget);
+    run_hooks(h, hook_point::turn);
 }
 
 int turn(hub& h, std::int64_t until_ns) noexcept {

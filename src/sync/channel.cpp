@@ -15,7 +15,7 @@ struct receiving : parked {
     explicit receiving(void* r) noexcept : parked("channel"), room(r) {}
     void* room;    // in the receiver's frame
 };
-sending* first_sender(channel_core& c) noexcept { return static_cast<sending*>(waiters(c.senders).take_front()); }
+sending* first_sender(channel_core& c) noexcept { return static_cast<sending*>(take_taker(waiters(c.senders))); }
 
 void wake_all(waiter_list& l, error why) noexcept {
     while (parked* const p = waiters(l).take_front()) wake_failed(*p, why);
@@ -36,11 +36,12 @@ channel_core::~channel_core() {
     if (slots) release(memory, slots, capacity * items->size, items->alignment);
 }
 
-// Receivers wait only while there is nothing, senders only while no slot is free: at most one of these lines is not empty.
+// Receivers wait only while there is nothing, senders only while no slot is free: at most one of these lines has somebody
+// who takes at once. Who waits for all of several things stands in a line whatever there is.
 result<void> channel_core::try_send(void* value, error const& why) noexcept {
     if (refused) return errc::no_memory;
     if (closed) return errc::closed;
-    if (auto* const p = static_cast<receiving*>(waiters(receivers).take_front())) {
+    if (auto* const p = static_cast<receiving*>(take_taker(waiters(receivers)))) {
         items->put(p->room, value, why);
         wake(*p);
         return {};
@@ -93,7 +94,47 @@ result<void> channel_core::receive(void* room, deadline dl) noexcept {
 void channel_core::close() noexcept {
     closed = true;
     wake_all(senders, errc::closed);
-    wake_all(receivers, errc::end_of_stream);
+    while (parked* const p = waiters(receivers).take_front()) {
+        if (p->who) wake_failed(*p, errc::end_of_stream);
+        else p->point->fire();   // when it takes, it finds what is left, or the end
+    }
 }
+
+// -- as conditions
+
+void channel_core::arm_receive(wait_entry& e, wait_point& p, void* room) noexcept {
+    waiters(receivers).push_back(enter<receiving>(e, p, room));
+    if (can_receive(e)) p.fire();
+    tell_line(waiters(senders));
+}
+
+bool channel_core::can_receive(wait_entry const& e) const noexcept {
+    // Of a channel that was destroyed there is nothing left to look at.
+    return entry_of<receiving>(e).outcome != parked::how::waiting || refused || closed || count != 0 || has_taker(waiters(senders), entry_of<receiving>(e).point);
+}
+
+result<void> channel_core::finish_receive(wait_entry& e, void* room) noexcept {
+    auto const& mine = entry_of<receiving>(e);
+    if (mine.outcome == parked::how::failed) return mine.reason;
+    return mine.outcome == parked::how::fired ? result<void>() : try_receive(room);
+}
+
+void channel_core::arm_send(wait_entry& e, wait_point& p, void* value) noexcept {
+    waiters(senders).push_back(enter<sending>(e, p, value, error(errc::closed)));
+    if (can_send(e)) p.fire();
+    tell_line(waiters(receivers));
+}
+
+bool channel_core::can_send(wait_entry const& e) const noexcept {
+    return entry_of<sending>(e).outcome != parked::how::waiting || refused || closed || count < capacity || has_taker(waiters(receivers), entry_of<sending>(e).point);
+}
+
+result<void> channel_core::finish_send(wait_entry& e, void* value) noexcept {
+    auto const& mine = entry_of<sending>(e);
+    if (mine.outcome == parked::how::failed) return mine.reason;
+    return mine.outcome == parked::how::fired ? result<void>() : try_send(value, errc::closed);
+}
+
+void leave_channel(wait_entry& e) noexcept { leave_line(e); }
 
 }  // namespace spruce::inline v0::detail

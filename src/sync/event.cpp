@@ -21,4 +21,18 @@ result<void> event::wait(deadline dl) {
     return detail::park(p, dl);
 }
 
+result<void> event::condition::arm(wait_point& p) noexcept {
+    ended_ = {};
+    if (of_->set_) p.fire();
+    else detail::waiters(of_->waiters_).push_back(detail::enter<detail::parked>(entry_, p, "event"));
+    return {};
+}
+
+void event::condition::disarm() noexcept {
+    if (!entry_.armed) return;
+    auto& p = detail::entry_of<detail::parked>(entry_);
+    if (p.outcome == detail::parked::how::failed) ended_ = p.reason;
+    detail::leave_line(entry_);
+}
+
 }  // namespace spruce::inline v0

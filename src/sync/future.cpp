@@ -200,9 +200,21 @@ void recall(future_block& r, task_id by) noexcept {
 
 void* outcome_if_there(future_block* b) noexcept {
     if (!future_done(b)) return nullptr;
-    if (is_here(*b)) look(*b);
+    if (is_here(*b)) {
+        look(*b);
+        recall(root_of(*b), this_task::id());
+    }
     return root_of(*b).outcome;
 }
+
+result<void> arm_future(future_block* b, wait_entry& e, wait_point& p) noexcept {
+    if (!is_here(*b) && !(is_orphan(*b) && b->state == future_state::done)) return why_not_here(*b);
+    if (b->state == future_state::done) p.fire();
+    else b->waiters.push_back(enter<parked>(e, p, "future"));
+    return {};
+}
+
+void disarm_future(wait_entry& e) noexcept { leave_line(e); }
 
 bool future_done(future_block* b) noexcept { return (is_here(*b) || is_orphan(*b)) && b->state == future_state::done; }
 

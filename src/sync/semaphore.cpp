@@ -35,7 +35,7 @@ void semaphore::let_go(permit& by) noexcept {
 }
 
 bool semaphore::give_to_first() noexcept {
-    parked* const p = waiters(waiters_).take_front();
+    parked* const p = take_taker(waiters(waiters_));
     if (!p) return false;
     hold(static_cast<acquiring*>(p)->mine);
     wake(*p);
@@ -61,7 +61,6 @@ void semaphore::permit::give_back() noexcept {
 
 result<semaphore::permit> semaphore::try_acquire() noexcept {
     if (available_ > bound_) return with_detail(errc::invalid_argument, "a semaphore with more permits than its bound");
-    // While somebody waits, none is available.
     if (available_ == 0) return errc::would_wait;
     --available_;
     permit taken;
@@ -79,6 +78,37 @@ result<semaphore::permit> semaphore::acquire(deadline dl) {
     // It was given one, but the semaphore died before it could run.
     if (!p.mine.of_) return errc::closed;
     return std::move(p.mine);
+}
+
+// -- as a condition
+
+result<void> semaphore::condition::arm(wait_point& p) noexcept {
+    if (of_->available_ > of_->bound_) return with_detail(errc::invalid_argument, "a semaphore with more permits than its bound");
+    // Who waits for all of several stands in the line even if there is one now: others may take it meanwhile.
+    acquiring& mine = enter<acquiring>(entry_, p);
+    made_ = true;
+    waiters(of_->waiters_).push_back(mine);
+    if (of_->available_ != 0) p.fire();
+    return {};
+}
+
+void semaphore::condition::disarm() noexcept { leave_line(entry_); }
+
+bool semaphore::condition::ready() const noexcept {
+    auto const& mine = entry_of<acquiring>(entry_);
+    return mine.outcome != parked::how::waiting || of_->available_ != 0;
+}
+
+result<semaphore::permit> semaphore::condition::take() noexcept {
+    auto& mine = entry_of<acquiring>(entry_);
+    if (mine.outcome == parked::how::failed) return mine.reason;
+    if (mine.outcome != parked::how::fired) return of_->try_acquire();
+    if (!mine.mine.of_) return errc::closed;   // it was given one, and then the semaphore died
+    return std::move(mine.mine);
+}
+
+semaphore::condition::~condition() {
+    if (made_) entry_of<acquiring>(entry_).mine.release();
 }
 
 result<void> semaphore::release(std::size_t n) noexcept {

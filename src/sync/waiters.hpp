@@ -4,7 +4,7 @@
 
 #include <spruce/waiter_list.hpp>
 
-#include "../task/task_block.hpp"
+#include "../task/wait_core.hpp"
 
 namespace spruce::inline v0::detail {
 
@@ -12,6 +12,9 @@ static_assert(sizeof(intrusive_list<parked>) == sizeof(waiter_list::head), "room
 
 inline intrusive_list<parked>& waiters(waiter_list& l) noexcept {
     return *std::launder(reinterpret_cast<intrusive_list<parked>*>(l.head));
+}
+inline intrusive_list<parked> const& waiters(waiter_list const& l) noexcept {
+    return *std::launder(reinterpret_cast<intrusive_list<parked> const*>(l.head));
 }
 
 }  // namespace spruce::inline v0::detail

@@ -89,10 +89,12 @@ subscription* find(signal_port const* port, int signal, std::atomic<subscription
     return nullptr;
 }
 
+bool is_ours(struct sigaction const& a) noexcept { return (a.sa_flags & SA_SIGINFO) == 0 && a.sa_handler == on_signal; }
+
 // What was found is put back, unless somebody has put his own there meanwhile. Nobody listens any more.
 void put_back(int signal) noexcept {
     struct sigaction now {};
-    if (::sigaction(signal, nullptr, &now) == 0 && (now.sa_flags & SA_SIGINFO) == 0 && now.sa_handler == on_signal)
+    if (::sigaction(signal, nullptr, &now) == 0 && is_ours(now))
         ::sigaction(signal, &found[signal], nullptr);
 }
 
@@ -113,6 +115,14 @@ void forget_parents(signal_port const* ours) noexcept {
     }
 }
 }  // namespace
+
+bool handled_elsewhere(int signal) noexcept {
+    locked const hold;
+    struct sigaction now {};
+    if (::sigaction(signal, nullptr, &now) != 0) return false;
+    if (is_ours(now)) now = found[signal];   // another loop listens: whose it was before
+    return (now.sa_flags & SA_SIGINFO) != 0 || now.sa_handler != SIG_DFL;
+}
 
 int dispatcher_subscribe(void*, signal_port* port, int signal) noexcept {
     if (!can_be_handled(signal)) return -EINVAL;

@@ -28,6 +28,8 @@ struct signal_port {
 // signalfd while a thread does not block the signal: the process would die of it. Thread: any.
 int dispatcher_subscribe(void* context, signal_port* port, int signal) noexcept;
 int dispatcher_unsubscribe(void* context, signal_port* port, int signal) noexcept;
+// Whether the program itself handles or ignores the signal. Thread: any.
+bool handled_elsewhere(int signal) noexcept;
 // In a forked child: the parent's loops are none of ours, their ports are forgotten, and their fds not written to.
 void dispatcher_after_fork(signal_port* ours) noexcept;
 

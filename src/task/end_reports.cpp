@@ -65,10 +65,16 @@ void tell_leaving(hub& h, int fd) noexcept {
 }
 
 void tell_left(hub& h, int fd) noexcept {
-    listing all(h, fd, " has ended, and these streams were not closed:");
+    listing all(h, fd, " has ended, and these are left:");
     h.fds.for_each_owned([&](int number) {
-        all.add([&](text_line& line) { line.put("fd ").put(static_cast<std::uint64_t>(number)); });
+        all.add([&](text_line& line) { line.put("fd ").put(static_cast<std::uint64_t>(number)).put(", a stream that nobody closed"); });
     });
+    std::int64_t tokens = 0;
+    for (std::int64_t const of : h.tokens) tokens += of;
+    if (tokens != 0)
+        all.add([&](text_line& line) {
+            line.put(static_cast<std::uint64_t>(tokens)).put(tokens == 1 ? " hold token" : " hold tokens");
+        });
 }
 
 constexpr end_reports reports{tell_stuck, tell_leaving, tell_left};

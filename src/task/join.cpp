@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "scheduler.hpp"
+#include "wait_core.hpp"
 
 namespace spruce::inline v0::detail {
 
@@ -48,6 +49,23 @@ result<void> join_task(task_block* block, deadline dl) noexcept {
     if (self && dl.how() == deadline::kind::never && self->scope_due == no_time) return park_untimed(s, *self, p);
     return park(p, dl);
 }
+
+result<void> arm_join(task_block* block, wait_entry& e, wait_point& p) noexcept {
+    task_block& t = *block;
+    switch (where(t)) {
+    case place::elsewhere: return errc::wrong_thread;
+    case place::orphan:
+        if (t.state != task_state::ended) return errc::closed;
+        break;
+    case place::here:
+        if (current_scheduler->current == &t) return with_detail(errc::deadlock, "a task that waits for itself");
+        break;
+    }
+    if (t.state == task_state::ended) p.fire();
+    else enter<joining>(e, p, t);
+    return {};
+}
+void disarm_join(wait_entry& e) noexcept { leave_line(e); }
 
 result<void*> outcome_of(task_block* block, deadline dl) noexcept {
     SPRUCE_CHECK(join_task(block, dl));
@@ -131,7 +149,12 @@ result<void> switch_now(task_block* block) noexcept {
         h.watch->begin_task(t.id.value, given_name(t), outer.kind != nullptr);
     }
     switch_to(s.machine, from, t.machine, &f.stack_pointer, e.word);
-    if (h.watch) [[unlikely]] outer.kind ? h.watch->publish(outer) : h.watch->end();
+    if (h.watch) [[unlikely]] {
+        if (outer.kind) h.watch->publish(outer);
+        else if (f.caller) h.watch->begin_task(f.caller->id.value, given_name(*f.caller), true);   // it began inside
+        else if (was_dispatching) h.watch->begin("callback", -1);
+        else h.watch->end();
+    }
     h.dispatching = was_dispatching;
     return {};
 }

@@ -107,12 +107,14 @@ namespace {
 
 void wake(parked& p) noexcept {
     p.outcome = parked::how::fired;
+    if (!p.who) [[unlikely]] return p.point->fire();
     make_ready(*p.who->home, *p.who);
 }
 
 void wake_failed(parked& p, error why) noexcept {
     p.reason = why;
     p.outcome = parked::how::failed;
+    if (!p.who) [[unlikely]] return p.point->fire();
     make_ready(*p.who->home, *p.who);
 }
 

@@ -140,10 +140,8 @@ void task_main(void* block) noexcept {
         t.succeeded = (end & end_succeeded) != 0;
         t.trivial = (end & end_trivial) != 0;
     }
-    if (t.locals) [[unlikely]] {
-        t.locals_over = true;
-        end_locals(s.h, t.locals);
-    }
+    t.locals_over = true;   // its outcome's destructor and the hook run here yet, and nobody would end what they make
+    if (t.locals) [[unlikely]] end_locals(s.h, t.locals);
     end_task(s, t);
     // The block may be free by now; its memory is not anybody else's before the switch.
     leave_for_good(s, t.machine);

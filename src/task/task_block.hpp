@@ -5,6 +5,7 @@
 #include <new>
 
 #include <spruce/group.hpp>
+#include <spruce/wait_point.hpp>
 
 #include "../base/intrusive_list.hpp"
 #include "../context/stack_pool.hpp"
@@ -110,7 +111,8 @@ struct parked : list_link {
     bool uncancellable = false;
     how outcome = how::waiting;
     error reason = errc::canceled;        // if failed
-    task_block* who = nullptr;
+    task_block* who = nullptr;            // null of a condition's place in a line
+    wait_point* point = nullptr;          // … which has this one to fire
     std::int64_t since_ns = 0;            // the turn's time when it began
     // Takes the wait out of its source. Called once, and only when the source has not woken it.
     void (*abandon)(parked& self) noexcept = [](parked& self) noexcept { self.unlink(); };

@@ -171,6 +171,20 @@ bool is_shared(machine& m, void const* at) noexcept {
     return (u.threads & (u.threads - 1)) != 0;
 }
 
+#if SPRUCE_ASAN
+// Threads are left wherever they are, and their fake stacks with them, if they have any: only who seems to leave one
+// for good can give it back.
+[[gnu::noinline, gnu::no_sanitize_address]] void give_fake_stack_back(execution& from, execution& own) {
+    if (!from.fake_stack) return;
+    void* kept = nullptr;
+    __sanitizer_start_switch_fiber(&kept, from.bottom, from.size);
+    __sanitizer_finish_switch_fiber(from.fake_stack, nullptr, nullptr);
+    __sanitizer_start_switch_fiber(nullptr, own.bottom, own.size);
+    __sanitizer_finish_switch_fiber(kept, nullptr, nullptr);
+    from.fake_stack = nullptr;
+}
+#endif
+
 void run_once(machine& m) {
     m.memory = m.changes = 0;
     m.depth = 0;
@@ -187,6 +201,9 @@ void run_once(machine& m) {
             prepare_stack(m.registers, m.threads[t].machine, stacks[t], stacks[t] + stack_bytes, entry, &m);
     }
     if (int const first = choose(m); first != most_threads) leave(m, m.main, &m.main_pointer, first);
+#if SPRUCE_ASAN
+    for (int t = 0; t != m.runs->threads; ++t) give_fake_stack_back(m.threads[t].machine, m.main);
+#endif
 #if SPRUCE_TSAN
     for (int t = 0; t != m.runs->threads; ++t) __tsan_destroy_fiber(m.threads[t].machine.fiber);
 #endif

@@ -250,6 +250,7 @@ int main(int argc, char** argv) {
             if (v == verdict::passed) {
                 ++good;
                 if (verbose) std::printf("ok      %6.2f s  %s\n", now() - r.began, name.c_str());
+                if (verbose && !how.each.empty()) std::printf("        %s", r.text.c_str());   // how many of them
             } else if (v == verdict::skipped) {
                 ++skipped;
                 std::printf("skipped %s (%s)\n", name.c_str(), why.c_str());

@@ -8,6 +8,7 @@
 #include <ctime>
 #include <fcntl.h>
 #include <new>
+#include <numeric>
 #include <string>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -179,6 +180,27 @@ void spoil_this_process() {
     }
 }
 
+// 1, 2, 3, …; scattered: so that the first few are spread evenly over 1 … count, each once, and then count + 1, ….
+class failures_in_turn {
+public:
+    failures_in_turn(std::uint64_t count, bool scattered, std::uint64_t seed) noexcept : count_(scattered ? count : 0) {
+        if (count_ < 2) return;
+        at_ = seed % count_;
+        // Multiples of the golden section are spread evenly (Knuth, The Art of Computer Programming, vol. 3, 6.4).
+        step_ = static_cast<std::uint64_t>(static_cast<double>(count_) * 0.6180339887498949);
+        while (std::gcd(step_, count_) != 1) ++step_;
+    }
+    std::uint64_t next() noexcept {
+        if (given_++ >= count_) return given_;
+        std::uint64_t const n = at_ + 1;
+        at_ = (at_ + step_) % count_;
+        return n;
+    }
+
+private:
+    std::uint64_t count_, given_ = 0, at_ = 0, step_ = 1;
+};
+
 int run_every_failure(test_case const& t) {
     if (t.dies_with) {
         std::puts("it is to die");
@@ -194,19 +216,21 @@ int run_every_failure(test_case const& t) {
         return WIFEXITED(usual.status) && WEXITSTATUS(usual.status) == exit_skipped ? exit_skipped : exit_failed;
     }
     std::uint64_t const count = notes->counted;
-    std::uint64_t step = 1;
-    if (how.most_seconds != 0 && alone * static_cast<double>(count) > how.most_seconds)
-        step = static_cast<std::uint64_t>(alone * static_cast<double>(count) / how.most_seconds) + 1;
     int bad = 0;
     std::uint64_t rounds = 0;
-    for (std::uint64_t n = 1 + (step > 1 ? seed() % step : 0); bad < 5; n += step, ++rounds) {
+    failures_in_turn in_turn(count, how.most_seconds != 0, seed());
+    // Rounds that hang take much longer than the usual one: only the clock knows how many there is time for.
+    while (bad < 5 && (how.most_seconds == 0 || now() - began < how.most_seconds)) {
+        std::uint64_t const n = in_turn.next();
         outcome const o = fork_round(t, n, *notes, 0.6 + alone * 10);
         if (char const* const fault = fault_of(o, usual)) {
             std::printf("%s: when %.*s %llu%s%s fails\n%s", fault, static_cast<int>(how.each.size()), how.each.data(),
                         static_cast<unsigned long long>(n), notes->struck[0] ? ", " : "", notes->struck, o.text.c_str());
             ++bad;
         }
-        if (notes->ran_out || n > count * 2 + 100) break;
+        // Failures change what follows: there may be more calls than without.
+        if ((notes->ran_out && n > count) || n > count * 2 + 100) break;
+        ++rounds;
     }
     std::printf("%llu of %llu failures, %.1f s\n", static_cast<unsigned long long>(rounds), static_cast<unsigned long long>(count), now() - began);
     return bad ? exit_failed : 0;

@@ -62,6 +62,14 @@ TEST_HIDDEN("hidden: waits when it is refused") {
     if (!a) ::pause();
     put(a);
 }
+TEST_HIDDEN("hidden: waits when any of a hundred is refused") {
+    for (int i = 0; i != 100; ++i) {
+        void* const a = get();
+        CHECK(a != nullptr);
+        if (!a) ::pause();
+        put(a);
+    }
+}
 TEST_HIDDEN("hidden: a loop on a simulated kernel") {
     spruce::testing::simulation world;
     spruce::loop l(spruce::loop_options{.on = world.on()});
@@ -81,6 +89,12 @@ TEST_FOR(60, "each failure has its round, and what leaks, dies or spins then is 
     CHECK(run_spoilt("hidden: dies when it is refused", "--each-failing memory").find("it dies: when memory 1") != std::string::npos);
     CHECK(run_spoilt("hidden: spins when it is refused", "--each-failing memory").find("it spins: when memory 1") != std::string::npos);
     CHECK(run_spoilt("hidden: waits when it is refused", "--each-failing memory").find("1 passed, 0 failed") != std::string::npos);
+    // With a bound in time, what hangs takes its share of it.
+    std::string const some = run_spoilt("hidden: waits when any of a hundred is refused", "--each-failing memory --seconds 2 --verbose");
+    CHECK(some.find("1 passed, 0 failed") != std::string::npos);
+    unsigned rounds = 0;
+    CHECK(std::sscanf(some.c_str() + some.find("\n") + 1, "%u of 100 failures", &rounds) == 1);
+    CHECK(rounds >= 1 && rounds <= 4);   // each takes more than half a second
     std::string const calls = run_spoilt("hidden: a loop on a simulated kernel", "--each-failing calls --verbose");
     CHECK(calls.find("1 passed, 0 failed") != std::string::npos);
 }

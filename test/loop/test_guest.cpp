@@ -16,7 +16,7 @@ using namespace std::chrono_literals;
 using harness::world;
 
 namespace {
-bool readable(int fd) {
+bool can_read_now(int fd) {
     pollfd p{fd, POLLIN, 0};
     return ::poll(&p, 1, 0) == 1;
 }
@@ -71,7 +71,7 @@ TEST("a foreign poll loop drives its guest's fds, timers, tasks and calls from o
         // Nothing is left to wake for but the reader, and the host would sleep for ever.
         auto const until = l.prepare();
         CHECK(until.ok() && *until == never());
-        CHECK(!readable(h.backend));
+        CHECK(!can_read_now(h.backend));
         CHECK(h.turns < 400);
     }
     w.close(out);
@@ -208,14 +208,14 @@ TEST("what is registered outside a run is polled after prepare()") {
         });
         REQUIRE(r.ok());
         CHECK(l.prepare().ok());
-        CHECK(!readable(h.backend));
+        CHECK(!can_read_now(h.backend));
         w.write(in, "x");
-        CHECK(readable(h.backend));
+        CHECK(can_read_now(h.backend));
         CHECK_EQ(*l.dispatch(), 1U);
         CHECK_EQ(read, 1);
         // Nobody reads any more: after prepare() the fd does not wake the host, though there is something left.
         CHECK(l.prepare().ok());
-        CHECK(!readable(h.backend));
+        CHECK(!can_read_now(h.backend));
     }
     w.close(out);
     w.close(in);
@@ -229,13 +229,13 @@ TEST("a wake-up is told to the host once, and is over after dispatch()") {
     auto wake = l.make_waker([&] { ++woken; });
     REQUIRE(wake.ok());
     CHECK(*l.prepare() == never());
-    CHECK(!readable(h.backend));
+    CHECK(!can_read_now(h.backend));
     for (int i = 0; i != 5; ++i) wake->wake();
-    CHECK(readable(h.backend));
+    CHECK(can_read_now(h.backend));
     CHECK(l.dispatch().ok());
     CHECK_EQ(woken, 1);
     CHECK(*l.prepare() == never());
-    CHECK(!readable(h.backend));
+    CHECK(!can_read_now(h.backend));
 }
 
 TEST("the backend's number stays when a ghost makes the loop begin a new set") {
@@ -264,9 +264,9 @@ TEST("the backend's number stays when a ghost makes the loop begin a new set") {
             CHECK(l.dispatch().ok());
         }
         CHECK_EQ(l.backend_fd(), h.backend);
-        CHECK(!readable(h.backend));
+        CHECK(!can_read_now(h.backend));
         w.write(in, "y");
-        CHECK(readable(h.backend));
+        CHECK(can_read_now(h.backend));
         h.run([&] { return read == 1; });
     }
     ::close(twin);

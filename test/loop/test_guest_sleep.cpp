@@ -10,7 +10,7 @@ using namespace std::chrono_literals;
 using harness::world;
 
 namespace {
-bool readable(int fd, int timeout_ms) {
+bool can_read_now(int fd, int timeout_ms) {
     pollfd p{fd, POLLIN, 0};
     return ::poll(&p, 1, timeout_ms) == 1;
 }
@@ -53,15 +53,15 @@ TEST("a guest's fd wakes its host for events and for calls from other threads, a
         });
         REQUIRE(h.ok());
         CHECK(*l.prepare() == never());
-        CHECK(!readable(fd, 0));
+        CHECK(!can_read_now(fd, 0));
         w.write(into, "x");
-        CHECK(readable(fd, 5'000));
+        CHECK(can_read_now(fd, 5'000));
         CHECK(l.dispatch().ok());
         CHECK_EQ(read, 1);
         CHECK(*l.prepare() == never());
-        CHECK(!readable(fd, 0));
+        CHECK(!can_read_now(fd, 0));
         std::thread other([&, door = l.remote()] { CHECK(door.call([&] { ++called; }).ok()); });
-        CHECK(readable(fd, 5'000));
+        CHECK(can_read_now(fd, 5'000));
         other.join();
         CHECK(l.dispatch().ok());
         CHECK_EQ(called, 1);

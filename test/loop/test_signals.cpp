@@ -137,6 +137,57 @@ TEST("stop_on_signals ends the run by SIGTERM and SIGINT") {
     CHECK(is_default(SIGTERM));
 }
 
+TEST("stop_on_signals leaves SIGINT to a program that handles or ignores it, and takes SIGTERM in any case") {
+    if (harness::simulated()) harness::skip("the real kernel's signals");
+    static std::atomic<int> handled{0};
+    world w;
+    auto o = signal_options(w);
+    o.stop_on_signals = true;
+    for (bool const ignored : {false, true}) {
+        handled = 0;
+        ::signal(SIGINT, ignored ? SIG_IGN : [](int) { ++handled; });
+        ::signal(SIGTERM, [](int) {});
+        loop l(o);
+        bool went_on = false;
+        l.call_soon([&] {
+            ::kill(::getpid(), SIGINT);
+            l.call_later(1ms, [&] {
+                went_on = true;
+                ::kill(::getpid(), SIGTERM);
+            });
+        });
+        CHECK(l.run_forever().ok());
+        CHECK(went_on);
+        if (!o.use_signalfd) CHECK_EQ(handled.load(), ignored ? 0 : 1);
+    }
+}
+
+TEST("a handler of another loop's does not make SIGINT the program's own") {
+    if (harness::simulated()) harness::skip("the real kernel's signals");
+    world w;
+    auto o = signal_options(w);
+    if (o.use_signalfd) harness::skip("the kernel gives a signal to one reader");
+    o.stop_on_signals = true;
+    std::atomic<bool> listening{false};
+    loop_ref door;
+    std::thread other([&] {
+        world of_its_own;
+        loop l(of_its_own.options());
+        CHECK(l.add_signal_handler(SIGINT, [] {}).ok());
+        door = l.remote();
+        listening = true;
+        CHECK(l.run_forever().ok());
+    });
+    while (!listening) std::this_thread::yield();
+    {
+        loop l(o);
+        l.call_soon([] { ::kill(::getpid(), SIGINT); });
+        CHECK(l.run_forever().ok());
+    }
+    CHECK(door.stop().ok());
+    other.join();
+}
+
 TEST("a hub's thread does not die of a broken pipe, and leaves no SIGPIPE behind") {
     if (harness::simulated()) harness::skip("the real kernel's pipes");
     world w;

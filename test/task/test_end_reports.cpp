@@ -115,6 +115,7 @@ TEST("a loop that ends with tasks, callbacks, calls and streams left tells them,
     event e;
     std::optional<stream> kept;
     std::optional<result<posted>> call;
+    hold_token held;
     std::string text;
     std::string who;
     pid_t const child = ::fork();
@@ -149,6 +150,8 @@ TEST("a loop that ends with tasks, callbacks, calls and streams left tells them,
         auto one = stream::adopt(ends[1]);
         REQUIRE(one.ok());
         kept.emplace(std::move(*one));
+        held = l.hold();
+        l.call_later(1h, [token = l.hold()] {});   // goes with its callback
         CHECK_EQ(p.text(), std::string());
         CHECK(l.destroy().ok());
         text = p.text();
@@ -164,8 +167,9 @@ TEST("a loop that ends with tasks, callbacks, calls and streams left tells them,
     CHECK(says(text, "  a reader of fd " + std::to_string(ends[0]) + "\n"));
     CHECK(says(text, "  a handler of process " + std::to_string(child) + "\n"));
     CHECK(says(text, "  1 call from other threads\n"));
-    CHECK(says(text, " has ended, and these streams were not closed:\n  fd " + std::to_string(ends[1]) + "\n"));
-    CHECK_EQ(lines_of(text), 1 + 3 + 2 + 1 + 1 + 1 + 1 + 2);
+    CHECK(says(text, " has ended, and these are left:\n  fd " + std::to_string(ends[1]) + ", a stream that nobody closed\n"));
+    CHECK(says(text, "\n  1 hold token\n"));
+    CHECK_EQ(lines_of(text), 1 + 3 + 3 + 1 + 1 + 1 + 1 + 3);
     kept.reset();
     ::kill(child, SIGKILL);
     ::waitpid(child, nullptr, 0);

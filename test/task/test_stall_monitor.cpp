@@ -175,6 +175,59 @@ TEST("within run_now() the inner task is told, and after it the outer again") {
     CHECK_EQ(r.count.load(), before);
 }
 
+TEST("a monitor that begins within run_now() sees who called it, and the rest of the turn") {
+    loop l;
+    reports r;
+    debug::stall_monitor kept;
+    auto const begin = [&] {
+        auto t = spawn([&] {
+            auto monitor = debug::watch_stalls(limit, reports::take, &r);
+            REQUIRE(monitor.ok());
+            kept = std::move(*monitor);
+        });
+        CHECK(run_now(t).ok());
+        r.hold_up();
+    };
+    auto outer = spawn({.name = "outer"}, [&] {
+        begin();
+        CHECK_EQ(r.last().name, std::string("outer"));
+    });
+    auto next = spawn({.name = "next"}, [&] {
+        r.hold_up();
+        CHECK_EQ(r.last().name, std::string("next"));
+        kept = {};
+    });
+    CHECK(l.run().ok());
+    l.call_soon([&] {
+        begin();
+        CHECK_EQ(r.last().kind, std::string("callback"));
+        kept = {};
+    });
+    CHECK(l.run().ok());
+    CHECK_EQ(r.count.load(), 3U);
+}
+
+TEST("calls from other threads begin and end a monitor for those that come after them") {
+    loop l;
+    reports r;
+    debug::stall_monitor kept;
+    CHECK(l.call_from_thread([&] {
+        auto monitor = debug::watch_stalls(limit, reports::take, &r);
+        REQUIRE(monitor.ok());
+        kept = std::move(*monitor);
+    }).ok());
+    CHECK(l.call_from_thread([&] {
+        r.hold_up();
+        CHECK_EQ(r.last().kind, std::string("call from another thread"));
+    }).ok());
+    CHECK(l.call_from_thread([&] { kept = {}; }).ok());
+    int ran = 0;
+    CHECK(l.call_from_thread([&] { ++ran; }).ok());
+    CHECK(l.run().ok());
+    CHECK_EQ(ran, 1);
+    CHECK_EQ(r.count.load(), 1U);
+}
+
 TEST("a loop that is busy with short turns is not told of, nor one that sleeps") {
     loop l;
     reports r;

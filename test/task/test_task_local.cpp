@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <spruce/spruce.hpp>
@@ -98,6 +99,36 @@ TEST("a value's destructor may wait, and finds the other values that still are; 
     });
     CHECK(l.run().ok());
     CHECK_EQ(seen, std::string("7"));
+}
+
+TEST("what is destroyed after a task's values makes none anew, whether there were any or not") {
+    struct asks {
+        task_local<counted>* of = nullptr;
+        errc* found = nullptr;
+        asks(task_local<counted>* o, errc* f) : of(o), found(f) {}
+        asks(asks&& other) noexcept : of(std::exchange(other.of, nullptr)), found(other.found) {}
+        asks& operator=(asks&&) = delete;
+        ~asks() {
+            if (!of) return;
+            auto const got = of->get();
+            *found = got.ok() ? errc{} : static_cast<errc>(got.error().code());
+        }
+    };
+    for (bool const had_one : {false, true}) {
+        errc found{};
+        world w;
+        {
+            loop l(w.options());
+            task_local<counted> value;
+            spawn([&]() -> asks {
+                if (had_one) CHECK(value.get().ok());
+                return asks(&value, &found);
+            });   // nobody takes the outcome: it goes with the task, on its stack
+            CHECK(l.run().ok());
+            CHECK_EQ(found, errc::closed);
+        }
+        CHECK_EQ(counted::alive, 0);
+    }
 }
 
 TEST("reset() destroys the caller's value and tells whether there was one") {

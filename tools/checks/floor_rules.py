@@ -24,9 +24,9 @@ ALLOWED["all"] = set(ALLOWED)  # the umbrella header
 HEADERS = {
     "base": "callback config error memory result time verify",
     "sys": "faults testing",
-    "loop": "handler loop",
-    "task": "debug group run task task_local",
-    "sync": "waiter_list barrier wait message future_core future future_sets async_function timer emitter event_bus sync channel shared",
+    "loop": "handler census exit_status hold_token loop_options loop_ref loop",
+    "task": "debug group run task task_local task_outcome this_task wait_point",
+    "sync": "waiter_list barrier conditions wait message future_core future future_sets async_function timer emitter event_bus sync channel shared",
     "offload": "offload shards",
     "io": "io net process",
     "interop": "interop",

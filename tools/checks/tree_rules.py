@@ -4,7 +4,6 @@ import re
 LIMIT = 350
 # Longer than that, and why.
 LONG = {
-    "include/spruce/loop.hpp": "a header is the manual: a third of it is text",
     "tools/spruce-gdb.py": "one file to source, and to copy to where the core dump is",
 }
 # A file of tests is a list of short, independent ones.

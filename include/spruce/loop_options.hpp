@@ -1,0 +1,34 @@
+// What a loop is made with: its bounds, its poller, its memory.
+#pragma once
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+#include "memory.hpp"
+#include "time.hpp"
+
+namespace spruce::inline v0 {
+
+struct kernel;
+
+// Which of the kernel's mechanisms for readiness a loop uses. best: the first that works.
+enum class poller : std::uint8_t { best, epoll, kqueue, poll };
+
+// What a loop is made with. All bounds are counts; at a bound the call that would pass it gives `full`.
+struct loop_options {
+    std::size_t max_tasks = 1'048'576;      // tasks that have not ended
+    std::size_t max_fds = 1'048'576;        // the highest fd number, plus one
+    std::size_t max_timers = 1'048'576;     // callbacks of all kinds, and timers
+    std::size_t inbox = 65'536;             // calls from other threads that have not run
+    std::size_t turn_budget = 256;          // entries of the ready ring before the next poll; at least 1
+    std::size_t ignored_cancels = 1'000;    // failing waits before "task N ignores cancel" is told; 0: never
+    duration tick{65'536};                  // the timers' resolution; rounded to a power of two nanoseconds
+    duration destroy_grace = std::chrono::seconds(5);   // what ~loop() gives the tasks
+    bool stop_on_signals = false;           // SIGTERM stops it, and SIGINT unless the program handles or ignores it
+    bool use_signalfd = false;              // signals by signalfd; every thread must block them
+    spruce::poller poller = spruce::poller::best;
+    memory_hook memory{};                   // for all that belongs to this loop
+    kernel* on = nullptr;                   // null: the real one
+};
+
+}  // namespace spruce::inline v0

@@ -1,0 +1,144 @@
+// What other threads may have of a loop: the door to it, the calls they sent, wakers.
+#pragma once
+#include <concepts>
+#include <cstddef>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+#include "callback.hpp"
+#include "error.hpp"
+#include "result.hpp"
+
+namespace spruce::inline v0 {
+
+namespace detail {
+struct hub;
+struct remote;          // what other threads know of a loop; outlives it
+struct post_node;
+
+SPRUCE_API result<post_node*> claim_post(remote* to, std::size_t size, std::size_t alignment, void** room) noexcept;
+SPRUCE_API void unclaim_post(post_node* node) noexcept;
+SPRUCE_API result<void> send_post(remote* to, post_node* node, callable_ops const* ops) noexcept;
+SPRUCE_API void retain(remote* r) noexcept;
+SPRUCE_API void release(remote* r) noexcept;
+SPRUCE_API void release(post_node* n) noexcept;
+SPRUCE_API bool cancel_post(post_node* n) noexcept;
+SPRUCE_API bool post_done(post_node const* n) noexcept;
+SPRUCE_API result<void> stop_remote(remote* r) noexcept;
+SPRUCE_API bool remote_alive(remote const* r) noexcept;
+SPRUCE_API result<post_node*> make_waker_node(hub* on, error const& status, std::size_t size, std::size_t alignment, void** room) noexcept;
+SPRUCE_API void arm_waker(post_node* n, callable_ops const* ops) noexcept;
+SPRUCE_API void wake_node(post_node* n) noexcept;
+SPRUCE_API void drop_waker(post_node* n) noexcept;
+
+template <class F> void run_plain(void* callable, void*) noexcept {
+    call_guarded([&] { static_cast<void>((*static_cast<F*>(callable))()); });
+}
+template <class F> inline constexpr callable_ops plain_ops{run_plain<F>, destroy_callable<F>, sizeof(F), alignof(F)};
+}  // namespace detail
+
+// A call sent to another thread's loop. Letting go of it changes nothing. Thread: any, one at a time.
+class posted {
+public:
+    posted() noexcept = default;
+    explicit posted(detail::post_node* node) noexcept : node_(node) {}
+    posted(posted&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
+    posted& operator=(posted&& other) noexcept {
+        if (this != &other) {
+            if (node_) detail::release(node_);
+            node_ = std::exchange(other.node_, nullptr);
+        }
+        return *this;
+    }
+    ~posted() {
+        if (node_) detail::release(node_);
+    }
+    // Takes the call back. Returns: true if it had not begun; then it never runs.
+    bool cancel() noexcept { return node_ && detail::cancel_post(node_); }
+    // Whether it ran to its end.
+    bool done() const noexcept { return node_ && detail::post_done(node_); }
+
+private:
+    detail::post_node* node_ = nullptr;
+};
+
+// The one door for other threads: names a loop, outlives it, freely copied. Thread: any.
+class loop_ref {
+public:
+    loop_ref() noexcept = default;
+    explicit loop_ref(detail::remote* r) noexcept : remote_(r) {
+        if (remote_) detail::retain(remote_);
+    }
+    loop_ref(loop_ref const& other) noexcept : loop_ref(other.remote_) {}
+    loop_ref(loop_ref&& other) noexcept : remote_(std::exchange(other.remote_, nullptr)) {}
+    loop_ref& operator=(loop_ref other) noexcept {
+        std::swap(remote_, other.remote_);
+        return *this;
+    }
+    ~loop_ref() {
+        if (remote_) detail::release(remote_);
+    }
+
+    // Runs f on the loop's thread, in its next turn, after what this thread posted before. f is destroyed there,
+    // or where the loop dies. A pending call holds the loop's run().
+    // Errors: closed (the loop has ended, or is ending), full (its inbox's bound), no_memory; no_loop of an empty one.
+    // Lifetime: f moves in.
+    template <class F>
+        requires std::invocable<std::decay_t<F>&>
+    result<posted> call(F&& f) const {
+        using held = std::decay_t<F>;
+        void* room = nullptr;
+        auto node = detail::claim_post(remote_, sizeof(held), alignof(held), &room);
+        if (!node) return node.error();
+#if SPRUCE_THROWS
+        try {
+            ::new (room) held(std::forward<F>(f));
+        } catch (...) {
+            detail::unclaim_post(*node);
+            throw;
+        }
+#else
+        ::new (room) held(std::forward<F>(f));
+#endif
+        auto sent = detail::send_post(remote_, *node, &detail::plain_ops<held>);
+        if (!sent) return sent.error();
+        return posted(*node);
+    }
+
+    // Stops the loop's run(), as its own stop() would; if it does not run, its next one after its first turn.
+    // Errors: closed; no_loop of an empty one.
+    result<void> stop() const { return detail::stop_remote(remote_); }
+    // Whether the loop still takes calls; it may end right after.
+    bool alive() const noexcept { return remote_ && detail::remote_alive(remote_); }
+
+private:
+    detail::remote* remote_ = nullptr;
+};
+
+// Makes a loop run a function, from anywhere. Its end takes the function back.
+class waker {
+public:
+    explicit waker(detail::post_node* n) noexcept : node_(n) {}
+    waker(waker&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
+    waker& operator=(waker&& other) noexcept {
+        if (this != &other) {
+            if (node_) detail::drop_waker(node_);
+            node_ = std::exchange(other.node_, nullptr);
+        }
+        return *this;
+    }
+    ~waker() {
+        if (node_) detail::drop_waker(node_);
+    }
+    // The function will run once in the loop's next turn, however often this is called until then. Never waits,
+    // never fails; on a dead loop it does nothing. Thread: any, and signal handlers.
+    void wake() const noexcept {
+        if (node_) detail::wake_node(node_);
+    }
+
+private:
+    detail::post_node* node_;
+};
+
+}  // namespace spruce::inline v0

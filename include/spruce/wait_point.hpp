@@ -1,0 +1,67 @@
+// What a condition is told by: wait_any() and wait_all() give each of theirs such a point, and wake when it fires.
+#pragma once
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+
+#include "callback.hpp"
+#include "result.hpp"
+#include "time.hpp"
+
+namespace spruce::inline v0 {
+
+namespace detail {
+struct wait_core;
+}
+
+// One condition's place in one wait. Lives from arm() to disarm(), in the waiter's frame. Thread: the loop's.
+class wait_point {
+public:
+    wait_point() noexcept = default;
+    wait_point(wait_point const&) = delete;
+    wait_point& operator=(wait_point const&) = delete;
+    // There is something to take. arm() itself may call it. Only the first call of a wait counts.
+    SPRUCE_API void fire() noexcept;
+    // Fires by itself then, unless it has fired before. The last call counts; never() takes it back. For arm() only.
+    void fire_at(deadline dl) noexcept { due_ = dl; }
+    // What is waited for comes from outside of this loop's tasks and callbacks (another thread, the system), so that
+    // run() goes on waiting for it, and does not call it a deadlock. For arm() only.
+    SPRUCE_API void comes_from_outside() noexcept;
+
+private:
+    friend struct detail::wait_core;
+    detail::wait_core* of_ = nullptr;
+    deadline due_;
+    bool fired_ = false;
+};
+
+namespace detail {
+
+// What the library does with a condition whose type it does not know.
+struct condition_ops {
+    result<void> (*arm)(void* condition, wait_point& point) noexcept;
+    void (*disarm)(void* condition) noexcept;
+    // Whether take() would find something now. null: just if its point has fired.
+    bool (*ready)(void const* condition) noexcept;
+};
+struct condition_ref {
+    void* condition;
+    condition_ops const* ops;
+};
+
+// Waits for the first of them, or for all and no longer than dl. Afterwards all are disarmed.
+// Returns: which one to take from.
+SPRUCE_API result<std::size_t> wait_for_any(condition_ref const* conditions, wait_point* points, std::size_t count) noexcept;
+SPRUCE_API result<void> wait_for_all(condition_ref const* conditions, wait_point* points, std::size_t count, deadline dl) noexcept;
+
+// A condition's place in the line of a source: room for what the library alone knows.
+struct wait_entry {
+    wait_entry() noexcept = default;
+    wait_entry(wait_entry const&) = delete;
+    wait_entry& operator=(wait_entry const&) = delete;
+    alignas(std::max_align_t) std::byte room[sizeof(void*) * 14];
+    bool armed = false;
+};
+
+}  // namespace detail
+}  // namespace spruce::inline v0

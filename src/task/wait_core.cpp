@@ -1,0 +1,164 @@
+// Waiting for several things at once: who has fired, who is first, and whether all are there.
+#include "wait_core.hpp"
+
+#include "scheduler.hpp"
+
+namespace spruce::inline v0::detail {
+
+struct wait_core : parked {
+    wait_core(char const* what, condition_ref const* conditions_, wait_point* points_, std::size_t count_, bool for_all) noexcept
+        : parked(what), conditions(conditions_), points(points_), count(count_), missing(count_), all(for_all) {}
+
+    condition_ref const* conditions;
+    wait_point* points;
+    std::size_t count;
+    std::size_t armed = 0;
+    std::size_t missing;              // points that have not fired
+    wait_point* handed = nullptr;     // whoever fired it has handed something over: it is the winner
+    bool all;
+
+    bool over() const noexcept { return all ? missing == 0 : missing != count; }
+    void fire(wait_point& p) noexcept {
+        if (p.fired_) return;
+        p.fired_ = true;
+        --missing;
+        if (who && outcome == how::waiting && over()) wake(*this);
+    }
+    // Only who has not been woken yet may be given something, which he could not give back.
+    bool is_open() const noexcept { return !all && !over() && (!who || outcome == how::waiting); }
+    bool accepts(wait_point& p) noexcept {
+        if (all) fire(p);
+        if (!is_open()) return false;
+        handed = &p;
+        return true;
+    }
+
+    result<void> arm() noexcept {
+        for (; armed != count; ++armed) {
+            wait_point& p = points[armed];
+            p.of_ = this;
+            SPRUCE_CHECK(conditions[armed].ops->arm(conditions[armed].condition, p));
+            // Of those behind it none can be first.
+            if (!all && p.fired_) return ++armed, result<void>();
+        }
+        return {};
+    }
+    void disarm() noexcept {
+        while (armed != 0) {
+            --armed;
+            conditions[armed].ops->disarm(conditions[armed].condition);
+        }
+    }
+    bool is_ready(std::size_t i) const noexcept {
+        auto* const ready = conditions[i].ops->ready;
+        return ready && ready(conditions[i].condition);
+    }
+    // The first in the order of the arguments, of those that are there by now.
+    std::size_t winner(std::int64_t now) const noexcept {
+        if (handed) return static_cast<std::size_t>(handed - points);
+        std::size_t i = 0;
+        while (i + 1 != count && !points[i].fired_ && !has_passed(points[i].due_, now) && !(i < armed && is_ready(i))) ++i;
+        return i;
+    }
+    // What was told of may have been taken by others meanwhile: such points have not fired.
+    bool all_there() noexcept {
+        for (std::size_t i = 0; i != count; ++i) {
+            if (!points[i].fired_ || !conditions[i].ops->ready || is_ready(i)) continue;
+            points[i].fired_ = false;
+            ++missing;
+        }
+        return missing == 0;
+    }
+
+    static bool has_passed(deadline dl, std::int64_t now) noexcept {
+        if (dl.how() == deadline::kind::relative) return dl.ns() == 0;
+        return dl.how() == deadline::kind::absolute && dl.ns() <= now;
+    }
+    // The earliest of the deadlines that count, all of them absolute from here on.
+    deadline earliest(hub& h, deadline dl) noexcept {
+        deadline first = dl;
+        for (std::size_t i = 0; i != count; ++i) {
+            deadline& due = points[i].due_;
+            if (due.how() == deadline::kind::relative) due = {deadline::kind::absolute, h.due_of(due)};
+            if (points[i].fired_ || due.how() == deadline::kind::never) continue;
+            if (first.how() == deadline::kind::never || due.ns() < first.ns()) first = due;
+        }
+        return first;
+    }
+    void fire_due(std::int64_t now) noexcept {
+        for (std::size_t i = 0; i != count; ++i)
+            if (has_passed(points[i].due_, now)) fire(points[i]);
+    }
+
+    // Parks until it is over, or until dl, an absolute deadline: timed_out then.
+    result<void> wait(deadline dl) noexcept {
+        scheduler* const s = current_scheduler;
+        if (!s || !s->current) {
+            // A deadline that has passed needs no waiting.
+            fire_due(current_hub ? current_hub->fresh_now() : loop_clock::now().time_since_epoch().count());
+            if (over()) return {};
+            return errc::not_in_task;
+        }
+        hub& h = s->h;
+        h.fresh_at = h.dispatches - 1;   // relative deadlines count from here, all from one reading
+        while (!over()) {
+            deadline const first = earliest(h, dl);
+            bool const has_time = first.how() != deadline::kind::never;
+            // One that has passed is for a turn of the loop, in which the others may come.
+            bool const passed = has_time && first.ns() <= h.fresh_now();
+            outcome = how::waiting;
+            auto const woken = park(*this, passed ? in(duration(1)) : first);
+            who = nullptr;
+            if (woken) continue;
+            if (woken.error() != error(errc::timed_out)) return woken;
+            fire_due(first.ns() > h.now_ns ? first.ns() : h.now_ns);
+            if (!over() && has_passed(dl, first.ns() > h.now_ns ? first.ns() : h.now_ns)) return woken;
+        }
+        return {};
+    }
+    static wait_core& of(wait_point const& p) noexcept { return *p.of_; }
+};
+
+bool accepts(parked& p) noexcept { return p.who || wait_core::of(*p.point).accepts(*p.point); }
+bool would_accept(parked const& p, wait_point const* own) noexcept {
+    if (p.who) return true;
+    wait_core const& c = wait_core::of(*p.point);
+    return c.is_open() && !(own && &c == &wait_core::of(*own));
+}
+void tell_line(intrusive_list<parked>& line) noexcept {
+    for (parked* p = line.front(); p; p = line.after(*p))
+        if (!p->who && wait_core::of(*p->point).all) p->point->fire();
+}
+
+result<std::size_t> wait_for_any(condition_ref const* conditions, wait_point* points, std::size_t count) noexcept {
+    SPRUCE_CHECK(begin_wait());
+    wait_core c("wait_any", conditions, points, count, false);
+    auto ended = c.arm();
+    if (ended) ended = c.wait(never());
+    std::size_t const winner = ended ? c.winner(current_hub ? current_hub->now_ns : 0) : 0;
+    c.disarm();
+    if (!ended) return ended.error();
+    return winner;
+}
+
+result<void> wait_for_all(condition_ref const* conditions, wait_point* points, std::size_t count, deadline dl) noexcept {
+    SPRUCE_CHECK(begin_wait());
+    if (dl.how() == deadline::kind::relative && current_hub) dl = {deadline::kind::absolute, current_hub->due_from_now(dl)};
+    wait_core c("wait_all", conditions, points, count, true);
+    auto ended = c.arm();
+    while (ended) {
+        ended = c.wait(dl);
+        if (!ended || c.all_there()) break;
+    }
+    c.disarm();
+    return ended;
+}
+
+}  // namespace spruce::inline v0::detail
+
+namespace spruce::inline v0 {
+
+void wait_point::fire() noexcept { detail::wait_core::of(*this).fire(*this); }
+void wait_point::comes_from_outside() noexcept { detail::wait_core::of(*this).outside = true; }
+
+}  // namespace spruce::inline v0

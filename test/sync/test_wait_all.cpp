@@ -1,0 +1,147 @@
+// Waiting for all of several things: nothing is taken until all are there.
+#include <memory>
+
+#include "virtual_tasks.hpp"
+
+using namespace spruce;
+using namespace std::chrono_literals;
+
+TEST("wait_all gives each one's value, whatever the order in which they came") {
+    auto r = run_virtually([]() -> result<void> {
+        event e;
+        semaphore s(0);
+        channel<int> c(1);
+        auto t = spawn([]() -> result<int> {
+            SPRUCE_CHECK(sleep_for(2s));
+            return errc::broken;
+        });
+        spawn([&]() -> result<void> {
+            SPRUCE_CHECK(sleep_for(1s));
+            CHECK(c.try_send(4).ok());
+            SPRUCE_CHECK(sleep_for(5s));
+            CHECK(s.release().ok());
+            e.set();
+            e.clear();
+            return {};
+        });
+        SPRUCE_TRY(auto all, wait_all(e, s, c, t));
+        CHECK(std::get<0>(all).ok());
+        CHECK(std::get<1>(all).ok());
+        CHECK_EQ(std::get<2>(all).value_or(0), 4);
+        CHECK(std::get<3>(all) == errc::broken);
+        CHECK_EQ(s.available(), 0U);
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("a wait for all whose time is over has taken nothing") {
+    auto r = run_virtually([]() -> result<void> {
+        semaphore s(1);
+        channel<int> c(1), d(1);
+        CHECK(c.try_send(4).ok());
+        time_point const begin = loop_clock::now();
+        CHECK(wait_all(s, c, d, in(1s)) == errc::timed_out);
+        CHECK(loop_clock::now() - begin >= 1s);
+        CHECK_EQ(s.available(), 1U);
+        CHECK_EQ(c.size(), 1U);
+        CHECK(wait_all(s, d, in(0s)) == errc::timed_out);
+        CHECK(wait_all(s, c, in(0s)).ok());
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("what others take meanwhile is waited for again") {
+    auto r = run_virtually([]() -> result<void> {
+        semaphore s(1);
+        event e;
+        bool both = false;
+        auto t = spawn([&]() -> result<void> {
+            SPRUCE_TRY(auto all, wait_all(s, e));
+            both = std::get<0>(all).ok();
+            return {};
+        });
+        settle();
+        auto mine = s.try_acquire();   // it is nobody's until all are there
+        CHECK(mine.ok());
+        e.set();
+        settle();
+        CHECK(!both);
+        mine->release();
+        CHECK(t.join().ok());
+        CHECK(both);
+        CHECK_EQ(s.available(), 1U);
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("those who wait for all stand in nobody's way: who takes at once is served") {
+    auto r = run_virtually([]() -> result<void> {
+        semaphore s(0);
+        channel<int> c;
+        event e;
+        auto all = spawn([&]() -> result<void> { return wait_all(s, c, e).ok() ? result<void>() : errc::canceled; });
+        settle();
+        auto one = spawn([&]() -> result<void> {
+            SPRUCE_TRY(auto p, s.acquire());
+            SPRUCE_TRY(int const v, c.receive());
+            return v == 3 ? result<void>() : errc::broken;
+        });
+        settle();
+        CHECK(s.release().ok());
+        settle();
+        CHECK(c.try_send(3).ok());
+        CHECK(one.get().ok());
+        e.set();
+        CHECK(c.send(5).ok());   // a rendezvous with who waits for all, now that all are there
+        CHECK(all.get().ok());
+        CHECK_EQ(s.available(), 1U);
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("a source that dies is there, with closed; a cancelled wait for all takes nothing") {
+    auto r = run_virtually([]() -> result<void> {
+        auto e = std::make_unique<event>();
+        semaphore s(1);
+        auto t = spawn([&]() -> result<void> {
+            SPRUCE_TRY(auto all, wait_all(*e, s));
+            CHECK(std::get<1>(all).ok());
+            return std::get<0>(all);
+        });
+        settle();
+        e.reset();
+        CHECK(t.get() == errc::closed);
+        event f;
+        auto u = spawn([&] { return wait_all(s, f).ok(); });
+        settle();
+        u.cancel();
+        CHECK_EQ(u.get().value_or(true), false);
+        CHECK_EQ(s.available(), 1U);
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("a value that is closed on after it was told of is still received") {
+    auto r = run_virtually([]() -> result<void> {
+        channel<int> c(2);
+        event e;
+        auto t = spawn([&]() -> result<int> {
+            SPRUCE_TRY(auto all, wait_all(c, e));
+            return std::move(std::get<0>(all));
+        });
+        settle();
+        CHECK(c.try_send(1).ok());
+        c.close();
+        settle();
+        e.set();
+        CHECK_EQ(t.get().value_or(0), 1);
+        CHECK(c.try_receive() == errc::end_of_stream);
+        return {};
+    });
+    CHECK(r.ok());
+}
