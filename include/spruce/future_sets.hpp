@@ -68,11 +68,15 @@ template <class... T> struct first_of_them {
         std::size_t place;
         result<V> take() const { return result_of_member<V>(set, place); }
     };
+    template <class V> static void take(outcome& won, future_block* set, std::size_t place, std::size_t winner) {
+        member<V> from{set, winner};
+        if (place == winner) which_access::take(won, from);
+    }
     static void collect(void* at, future_block* set, std::size_t winner) noexcept {
         make_outcome<outcome>(at, [&](task_outcome<outcome>& o) {
             outcome won = which_access::make<outcome>(winner);
             std::size_t place = 0;
-            ((place++ == winner ? which_access::take(won, member<T>{set, winner}) : void()), ...);
+            (take<T>(won, set, place++, winner), ...);
             o.make(std::move(won));
         });
     }

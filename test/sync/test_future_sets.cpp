@@ -137,7 +137,11 @@ TEST("several may take from one line of completions: each gets another future, a
         for (int i = 0; i != 4; ++i) g.spawn([&] {
             for (;;) {
                 auto got = line.next();
-                if (!got) return CHECK(got == errc::end_of_stream), static_cast<void>(++ends);
+                if (!got) {
+                    CHECK(got == errc::end_of_stream);
+                    ++ends;
+                    return;
+                }
                 sum += got->get().value_or(0);
             }
         });
@@ -159,7 +163,10 @@ TEST("sets of sets work, and one that nobody keeps is gone before its members fi
         b.on_cancel([] {});
         auto both = when_all(when_all(a.get_future()), b.get_future());
         when_all(a.get_future(), b.get_future());
-        { auto line = as_completed(std::span(std::vector{a.get_future()})); }
+        {
+            std::vector<future<int>> one{a.get_future()};
+            auto line = as_completed(std::span(one));
+        }
         CHECK(a.set(1).ok());
         CHECK(b.set(2).ok());
         auto got = both.get();
@@ -197,3 +204,61 @@ TEST("a value whose copy throws makes the set fail, and nothing else") {
     CHECK(r.ok());
 }
 #endif
+
+TEST("when_any of several types gives who was first, and its value; the others stay what they are") {
+    auto r = run_virtually([]() -> result<void> {
+        promise<int> a;
+        promise<std::unique_ptr<int>> b;
+        promise<void> c;
+        auto any = when_any(a.get_future(), b.get_future(), c.get_future());
+        auto waits = spawn([f = std::move(any)]() mutable { return std::move(f).get(); });
+        settle();
+        CHECK(b.set(std::make_unique<int>(4)).ok());
+        CHECK(a.set(1).ok());
+        auto won = std::move(waits).get();
+        REQUIRE(won.ok());
+        CHECK_EQ(won->index(), 1U);
+        CHECK(won->get<0>() == errc::wrong_state);
+        CHECK_EQ(**won->get<1>(), 4);
+        CHECK_EQ(a.get_future().get().value_or(0), 1);
+        auto failed = when_any(future<int>(), c.get_future());
+        CHECK(failed.get()->get<0>() == errc::wrong_state);
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("futures are conditions: the first of several things, or all of them, and the losers are left alone") {
+    auto r = run_virtually([]() -> result<void> {
+        promise<int> a;
+        promise<std::string> b;
+        a.on_cancel([] { CHECK(false); });
+        auto f = a.get_future();
+        auto g = b.get_future();
+        auto timed = wait_any(f, g, in(5ms));
+        CHECK(timed.ok() && timed->timed_out());
+        event go;
+        auto both = spawn([&] { return wait_any(f, g, go); });
+        auto cancelled = spawn([&] { return wait_any(f, g).ok(); });
+        settle();
+        cancelled.cancel();
+        settle();
+        CHECK(!f.done());   // who waits for several takes none of them along
+        CHECK(b.set("b").ok());
+        auto won = std::move(both).get();
+        REQUIRE(won.ok());
+        CHECK_EQ(won->index(), 1U);
+        CHECK_EQ(std::string_view(*won->get<1>()), "b");
+        CHECK(wait_all(f, g, in(1ms)) == errc::timed_out);
+        CHECK(a.fail(errc::broken).ok());
+        auto all = wait_all(f, g);
+        REQUIRE(all.ok());
+        CHECK(std::get<0>(*all) == errc::broken);
+        CHECK_EQ(std::string_view(*std::get<1>(*all)), "b");
+        CHECK(wait_any(future<int>()) == errc::wrong_state);
+        auto moved = wait_any(async_function([] { return std::make_unique<int>(3); })());
+        CHECK_EQ(**moved->get<0>(), 3);
+        return {};
+    });
+    CHECK(r.ok());
+}
