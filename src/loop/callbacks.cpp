@@ -126,6 +126,7 @@ void after_run(hub& h, handler_slot& s) noexcept {
     case slot_kind::reader:
     case slot_kind::writer:
     case slot_kind::signal:
+    case slot_kind::hook:
         s.state = slot_state::armed;
         if (std::exchange(s.again, false)) make_ready(h, s);
         return;
@@ -133,9 +134,6 @@ void after_run(hub& h, handler_slot& s) noexcept {
     case slot_kind::periodic:
         if (!std::exchange(s.again, false) && s.kind == slot_kind::timer) break;
         s.state = slot_state::armed;   // a beat, or rearm() in its own callback put it into the wheel
-        return;
-    case slot_kind::hook:
-        s.state = slot_state::armed;
         return;
     default:
         break;
@@ -187,7 +185,7 @@ void run_slot(hub& h, handler_slot& s) noexcept {
     }
     s.state = slot_state::running;
     handler const self = handler_access::name(h.serial, s);
-    if (s.kind == slot_kind::soon || s.kind == slot_kind::idle) drop_hold(h, s);
+    if (s.kind == slot_kind::soon || s.kind == slot_kind::idle || s.kind == slot_kind::hook) drop_hold(h, s);
     if (s.kind == slot_kind::child) {
         callback_argument<result<exit_status>> argument{self, child_outcome(s)};
         drop_hold(h, s);
