@@ -1,4 +1,5 @@
 #include <deque>
+#include <memory>
 #include <stdexcept>
 
 #include "virtual_tasks.hpp"
@@ -179,6 +180,35 @@ TEST("a barrier refuses plain code that would have to wait, and nobody at all; i
         return {};
     });
     CHECK(r.ok());
+}
+
+TEST("a barrier that dies or is reset before the woken last of the next cycle runs does not run its action for that one") {
+    for (errc const why : {errc::closed, errc::broken}) {
+        CHECK(run_virtually([&] {
+            event go;
+            int actions = 0;
+            std::vector<errc> ended;
+            auto b = std::make_unique<barrier>(2, [&] {
+                ++actions;
+                static_cast<void>(go.wait());
+            });
+            auto first = spawn([&] { CHECK(b->wait().ok()); });
+            auto second = spawn([&] {
+                CHECK(b->wait().ok());
+                // The other two have come, and the last of them is to run the action.
+                if (why == errc::closed) b.reset();
+                else b->reset();
+            });
+            std::vector<task<void>> next;
+            for (int i = 0; i != 2; ++i) next.push_back(spawn([&] { ended.push_back(ending_of(b->wait())); }));
+            settle();
+            CHECK_EQ(actions, 1);
+            go.set();
+            REQUIRE(first.join().ok() && second.join().ok() && next[0].join().ok() && next[1].join().ok());
+            CHECK_EQ(actions, 1);
+            CHECK_EQ(ended, (std::vector<errc>{why, why}));
+        }).ok());
+    }
 }
 
 TEST("an action there is no memory for is told of by every wait") {
