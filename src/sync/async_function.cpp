@@ -37,7 +37,7 @@ call_block* newest(line& calls, future_ops const* ops) noexcept {
 
 void copy_name(char* to, char const* from, std::size_t length) noexcept {
     if (length >= stall_watch::name_bytes) length = stall_watch::name_bytes - 1;
-    std::memcpy(to, from, length);
+    if (length != 0) std::memcpy(to, from, length);   // of no name there is not even an address
     to[length] = '\0';
 }
 }  // namespace
