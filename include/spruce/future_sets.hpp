@@ -118,9 +118,9 @@ template <class... T> future<std::tuple<result<T>...>> when_all(future<T>... fut
         detail::set_looks::at_all, detail::all_of_them<T...>::collect, futures...));
 }
 // Once all have an outcome: ok, or the error of the first that failed. Of none: ok, at once.
-template <class T> future<void> when_all(std::span<future<T>> futures) {
+template <class T, std::size_t N> future<void> when_all(std::span<future<T>, N> futures) {
     return detail::future_access::handle<void>(detail::set_of(&detail::future_ops_of<void>, detail::set_kind::all,
-        detail::set_looks::at_winner, detail::collect_first_error<T>, futures));
+        detail::set_looks::at_winner, detail::collect_first_error<T>, std::span<future<T>>(futures)));
 }
 // The first that has an outcome, and that: get<I>() gives it. Of several that have one already, the first in line. The
 // others are left alone.
@@ -133,9 +133,9 @@ future<which<future<T>...>> when_any(future<T>... futures) {
 }
 // The place of the first that has an outcome, be it an error, which does not count as seen by that; of several that have
 // one already, the first in line. The others are left alone. Errors: also invalid_argument (of none).
-template <class T> future<std::size_t> when_any(std::span<future<T>> futures) {
+template <class T, std::size_t N> future<std::size_t> when_any(std::span<future<T>, N> futures) {
     return detail::future_access::handle<std::size_t>(detail::set_of(&detail::future_ops_of<std::size_t>, detail::set_kind::any,
-        detail::set_looks::at_none, detail::collect_index, futures));
+        detail::set_looks::at_none, detail::collect_index, std::span<future<T>>(futures)));
 }
 
 // Futures in the order in which they finish. Moves. Thread: the futures'.
@@ -175,9 +175,9 @@ public:
 private:
     detail::future_ref set_;
 };
-template <class T> completions<T> as_completed(std::span<future<T>> futures) {
+template <class T, std::size_t N> completions<T> as_completed(std::span<future<T>, N> futures) {
     return completions<T>(detail::set_of(&detail::future_ops_of<void>, detail::set_kind::line, detail::set_looks::at_none,
-                                         nullptr, futures));
+                                         nullptr, std::span<future<T>>(futures)));
 }
 
 }  // namespace spruce::inline v0
