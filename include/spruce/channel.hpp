@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "queue.hpp"
 #include "wait_point.hpp"
 #include "waiter_list.hpp"
 
@@ -26,11 +27,11 @@ template <class T> inline constexpr item_ops item_ops_of{
         else ::new (room) result<T>(why);
     },
     [](void* to, void* from) noexcept {
-        auto* const item = static_cast<result<T>*>(from);
-        ::new (to) result<T>(std::move(*item));
-        item->~result<T>();
+        auto* const old = static_cast<result<T>*>(from);
+        ::new (to) result<T>(std::move(*old));
+        old->~result<T>();
     },
-    [](void* item) noexcept { static_cast<result<T>*>(item)->~result<T>(); },
+    [](void* old) noexcept { static_cast<result<T>*>(old)->~result<T>(); },
     sizeof(result<T>),
     alignof(result<T>),
 };

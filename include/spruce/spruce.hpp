@@ -1,5 +1,6 @@
 // All of Spruce.
 #pragma once
+#include "async_function.hpp"
 #include "census.hpp"
 #include "channel.hpp"
 #include "config.hpp"
@@ -9,6 +10,8 @@
 #include "error.hpp"
 #include "event_bus.hpp"
 #include "exit_status.hpp"
+#include "future.hpp"
+#include "future_sets.hpp"
 #include "group.hpp"
 #include "handler.hpp"
 #include "hold_token.hpp"
@@ -19,6 +22,7 @@
 #include "memory.hpp"
 #include "message.hpp"
 #include "net.hpp"
+#include "queue.hpp"
 #include "result.hpp"
 #include "run.hpp"
 #include "sync.hpp"

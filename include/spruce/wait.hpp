@@ -144,6 +144,7 @@ private:
 
 namespace detail {
 struct which_access {
+    template <class W> static W make(std::size_t index) { return W(index, nullptr); }
     template <class W, class... C> static W make(std::size_t index, std::tuple<one_condition<C>...>& all, void const* const* names) {
         W won(index, names[index]);
         [&]<std::size_t... I>(std::index_sequence<I...>) {

@@ -126,6 +126,7 @@ void after_run(hub& h, handler_slot& s) noexcept {
     case slot_kind::reader:
     case slot_kind::writer:
     case slot_kind::signal:
+    case slot_kind::hook:
         s.state = slot_state::armed;
         if (std::exchange(s.again, false)) make_ready(h, s);
         return;
@@ -133,9 +134,6 @@ void after_run(hub& h, handler_slot& s) noexcept {
     case slot_kind::periodic:
         if (!std::exchange(s.again, false) && s.kind == slot_kind::timer) break;
         s.state = slot_state::armed;   // a beat, or rearm() in its own callback put it into the wheel
-        return;
-    case slot_kind::hook:
-        s.state = slot_state::armed;
         return;
     default:
         break;
@@ -187,7 +185,7 @@ void run_slot(hub& h, handler_slot& s) noexcept {
     }
     s.state = slot_state::running;
     handler const self = handler_access::name(h.serial, s);
-    if (s.kind == slot_kind::soon || s.kind == slot_kind::idle) drop_hold(h, s);
+    if (s.kind == slot_kind::soon || s.kind == slot_kind::idle || s.kind == slot_kind::hook) drop_hold(h, s);
     if (s.kind == slot_kind::child) {
         callback_argument<result<exit_status>> argument{self, child_outcome(s)};
         drop_hold(h, s);
@@ -239,14 +237,11 @@ bool cancel_slot(hub& h, handler_slot& s) noexcept {
         if (std::exchange(s.again, false)) ++h.cancelled_in_ring;
         else h.handlers.unclaim(s);   // the entry was taken meanwhile
         return true;
-    case slot_state::running: {
-        bool const more = s.kind == slot_kind::periodic || s.kind == slot_kind::reader || s.kind == slot_kind::writer ||
-                          s.kind == slot_kind::signal || s.kind == slot_kind::hook || s.again;
-        if (!more) return false;   // it has begun, and would not run again
+    case slot_state::running:
+        if (!may_run(s)) return false;   // it has begun, and would not run again
         detach_slot(h, s);
         s.state = slot_state::cancelled;
         return true;
-    }
     default:
         return false;
     }
@@ -294,13 +289,7 @@ bool handler::cancel() noexcept {
 
 bool handler::active() const noexcept {
     detail::handler_slot const* const s = slot_of(*this);
-    if (!s) return false;
-    using detail::slot_state;
-    if (s->state == slot_state::armed || s->state == slot_state::queued) return true;
-    if (s->state != slot_state::running) return false;
-    using detail::slot_kind;
-    return s->again || s->kind == slot_kind::periodic || s->kind == slot_kind::reader || s->kind == slot_kind::writer ||
-           s->kind == slot_kind::signal || s->kind == slot_kind::hook;
+    return s && detail::may_run(*s);
 }
 
 error handler::error() const noexcept {

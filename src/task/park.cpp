@@ -193,11 +193,26 @@ void switch_to_hub() {
 
 namespace this_task {
 
+namespace {
+result<void> sleep_until_woken(deadline dl) noexcept {
+    SPRUCE_CHECK(begin_wait());
+    parked p("sleep", true);
+    p.abandon = [](parked&) noexcept {};
+    auto const slept = park(p, dl);
+    return !slept && slept == error(errc::timed_out) ? result<void>() : slept;
+}
+
+// Its time to go on is not yet, or never again.
+[[gnu::noinline]] result<void> yield_slowly(scheduler const& s, task_block const& t) noexcept {
+    return must_end(s, t) ? begin_wait() : sleep_until_woken(in(duration(t.pace_ns)));
+}
+}  // namespace
+
 [[gnu::noinline]] result<void> yield() {
     scheduler* const s = current_scheduler;
     if (__builtin_expect(!s || !s->current, 0)) return errc::not_in_task;
     task_block& t = *s->current;
-    if (must_end(*s, t)) [[unlikely]] return begin_wait();
+    if (must_end(*s, t) || t.paced) [[unlikely]] return yield_slowly(*s, t);
     go_round(*s, t);
     return {};
 }
@@ -206,12 +221,7 @@ namespace {
 result<void> sleep(deadline dl, bool now) noexcept {
     scheduler* const s = current_scheduler;
     if (!s || !s->current) return errc::not_in_task;
-    if (now) return yield();
-    SPRUCE_CHECK(begin_wait());
-    parked p("sleep", true);
-    p.abandon = [](parked&) noexcept {};
-    auto const slept = park(p, dl);
-    return !slept && slept == error(errc::timed_out) ? result<void>() : slept;
+    return now ? yield() : sleep_until_woken(dl);
 }
 }  // namespace
 

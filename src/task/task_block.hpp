@@ -57,6 +57,7 @@ struct alignas(sizeof(void*) == 8 ? 64 : 16) task_block : listener {
     bool succeeded = false;               // it ended, without an error
     bool locals_over = false;             // no more of them are made
     bool trivial = false;                 // its outcome needs no destructor
+    bool paced = false;                   // each yield() is a sleep of `pace_ns`
     execution machine;
 
     // -- what its birth and its end touch besides
@@ -74,6 +75,7 @@ struct alignas(sizeof(void*) == 8 ? 64 : 16) task_block : listener {
     task_block* group_next;
     task_block* group_previous;
     task_id cancelled_by;                 // if `cancelled`
+    std::int64_t pace_ns;                 // if `paced`
     alignas(done_handlers) std::byte handlers_room[sizeof(done_handlers)];
     alignas(post_node) std::byte release_note[sizeof(post_node)];   // see drop_handle()
     char name[stall_watch::name_bytes];

@@ -1,0 +1,241 @@
+// Functions whose calls are tasks: what a call gives is a future, and a policy says how calls go together.
+#pragma once
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <new>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "future.hpp"
+
+namespace spruce::inline v0 {
+
+// What a call does while earlier calls of the same function, or of its group, have not ended.
+enum class call_policy : std::uint8_t {
+    each,           // it runs beside them
+    synchronized,   // it waits until they have, one after another
+    singleton,      // it is no call: the future is that of the one that runs
+    pass_last       // it runs beside them, and can ask for the newest: call_context::last()
+};
+
+namespace detail {
+struct function_core;
+// The calls of a policy that have not ended: room for the list's head.
+struct policy_queue : pinned {
+    SPRUCE_API policy_queue() noexcept;
+    void* head[2];
+};
+SPRUCE_API void end_policy(policy_queue& q) noexcept;
+}  // namespace detail
+
+// Functions that share one policy's line of calls. Calls of a singleton group give the same type.
+// Thread: its functions'. Lifetime: as long as its functions are called; calls that still wait for their turn when it
+// ends fail with closed, those that run go on.
+class policy_group : detail::pinned {
+public:
+    policy_group() noexcept = default;
+    ~policy_group() { detail::end_policy(queue_); }
+    // For the library's own use.
+    detail::policy_queue& impl() noexcept { return queue_; }
+
+private:
+    detail::policy_queue queue_;
+};
+
+struct async_options {
+    call_policy policy = call_policy::each;
+    duration interval{};              // each yield() of a call pauses so long; 0: it only lets others go first
+    policy_group* group = nullptr;    // null: the policy is the function's own
+    std::string_view name{};          // of its tasks; 31 bytes are kept
+};
+
+namespace detail {
+struct function_claim {
+    function_core* core;
+    void* room;
+};
+SPRUCE_API function_claim claim_function(async_options const& options, std::size_t size, std::size_t alignment) noexcept;
+SPRUCE_API void unclaim_function(function_core* f) noexcept;
+SPRUCE_API void arm_function(function_core* f, void (*destroy)(void*) noexcept) noexcept;
+SPRUCE_API void retain_function(function_core* f) noexcept;
+SPRUCE_API void release_function(function_core* f) noexcept;
+SPRUCE_API void* callable_of(function_core* f) noexcept;
+
+// A new call; or, without one, the word of another one's future, or of a refusal.
+struct call_claim {
+    future_block* call;
+    std::uintptr_t word;
+};
+SPRUCE_API call_claim claim_call(function_core* f, future_ops const* ops) noexcept;
+SPRUCE_API task_options call_options(function_core* f) noexcept;
+// Runs it until it first waits; or says why there is no task.
+SPRUCE_API void start_call(future_block* call, task_block* task) noexcept;
+SPRUCE_API void refuse_call(future_block* call, error why) noexcept;
+// In its task: waits for its turn. Gives where the outcome is to be; null if it was cancelled before.
+SPRUCE_API void* begin_call(future_block* call) noexcept;
+SPRUCE_API void finish_call(future_block* call) noexcept;
+// The end of its task, run or not.
+SPRUCE_API void end_call(future_block* call) noexcept;
+SPRUCE_API future_ref last_call(future_block* call) noexcept;
+SPRUCE_API void pace_call(future_block* call, duration interval) noexcept;
+}  // namespace detail
+
+// What a call knows of itself: f may take one first. Thread: the call's task. Lifetime: until f returns.
+template <class R> class call_context : detail::pinned {
+public:
+    explicit call_context(detail::future_block* call) noexcept : call_(call) {}
+    // pass_last: the newest call that had not ended when this one was made; else, and if there was none, an empty future.
+    future<R> last() const noexcept { return detail::future_access::handle<R>(detail::last_call(call_)); }
+    // Tells those who watch its future how far it is. Errors: wrong_state (f has returned).
+    result<void> report(std::uint64_t position, std::uint64_t maximum) { return detail::report_progress(call_, position, maximum); }
+    // From now on each yield() of this call pauses so long.
+    void set_interval(duration d) noexcept { detail::pace_call(call_, d); }
+
+private:
+    detail::future_block* call_;
+};
+
+namespace detail {
+template <class R, class... A> struct signature_of_args { using type = R(A...); };
+template <class R, class X, class... A> struct signature_of_args<R, call_context<X>&, A...> { using type = R(A...); };
+template <class M> struct signature;
+template <class R, class... A> struct signature<R (*)(A...)> : signature_of_args<R, A...> {};
+template <class R, class... A> struct signature<R (*)(A...) noexcept> : signature_of_args<R, A...> {};
+template <class C, class R, class... A> struct signature<R (C::*)(A...)> : signature_of_args<R, A...> {};
+template <class C, class R, class... A> struct signature<R (C::*)(A...) const> : signature_of_args<R, A...> {};
+template <class C, class R, class... A> struct signature<R (C::*)(A...) noexcept> : signature_of_args<R, A...> {};
+template <class C, class R, class... A> struct signature<R (C::*)(A...) const noexcept> : signature_of_args<R, A...> {};
+template <class F> struct callable_signature : signature<decltype(&F::operator())> {};
+template <class R, class... A> struct callable_signature<R (*)(A...)> : signature_of_args<R, A...> {};
+template <class R, class... A> struct callable_signature<R (*)(A...) noexcept> : signature_of_args<R, A...> {};
+
+// How a call keeps an argument: itself; only of what f may change there is none of its own.
+template <class A>
+using kept_argument = std::conditional_t<std::is_lvalue_reference_v<A> && !std::is_const_v<std::remove_reference_t<A>>, A, std::decay_t<A>>;
+
+// A call's right to end it, exactly once.
+class call_guard {
+public:
+    explicit call_guard(future_block* call) noexcept : call_(call) {}
+    call_guard(call_guard&& other) noexcept : call_(std::exchange(other.call_, nullptr)) {}
+    ~call_guard() {
+        if (call_) end_call(call_);
+    }
+    future_block* block() const noexcept { return call_; }
+
+private:
+    future_block* call_;
+};
+
+// What a call's task runs.
+template <class F, class R, class... A> struct call_body {
+    call_guard call;
+    F& f;
+    std::tuple<kept_argument<A>...> arguments;
+
+    void operator()() {
+        void* const at = begin_call(call.block());
+        if (!at) return;
+        auto& outcome = *static_cast<task_outcome<R>*>(at);
+#if SPRUCE_THROWS
+        try {
+            run(outcome);
+        } catch (...) {
+            outcome.thrown = std::current_exception();
+            if (!outcome.made) outcome.make(error(errc::task_failed));
+        }
+#else
+        run(outcome);
+#endif
+        finish_call(call.block());
+    }
+    void run(task_outcome<R>& outcome) {
+        [[maybe_unused]] call_context<R> context(call.block());
+        auto go = [&](auto&... kept) -> decltype(auto) {
+            if constexpr (std::invocable<F&, A...>) return std::invoke(f, static_cast<A&&>(kept)...);
+            else return std::invoke(f, context, static_cast<A&&>(kept)...);
+        };
+        if constexpr (std::is_void_v<decltype(std::apply(go, arguments))>) {
+            std::apply(go, arguments);
+            outcome.make();
+        } else {
+            outcome.make(std::apply(go, arguments));
+        }
+    }
+};
+}  // namespace detail
+
+// A function whose calls are tasks, run to their first wait before the call returns. The future's cancel() cancels the
+// task, and the future ends with it: with what f gave, or with task_canceled if f gave `canceled`. A call goes on though
+// nobody keeps its future; the loop's run() waits for it as for any task. Copies are the same function, with the same
+// policy. f, in one block from the loop's hook, lives until the last copy and the last call have gone. Arguments that are
+// no references to what f may change are kept with the call.
+// Errors (of the future's calls): those of spawn(), no_memory; wrong_state (a singleton group whose call gives another
+// type), wrong_thread (calls on another thread have not ended).
+// Thread: one at a time; calls of a policy other than each, on one loop.
+template <class S> class async_function;
+template <class R, class... A> class async_function<R(A...)> {
+public:
+    template <class F>
+        requires(std::invocable<F&, A...> || std::invocable<F&, call_context<detail::flat_t<R>>&, A...>)
+    async_function(F f, async_options options = {}) : call_(start<F>) {
+        auto const c = detail::claim_function(options, sizeof(F), alignof(F));
+        if (!c.core) return;
+#if SPRUCE_THROWS
+        try {
+            ::new (c.room) F(std::move(f));
+        } catch (...) {
+            detail::unclaim_function(c.core);
+            throw;
+        }
+#else
+        ::new (c.room) F(std::move(f));
+#endif
+        detail::arm_function(c.core, detail::destroy_callable<F>);
+        core_ = c.core;
+    }
+    async_function(async_function const& other) noexcept : core_(other.core_), call_(other.call_) {
+        if (core_) detail::retain_function(core_);
+    }
+    async_function& operator=(async_function const& other) noexcept {
+        async_function copy(other);
+        std::swap(core_, copy.core_);
+        std::swap(call_, copy.call_);
+        return *this;
+    }
+    ~async_function() {
+        if (core_) detail::release_function(core_);
+    }
+
+    // Calls it. From tasks, callbacks and plain code.
+    future<detail::flat_t<R>> operator()(A... arguments) const { return call_(core_, std::forward<A>(arguments)...); }
+
+private:
+    using value = detail::flat_t<R>;
+    template <class F> static future<value> start(detail::function_core* core, A&&... arguments) {
+        using detail::future_ref;
+        if (!core) return detail::future_access::handle<value>(future_ref(detail::task_access::refused(errc::no_memory)));
+        auto const c = detail::claim_call(core, &detail::future_ops_of<value>);
+        if (!c.call) return detail::future_access::handle<value>(future_ref(c.word));
+        detail::call_guard guard(c.call);
+        detail::retain_future(c.call);
+        auto made = detail::future_access::handle<value>(future_ref(reinterpret_cast<std::uintptr_t>(c.call)));
+        task_options const options = detail::call_options(core);
+        detail::call_body<F, value, A...> body{std::move(guard), *static_cast<F*>(detail::callable_of(core)),
+                                               std::tuple<detail::kept_argument<A>...>(std::forward<A>(arguments)...)};
+        auto const task = detail::spawn_in(nullptr, &options, std::move(body));
+        if (auto* const block = detail::task_access::block(task)) detail::start_call(c.call, block);
+        else detail::refuse_call(c.call, detail::task_access::why(task));
+        return made;
+    }
+
+    detail::function_core* core_ = nullptr;   // null: there was no memory for it
+    future<value> (*call_)(detail::function_core* core, A&&... arguments);
+};
+template <class F> async_function(F, async_options = {}) -> async_function<typename detail::callable_signature<F>::type>;
+
+}  // namespace spruce::inline v0

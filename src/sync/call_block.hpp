@@ -1,0 +1,26 @@
+// A call of an async_function in progress.
+#pragma once
+#include <spruce/async_function.hpp>
+
+#include "future_block.hpp"
+
+namespace spruce::inline v0::detail {
+
+struct call_block;
+// Its place in the line of its policy, from the call to its end.
+struct call_place : list_link {
+    call_block* of = nullptr;
+};
+
+struct call_block : future_block {
+    task_block* task = nullptr;           // while it runs
+    function_core* function = nullptr;    // held until it ends
+    policy_queue* queue = nullptr;        // null: of no policy, or the group has gone
+    call_place place;
+    parked* turn = nullptr;               // its wait for its turn
+    future_block* last = nullptr;         // held until it ends: the newest unfinished one before it
+    task_id by{};                         // the task's id, also when that is gone
+    char name[stall_watch::name_bytes] = {};
+};
+
+}  // namespace spruce::inline v0::detail

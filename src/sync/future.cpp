@@ -1,0 +1,222 @@
+// Futures: waiting for an outcome, giving one, and following another's.
+#include "future_set.hpp"
+
+namespace spruce::inline v0::detail {
+
+// -- waiting
+
+result<void> wait_future(future_block* b, deadline dl) noexcept {
+    if (!is_here(*b)) {
+        if (!is_orphan(*b)) return errc::wrong_thread;
+        return b->state == future_state::done ? result<void>() : errc::closed;
+    }
+    SPRUCE_CHECK(begin_wait());
+    if (b->state == future_state::done) return {};
+    // Its handle may go while the task waits.
+    retain_future(b);
+    future_ref const keep(reinterpret_cast<std::uintptr_t>(b));
+    awaiting p(*b);
+    b->waiters.push_back(p);
+    return park(p, dl);
+}
+
+result<void*> await_outcome(future_block* b, deadline dl) noexcept {
+    SPRUCE_CHECK(wait_future(b, dl));
+    if (!is_here(*b)) return root_of(*b).outcome;
+    look(*b);
+    future_block& r = root_of(*b);
+    recall(r, this_task::id());
+    return r.outcome;
+}
+
+void recall(future_block& r, task_id by) noexcept {
+    if (auto const failed = r.ops->failure(r.outcome); !failed) {
+        hand_on_detail(failed.error(), r.id.value, by.value);
+        if (failed.error() == error(errc::task_failed)) {
+            r.ops->describe(r.outcome, [](void* context, char const* what) {
+                if (what[0]) give_detail(errc::task_failed, what, *static_cast<std::uint64_t*>(context));
+            }, &by.value);
+        }
+    }
+    if (r.kind == future_kind::set) recall_members(static_cast<future_set&>(r), by);
+}
+
+void* outcome_if_there(future_block* b) noexcept {
+    if (!future_done(b)) return nullptr;
+    if (is_here(*b)) {
+        look(*b);
+        recall(root_of(*b), this_task::id());
+    }
+    return root_of(*b).outcome;
+}
+
+result<void> arm_future(future_block* b, wait_entry& e, wait_point& p) noexcept {
+    if (!is_here(*b) && !(is_orphan(*b) && b->state == future_state::done)) return why_not_here(*b);
+    if (b->state == future_state::done) p.fire();
+    else b->waiters.push_back(enter<parked>(e, p, "future"));
+    return {};
+}
+
+void disarm_future(wait_entry& e) noexcept { leave_line(e); }
+
+bool future_done(future_block* b) noexcept { return (is_here(*b) || is_orphan(*b)) && b->state == future_state::done; }
+
+bool future_failed(future_block* b) noexcept {
+    if (!future_done(b)) return false;
+    future_block& r = root_of(*b);
+    return !r.ops->failure(r.outcome).ok();
+}
+
+void look(future_block& b) noexcept {
+    future_block& r = root_of(b);
+    if (r.looked) return;
+    r.looked = true;
+    if (r.kind == future_kind::set) look_at_members(static_cast<future_set&>(r));
+}
+
+// -- giving an outcome
+
+result<void*> outcome_room(future_block* b) noexcept {
+    if (!is_here(*b)) return why_not_here(*b);
+    if (b->state == future_state::pending) return b->outcome;
+    if (b->canceled) return with_detail(errc::wrong_state, "it was cancelled");
+    return with_detail(errc::wrong_state, b->source ? "it follows another one" : "it has an outcome");
+}
+
+void announce(future_block* b) noexcept {
+    if (b->id.value == 0) {
+        if (auto const failed = b->ops->failure(b->outcome); !failed) {
+            b->id = current_scheduler ? new_id(*current_scheduler) : new_loose_id();
+            hand_on_detail(failed.error(), this_task::id().value, b->id.value);
+        }
+    }
+    resolve(*b);
+}
+
+result<void> fail_future(future_block* b, error why) noexcept {
+    SPRUCE_TRY(void* const at, outcome_room(b));
+    b->ops->fail(at, why);
+    announce(b);
+    return {};
+}
+
+void fail_block(future_block& b, error why) noexcept {
+    b.ops->fail(b.outcome, why);
+    announce(&b);
+}
+
+namespace {
+future_block* told_of_source(future_link& l) noexcept {
+    l.owner->state = future_state::done;
+    return l.owner;
+}
+
+void tell_all(hub& h, future_block& b) noexcept {
+    // Who is cancelled by it is told before anybody wakes.
+    while (handler_slot* const s = b.cancelers.take_front()) queue_slot(h, *s, b.canceled);
+    while (parked* const p = b.waiters.take_front()) wake(*p);
+    while (handler_slot* const s = b.subscribers.take_front()) queue_slot(h, *s, true);
+    while (handler_slot* const s = b.watchers.take_front()) {
+        s->kind = slot_kind::soon;   // one that is queued runs once more, with the last report; and all go
+        if (s->state == slot_state::armed) queue_slot(h, *s, false);
+    }
+}
+}  // namespace
+
+void queue_slot(hub& h, handler_slot& s, bool holds) noexcept {
+    if (holds) add_hold(h, s);
+    make_ready(h, s);
+}
+
+void resolve(future_block& first) noexcept {
+    hub& h = *current_hub;
+    retain_future(&first);
+    first.walk = nullptr;
+    future_block* last = &first;
+    for (future_block* b = &first; b;) {
+        // A set's outcome is made of copies: what is the users' may run here, and drop handles.
+        if (b->kind == future_kind::set && b->state != future_state::done) {
+            auto& s = static_cast<future_set&>(*b);
+            if (s.collect) s.collect(s.outcome, &s, s.winner);
+        }
+        b->state = future_state::done;
+        tell_all(h, *b);
+        while (future_link* const l = b->links.take_front()) {
+            future_block* const next = l->told(*l);
+            if (!next) continue;
+            retain_future(next);
+            next->walk = nullptr;
+            last->walk = next;
+            last = next;
+        }
+        future_block* const done = b;
+        b = b->walk;
+        release_future(done);
+    }
+}
+
+// -- following
+
+bool leads_to(future_block& from, future_block& what) noexcept {
+    // Whom nobody follows or gathers, nobody leads to.
+    if (what.links.empty()) return &from == &what;
+    // Each search has a number, so that no block is visited twice.
+    static constinit thread_local std::uint32_t searches = 0;
+    std::uint32_t const search = ++searches;
+    future_block* todo = &from;
+    from.seek = nullptr;
+    from.sought = search;
+    auto add = [&](future_block* b) {
+        if (!b || b->sought == search) return;
+        b->sought = search;
+        b->seek = todo;
+        todo = b;
+    };
+    while (todo) {
+        future_block& b = *todo;
+        todo = b.seek;
+        if (&b == &what) return true;
+        if (!is_pending(b)) continue;
+        add(b.source);
+        if (b.kind != future_kind::set) continue;
+        auto& s = static_cast<future_set&>(b);
+        for (std::size_t i = 0; i != s.count; ++i) add(block_of_word(s.members[i].word));
+    }
+    return false;
+}
+
+result<void> follow_future(future_block* b, future_ref const& other) noexcept {
+    if (auto const room = outcome_room(b); !room) return room.error();
+    future_block* const of = other.block();
+    // One that could not be made has its outcome: why. An empty one has none, and never will.
+    if (!of && other.word() == 0) return other.why();
+    if (!of) return fail_future(b, other.why());
+    if (!is_here(*of)) return why_not_here(*of);
+    if (leads_to(*of, *b)) return with_detail(errc::deadlock, "a future that would follow itself");
+    retain_future(of);
+    b->source = of;
+    if (of->state == future_state::done) {
+        resolve(*b);
+        return {};
+    }
+    b->state = future_state::following;
+    b->follows.told = told_of_source;
+    of->links.push_back(b->follows);
+    // Its watchers hear how far the other one is.
+    progress ignored;
+    std::uint32_t heard = 0;
+    if (progress_since(of, heard, ignored)) tell_watchers(*b);
+    return {};
+}
+
+future_ref shield_future(future_ref const& of, future_ops const* ops) noexcept {
+    if (!of.block()) return of;
+    if (!is_here(*of.block())) return future_ref(refusal(why_not_here(*of.block())));
+    future_ref made(make_future(ops));
+    if (!made.block()) return made;
+    made.block()->shielded = true;
+    static_cast<void>(follow_future(made.block(), of));
+    return made;
+}
+
+}  // namespace spruce::inline v0::detail

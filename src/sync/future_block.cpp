@@ -1,0 +1,163 @@
+// The life of a future's block: made, counted, and freed by whoever drops the last handle, wherever that is.
+#include <cstdio>
+#include <new>
+
+#include "call_block.hpp"
+#include "future_set.hpp"
+
+namespace spruce::inline v0::detail {
+
+namespace {
+std::size_t aligned(std::size_t n, std::size_t alignment) noexcept { return (n + alignment - 1) / alignment * alignment; }
+
+// Who was made where a loop is still can be made; the main thread gets its loop by that.
+result<hub*> hub_here() noexcept {
+    SPRUCE_TRY(loop& here, loop::current());
+    return here.impl();
+}
+}  // namespace
+
+std::uintptr_t refusal(error why) noexcept { return task_access::refused(why); }
+
+result<block_room> future_room(std::size_t block_size, future_ops const& ops, std::size_t rest) noexcept {
+    SPRUCE_CHECK(hub_here());
+    block_room r;
+    r.alignment = ops.alignment > alignof(std::max_align_t) ? ops.alignment : alignof(std::max_align_t);
+    std::size_t const outcome = aligned(block_size, ops.alignment);
+    std::size_t const behind = aligned(outcome + ops.size, alignof(std::max_align_t));
+    if (rest > static_cast<std::size_t>(-1) / 2 - behind) return errc::no_memory;
+    r.bytes = behind + rest;
+    r.block = static_cast<std::byte*>(allocate(memory_here(), r.bytes, r.alignment));
+    if (!r.block) return errc::no_memory;
+    r.outcome = r.block + outcome;
+    r.rest = r.block + behind;
+    return r;
+}
+
+void fill_block(future_block& b, block_room const& room, future_ops const& ops) noexcept {
+    b.memory = memory_here();
+    b.bytes = room.bytes;
+    b.alignment = room.alignment;
+    b.ops = &ops;
+    b.outcome = room.outcome;
+    b.door = current_hub->door;
+    retain(b.door);
+    b.began_ns = current_hub->fresh_now();
+    b.follows.owner = &b;
+    ops.begin(room.outcome);
+}
+
+std::uintptr_t make_future(future_ops const* ops) noexcept {
+    auto const room = future_room(sizeof(future_block), *ops, 0);
+    if (!room) return refusal(room.error());
+    auto* const b = ::new (static_cast<void*>(room->block)) future_block;
+    fill_block(*b, *room, *ops);
+    return reinterpret_cast<std::uintptr_t>(b);
+}
+
+// -- handles
+
+void retain_future(future_block* b) noexcept { b->references.fetch_add(1, std::memory_order_relaxed); }
+
+namespace {
+constexpr callable_ops end_ops{[](void*, void*) noexcept {}, [](void* b) noexcept { end_block(static_cast<future_block*>(b)); }, 0, 0};
+
+void break_promise(future_block* b) noexcept {
+    if (is_here(*b) && b->state == future_state::pending) fail_block(*b, errc::closed);
+    release_future(b);
+}
+constexpr callable_ops break_ops{[](void*, void*) noexcept {}, [](void* b) noexcept { break_promise(static_cast<future_block*>(b)); }, 0, 0};
+
+// To the loop's thread, through the node in the block: first the promise's end may need it, then, when that has come
+// there, the last handle's. false: the loop is gone, and nobody else changes the block.
+bool send_home(future_block& b, callable_ops const& what) noexcept {
+    auto* const note = ::new (static_cast<void*>(b.note)) post_node;
+    note->ops = &what;
+    note->callable = &b;
+    note->embedded = true;
+    return push_embedded(*b.door, *note);
+}
+
+// Nobody looked, and nobody will.
+void report_unseen(future_block& b) noexcept {
+    if (b.state != future_state::done || b.source || b.looked || b.derived) return;
+    auto const failed = b.ops->failure(b.outcome);
+    if (failed) return;
+    error const why = failed.error();
+    if (why == error(errc::canceled) || why == error(errc::closed) || why == error(errc::task_canceled)) return;
+    bool const is_call = b.kind == future_kind::call;
+    if (is_call && !static_cast<call_block&>(b).name[0]) {
+        auto& c = static_cast<call_block&>(b);
+        std::snprintf(c.name, sizeof c.name, "task %llu", static_cast<unsigned long long>(c.by.value));
+    }
+    struct {
+        task_id task;
+        char const* name;
+        bool told = false;
+    } about{is_call ? static_cast<call_block&>(b).by : task_id{}, is_call ? static_cast<call_block&>(b).name : ""};
+    // An exception in its own words; another's is an error like any.
+    if (why == error(errc::task_failed)) {
+        b.ops->describe(b.outcome, [](void* context, char const* what) {
+            auto& a = *static_cast<decltype(about)*>(context);
+            if (what[0]) tell_unhandled(current_hub, {a.task, a.name, what, errc::task_failed});
+            a.told = what[0] != '\0';
+        }, &about);
+    }
+    if (about.told) return;
+    hand_on_detail(why, b.id.value, this_task::id().value);
+    told const what(is_call ? why.message() : "a future failed, and nobody looked", why);
+    tell_unhandled(current_hub, {about.task, about.name, what.text, why});
+}
+
+// The references that a block holds, one after another; each is forgotten as it is given.
+template <class F> void for_each_held(future_block& b, F&& f) noexcept {
+    if (b.source) f(std::exchange(b.source, nullptr));
+    if (b.kind == future_kind::call) {
+        if (auto& c = static_cast<call_block&>(b); c.last) f(std::exchange(c.last, nullptr));
+    } else if (b.kind == future_kind::set) {
+        auto& s = static_cast<future_set&>(b);
+        for (std::size_t i = 0; i != s.count; ++i)
+            if (future_block* const m = block_of_word(std::exchange(s.members[i].word, 0))) f(m);
+    }
+}
+}  // namespace
+
+void release_future(future_block* b) noexcept {
+    if (b->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    if (is_here(*b) || !send_home(*b, end_ops)) end_block(b);
+}
+
+void drop_promise(future_block* b) noexcept {
+    if (is_here(*b) || !send_home(*b, break_ops)) break_promise(b);
+}
+
+void end_block(future_block* first) noexcept {
+    // Those that only the dead named die with them: in a line, however long the chain is.
+    first->walk = nullptr;
+    for (future_block* dead = first; dead;) {
+        future_block& b = *dead;
+        dead = b.walk;
+        if (is_here(b)) {
+            report_unseen(b);
+            b.follows.unlink();
+            if (b.kind == future_kind::set) leave_members(static_cast<future_set&>(b));
+        }
+        for_each_held(b, [&](future_block* held) {
+            if (held->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+            held->walk = dead;
+            dead = held;
+        });
+        b.ops->drop(b.outcome);
+        remote* const door = b.door;
+        release(b.memory, &b, b.bytes, b.alignment);
+        release(door);
+    }
+}
+
+bool is_last_handle(future_block* b) noexcept {
+    for (; b; b = b->source)
+        if (b->references.load(std::memory_order_acquire) != 1) return false;
+    return true;
+}
+
+}  // namespace spruce::inline v0::detail

@@ -1,0 +1,126 @@
+// What a future is to the library: one block, counted by its handles, with the outcome in it.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include <spruce/future.hpp>
+
+#include "../base/atomic.hpp"
+#include "../loop/inbox.hpp"
+#include "../task/scheduler.hpp"
+#include "waiters.hpp"
+
+namespace spruce::inline v0::detail {
+
+struct future_block;
+
+// A place among those who are told of a future's outcome besides tasks and callbacks: other futures.
+struct future_link : list_link {
+    // Called once, out of the list already. It may do what a listener may. Gives the future that has its outcome by
+    // that, or null.
+    future_block* (*told)(future_link& self) noexcept = nullptr;
+    future_block* owner = nullptr;
+};
+
+enum class future_kind : std::uint8_t {
+    promised,   // a promise gives the outcome, or another future that this one follows
+    call,       // a call of an async_function does; the block is a call_block
+    set         // others' outcomes do; the block is a future_set
+};
+
+enum class future_state : std::uint8_t {
+    pending,
+    following,   // pending, and `source` is whose outcome it takes
+    done
+};
+
+// The outcome lies behind it, unless it has `source`'s.
+struct future_block {
+    atomic<std::uint32_t> references{1};
+    future_state state = future_state::pending;
+    future_kind kind = future_kind::promised;
+    bool shielded = false;            // cannot be cancelled, and hands no cancellation on
+    bool canceled = false;            // cancel() gave the outcome
+    bool looked = false;              // somebody saw the outcome
+    bool derived = false;             // an error in it is another's, which tells of it
+    remote* door = nullptr;           // of its loop; held
+    future_ops const* ops = nullptr;
+    void* outcome = nullptr;
+    future_block* source = nullptr;   // held
+    future_link follows;              // at the source, while following
+    intrusive_list<parked> waiters;
+    intrusive_list<handler_slot> subscribers;   // on_done's callbacks
+    intrusive_list<handler_slot> watchers;      // on_progress's
+    intrusive_list<handler_slot> cancelers;     // on_cancel's
+    intrusive_list<future_link> links;
+    std::int64_t began_ns = 0;
+    progress now;
+    std::uint32_t reports = 0;
+    task_id id{};                     // under which the details of its error are remembered; none while there is none
+    future_block* walk = nullptr;     // the next of those that have their outcome now, or that are to be freed
+    future_block* seek = nullptr;     // the next of a search that runs nobody
+    std::uint32_t sought = 0;         // the last such search that came by
+    memory_hook memory;
+    std::size_t bytes = 0, alignment = 0;
+    alignas(post_node) std::byte note[sizeof(post_node)];   // for the end of a handle on another thread
+};
+
+// A task's wait for an outcome.
+struct awaiting : parked {
+    explicit awaiting(future_block& f) noexcept;
+    future_block& of;
+    awaiting* up = nullptr;   // of a cancellation on its way: whose task waits for the future that this task makes
+};
+
+// Whether this thread's loop is the block's; or it has ended, and nobody will change the block any more.
+inline bool is_here(future_block const& b) noexcept {
+    return current_hub && current_hub->door == b.door && remote_alive(b.door);
+}
+inline bool is_orphan(future_block const& b) noexcept { return !remote_alive(b.door); }
+inline error why_not_here(future_block const& b) noexcept { return is_orphan(b) ? errc::closed : errc::wrong_thread; }
+
+// The one whose outcome it has, or will have.
+inline future_block& root_of(future_block& b) noexcept {
+    future_block* r = &b;
+    while (r->source) r = r->source;
+    return *r;
+}
+inline bool is_pending(future_block const& b) noexcept { return b.state != future_state::done; }
+// Whether anybody waits for its outcome, or subscribed to it.
+inline bool has_interest(future_block const& b) noexcept {
+    return !b.waiters.empty() || !b.subscribers.empty() || !b.links.empty();
+}
+
+// Room for such a block, an outcome, and so many bytes behind it; a reference is the caller's. Or why not.
+struct block_room {
+    std::byte* block;
+    std::byte* outcome;
+    std::byte* rest;
+    std::size_t bytes, alignment;
+};
+result<block_room> future_room(std::size_t block_size, future_ops const& ops, std::size_t rest) noexcept;
+void fill_block(future_block& b, block_room const& room, future_ops const& ops) noexcept;
+// It has its outcome: who waits, subscribed, follows or gathers is told. Runs nobody.
+void resolve(future_block& first) noexcept;
+// Gives it an error, and resolves it.
+void fail_block(future_block& b, error why) noexcept;
+// Whether a cancellation would do something; and does it, for the one of that id.
+bool can_cancel(future_block& first) noexcept;
+void cancel_down(future_block& first, task_id by) noexcept;
+// Puts a callback into the ready ring.
+void queue_slot(hub& h, handler_slot& s, bool holds) noexcept;
+// Lets go of a block that nobody names any more, and of those that only it named. Thread: any.
+void end_block(future_block* first) noexcept;
+// Whether `from` takes or gathers the outcome of `what`, directly or not.
+bool leads_to(future_block& from, future_block& what) noexcept;
+// Its outcome counts as seen.
+void look(future_block& b) noexcept;
+// What is known of a root's error, or of its members', becomes the task's details, too.
+void recall(future_block& r, task_id by) noexcept;
+std::uintptr_t refusal(error why) noexcept;
+// Whether the link is that of one that follows.
+inline bool is_follower(future_link const& l) noexcept { return l.owner && &l == &l.owner->follows; }
+// Puts the callbacks for its progress, and that of its followers, into the ready ring.
+void tell_watchers(future_block& first) noexcept;
+
+}  // namespace spruce::inline v0::detail

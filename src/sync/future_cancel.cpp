@@ -1,0 +1,91 @@
+// Cancelling a future, and where that goes on to.
+#include "call_block.hpp"
+
+namespace spruce::inline v0::detail {
+
+namespace {
+void give_up(parked& self) noexcept {
+    auto& p = static_cast<awaiting&>(self);
+    p.unlink();
+    // Who waits no longer because it was cancelled takes the future with it, if it was the only one who wanted it.
+    if (p.outcome != parked::how::cancelled && p.outcome != parked::how::scope) return;
+    if (!has_interest(p.of) && can_cancel(p.of)) cancel_down(p.of, p.who->id);
+}
+
+// The task's wait for a future, if it is in one that a cancellation ends.
+awaiting* waits_for_future(task_block& t) noexcept {
+    if (t.state != task_state::waiting || t.shielded || t.wait->abandon != give_up) return nullptr;
+    return t.wait->outcome == parked::how::waiting && !t.wait->uncancellable ? static_cast<awaiting*>(t.wait) : nullptr;
+}
+
+void stop_following(future_block& b) noexcept {
+    b.follows.unlink();
+    b.state = future_state::pending;
+    if (future_block* const was = std::exchange(b.source, nullptr)) release_future(was);
+}
+}  // namespace
+
+awaiting::awaiting(future_block& f) noexcept : parked("future"), of(f) { abandon = give_up; }
+
+bool can_cancel(future_block& first) noexcept {
+    future_block* b = &first;
+    for (; b->state == future_state::following && b->cancelers.empty(); b = b->source)
+        if (b->shielded) return false;
+    if (b->state == future_state::done) return false;
+    if (b->kind == future_kind::call) return static_cast<call_block*>(b)->task != nullptr;
+    return !b->cancelers.empty();
+}
+
+// From the future down to whose task waits for the next one, and so on; by a loop, for a chain may be longer than a
+// small stack. They wake in the other order: the last one first, as if each had been cancelled by who waits for it.
+void cancel_down(future_block& first, task_id by) noexcept {
+    awaiting* path = nullptr;
+    for (future_block* b = &first;;) {
+        bool alone = true;
+        while (alone && b->state == future_state::following && b->cancelers.empty()) {
+            b->follows.unlink();
+            alone = !has_interest(*b->source);
+            b->source->links.push_back(b->follows);
+            if (alone) b = b->source;
+        }
+        if (b->kind != future_kind::call) {
+            if (b->state == future_state::following) stop_following(*b);
+            b->canceled = true;
+            fail_block(*b, error(errc::task_canceled).caused_by(by));
+            break;
+        }
+        task_block& t = *static_cast<call_block*>(b)->task;
+        awaiting* const next = waits_for_future(t);
+        if (!next) {
+            cancel_block(t, by);
+            break;
+        }
+        if (!t.cancelled) {
+            t.cancelled = true;
+            t.cancelled_by = by;
+        }
+        next->outcome = parked::how::cancelled;
+        next->unlink();
+        next->up = path;
+        path = next;
+        b = &next->of;
+        if (has_interest(*b) || !can_cancel(*b)) break;
+    }
+    while (path) {
+        awaiting* const up = path->up;
+        make_ready(*path->who->home, *path->who);
+        path = up;
+    }
+}
+
+bool cancel_future(future_block* b) noexcept {
+    if (!is_here(*b) || !can_cancel(*b)) return false;
+    cancel_down(*b, this_task::id());
+    return true;
+}
+
+bool future_cancelable(future_block* b) noexcept { return is_here(*b) && can_cancel(*b); }
+
+bool was_canceled(future_block* b) noexcept { return b->canceled; }
+
+}  // namespace spruce::inline v0::detail

@@ -1,0 +1,38 @@
+// A future whose outcome several others make: when_any, when_all, and the line of completions.
+#pragma once
+#include <spruce/future_sets.hpp>
+
+#include "future_block.hpp"
+
+namespace spruce::inline v0::detail {
+
+struct set_member : future_link {
+    std::uintptr_t word = 0;       // its handle; held, if it is a block
+};
+
+struct future_set : future_block {
+    set_member* members = nullptr;
+    std::size_t count = 0;
+    std::size_t left = 0;          // those without an outcome; of completions, those that were not taken
+    std::size_t winner = 0;        // of any: who was first; of all: the first that failed, or `count`
+    set_kind gathers = set_kind::all;
+    set_looks looks = set_looks::at_none;
+    bool complete = false;
+    set_collector collect = nullptr;
+    intrusive_list<future_link> finished;   // of completions: not taken yet, in the order they finished
+};
+
+inline future_block* block_of_word(std::uintptr_t word) noexcept {
+    return (word & 1) != 0 ? nullptr : reinterpret_cast<future_block*>(word);
+}
+inline std::size_t index_of(future_set const& s, future_link const& l) noexcept {
+    return static_cast<std::size_t>(static_cast<set_member const*>(&l) - s.members);
+}
+// It is told of its members no more.
+void leave_members(future_set& s) noexcept;
+// Its members' outcomes count as seen, as far as its own has them.
+void look_at_members(future_set& s) noexcept;
+// The details of their errors become the task's, too.
+void recall_members(future_set& s, task_id by) noexcept;
+
+}  // namespace spruce::inline v0::detail
