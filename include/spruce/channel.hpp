@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "queue.hpp"
 #include "wait_point.hpp"
 #include "waiter_list.hpp"
 

@@ -240,6 +240,10 @@ public:
     // The tasks that have not ended.
     census_range census() const noexcept { return census_range(hub_); }
 
+    // The callbacks that may still run: timers, readers, writers and all others, also those that a run in progress has
+    // queued. Not the loop's own, and not what tasks and streams wait for.
+    callback_range callbacks() const noexcept { return callback_range(hub_); }
+
     // -- other threads
     // The door for other threads. Of a loop that has ended, or could not be made, an empty one.
     SPRUCE_API loop_ref remote() const noexcept;

@@ -2,13 +2,17 @@
 #pragma once
 #include <concepts>
 #include <cstddef>
+#include <exception>
+#include <functional>
 #include <new>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
 #include "callback.hpp"
 #include "error.hpp"
 #include "result.hpp"
+#include "time.hpp"
 
 namespace spruce::inline v0 {
 
@@ -36,6 +40,48 @@ template <class F> void run_plain(void* callable, void*) noexcept {
     call_guarded([&] { static_cast<void>((*static_cast<F*>(callable))()); });
 }
 template <class F> inline constexpr callable_ops plain_ops{run_plain<F>, destroy_callable<F>, sizeof(F), alignof(F)};
+
+// Runs `run` on the loop's thread and waits for that, as call_wait() says. ok: it ran to its end; else it never will.
+SPRUCE_API result<void> wait_for_call(remote* on, void (*run)(void* context) noexcept, void* context, deadline dl) noexcept;
+
+// What somebody waits for: the function, and what it gave. Lies in the frame of who waits, which stands until then.
+template <class F> struct awaited_call {
+    using raw = std::invoke_result_t<F>;
+    F f;
+    std::optional<result<outcome_t<F>>> outcome{};
+    char text[120] = "";       // the error's detail, or what an exception said; details are a thread's own
+
+    void keep(char const* what) noexcept {
+        std::size_t size = 0;
+        for (; what[size] && size + 1 != sizeof text; ++size) text[size] = what[size];
+        text[size] = '\0';
+    }
+    void call() {
+        if constexpr (std::is_void_v<raw>) {
+            std::invoke(std::move(f));
+            outcome.emplace();
+        } else {
+            outcome.emplace(std::invoke(std::move(f)));
+        }
+        if (!outcome->ok()) keep(outcome->error().detail());
+    }
+    static void run(void* at) noexcept {
+        auto& self = *static_cast<awaited_call*>(at);
+#if SPRUCE_THROWS
+        try {
+            self.call();
+        } catch (std::exception const& e) {
+            self.outcome.emplace(error(errc::task_failed));
+            self.keep(e.what());
+        } catch (...) {
+            self.outcome.emplace(error(errc::task_failed));
+            self.keep("an exception that is not a std::exception");
+        }
+#else
+        self.call();
+#endif
+    }
+};
 }  // namespace detail
 
 // A call sent to another thread's loop. Letting go of it changes nothing. Thread: any, one at a time.
@@ -104,6 +150,24 @@ public:
         auto sent = detail::send_post(remote_, *node, &detail::plain_ops<held>);
         if (!sent) return sent.error();
         return posted(*node);
+    }
+
+    // Runs f on the loop's thread, as call() does, and waits for what it gives. A task waits as tasks do; other code,
+    // callbacks of another loop among it, blocks its thread. f cannot wait.
+    // Returns: f's value. Errors: f's own, with its detail; task_failed (f threw: detail() says what). All others mean
+    // that f never ran and never will: timed_out, canceled, closed (the loop has ended, or ended first), deadlock (on
+    // the loop's own thread), full (its inbox's bound), no_memory, an errno; no_loop of an empty one.
+    // Lifetime: f moves in, and is gone when this returns, as is all use of what it refers to: a deadline that passes,
+    // or a cancel, ends the wait for f's turn, not f; once it has begun, the caller stays until its end.
+    // Cancel: ends the wait, as the deadline does.
+    template <class F>
+        requires detail::startable<F>
+    result<detail::started_t<F>> call_wait(F&& f, deadline dl = {}) const {
+        using call = detail::awaited_call<std::decay_t<F>>;
+        call waits{std::forward<F>(f)};
+        if (auto ran = detail::wait_for_call(remote_, call::run, &waits, dl); !ran) return ran.error();
+        if (!waits.outcome->ok() && waits.text[0]) detail::with_detail(waits.outcome->error(), waits.text);
+        return *std::move(waits.outcome);
     }
 
     // Stops the loop's run(), as its own stop() would; if it does not run, its next one after its first turn.

@@ -237,14 +237,11 @@ bool cancel_slot(hub& h, handler_slot& s) noexcept {
         if (std::exchange(s.again, false)) ++h.cancelled_in_ring;
         else h.handlers.unclaim(s);   // the entry was taken meanwhile
         return true;
-    case slot_state::running: {
-        bool const more = s.kind == slot_kind::periodic || s.kind == slot_kind::reader || s.kind == slot_kind::writer ||
-                          s.kind == slot_kind::signal || s.kind == slot_kind::hook || s.again;
-        if (!more) return false;   // it has begun, and would not run again
+    case slot_state::running:
+        if (!may_run(s)) return false;   // it has begun, and would not run again
         detach_slot(h, s);
         s.state = slot_state::cancelled;
         return true;
-    }
     default:
         return false;
     }
@@ -292,13 +289,7 @@ bool handler::cancel() noexcept {
 
 bool handler::active() const noexcept {
     detail::handler_slot const* const s = slot_of(*this);
-    if (!s) return false;
-    using detail::slot_state;
-    if (s->state == slot_state::armed || s->state == slot_state::queued) return true;
-    if (s->state != slot_state::running) return false;
-    using detail::slot_kind;
-    return s->again || s->kind == slot_kind::periodic || s->kind == slot_kind::reader || s->kind == slot_kind::writer ||
-           s->kind == slot_kind::signal || s->kind == slot_kind::hook;
+    return s && detail::may_run(*s);
 }
 
 error handler::error() const noexcept {

@@ -58,6 +58,14 @@ struct handler_slot : list_link, listener {
     alignas(std::max_align_t) std::byte room[48];
 };
 
+// Whether its callable may still be called.
+inline bool may_run(handler_slot const& s) noexcept {
+    if (s.state == slot_state::armed || s.state == slot_state::queued) return true;
+    if (s.state != slot_state::running) return false;
+    return s.again || s.kind == slot_kind::periodic || s.kind == slot_kind::reader || s.kind == slot_kind::writer ||
+           s.kind == slot_kind::signal || s.kind == slot_kind::hook;
+}
+
 class handler_table {
 public:
     handler_table(memory_hook memory, std::size_t bound) noexcept : memory_(memory), bound_(bound) {}

@@ -36,6 +36,11 @@ struct extension {
     void (*after_fork)(hub& h) noexcept;
     bool (*in_task)(hub& h) noexcept;
     bool (*census)(hub& h, census_cursor& cursor) noexcept;
+    // For a task that waits for another loop's call: what each wait does first; a wait in which *waiter stands for it,
+    // uncancellable or not, null again when it has failed; and its end.
+    result<void> (*begin_wait)() noexcept;
+    result<void> (*park_for_call)(void** waiter, deadline dl, bool uncancellable) noexcept;
+    void (*wake_for_call)(void* waiter) noexcept;
     // Lets the extension's own memory go, after everything else.
     void (*end)(hub& h) noexcept;
 };
@@ -46,6 +51,8 @@ struct end_reports {
     void (*leaving)(hub& h, int fd) noexcept;    // the loop ends: before any task is cancelled
     void (*left)(hub& h, int fd) noexcept;       // … and after the tasks and callbacks are gone
 };
+
+struct call_of_task;
 
 enum class hub_phase : std::uint8_t {
     idle,       // made, not running
@@ -109,6 +116,7 @@ struct hub {
     intrusive_list<handler_slot> idlers, signal_handlers, children, hooks[hook_points];
     std::uint8_t start_phases_begun = 3; // of this run; those of one that begins come in their turn
     bool ends_at_exit = false;           // with the process, if nobody destroys it before
+    intrusive_list<call_of_task> calls_awaited;   // of other loops, by this one's tasks
     handler_slot* unhandled_hook = nullptr;
     bool in_unhandled = false;
     std::uint32_t plain_cancels = 0;     // calls of cancel() in plain code that are under way
@@ -194,6 +202,9 @@ void signal_phase(hub& h) noexcept;
 void reap_children(hub& h) noexcept;
 void detach_child(hub& h, handler_slot& s) noexcept;
 result<exit_status> child_outcome(handler_slot const& s) noexcept;
+
+// In a forked child: the loops that its tasks wait for are the parent's.
+void lose_awaited_calls(hub& h) noexcept;
 
 // Tells the unhandled hook, or stderr.
 void tell_unhandled(hub* h, unhandled const& what) noexcept;

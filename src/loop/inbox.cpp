@@ -67,6 +67,15 @@ errc enter(remote& r, bool bounded) noexcept {
     r.gate.fetch_sub(2, std::memory_order_seq_cst);
     return closed ? errc::closed : errc::full;
 }
+
+// The loop may run the node, let go of it, and with it of the last name for its own door, before this thread has come
+// to wake it.
+void push_and_wake(remote& to, post_node& node) noexcept {
+    retain(&to);
+    to.queue.push(node);
+    to.wake();
+    release(&to);
+}
 }  // namespace
 
 remote* make_remote(kernel& on, std::size_t bound) noexcept {
@@ -120,8 +129,7 @@ result<void> send_post(remote* to, post_node* node, callable_ops const* ops) noe
 
 bool push_embedded(remote& to, post_node& node) noexcept {
     if (enter(to, false) != errc{}) return false;
-    to.queue.push(node);
-    to.wake();
+    push_and_wake(to, node);
     return true;
 }
 
@@ -178,8 +186,7 @@ void drop_waker(post_node* n) noexcept {
     if (n->pending.exchange(1, std::memory_order_acq_rel) == 0) {
         closed = enter(r, false) != errc{};
         if (!closed) {
-            r.queue.push(*n);   // takes over the waker's reference
-            r.wake();
+            push_and_wake(r, *n);   // takes over the waker's reference
             return;
         }
     } else {
@@ -237,8 +244,8 @@ std::size_t run_posts(remote& r, std::size_t most, std::uint64_t& dispatches, st
 }
 
 namespace {
-// Ends a node that will not run.
-void end_node(post_node& n) noexcept {
+// Ends a node that will not run. Who waits for it is told, unless that is somebody in the process that forked.
+void end_node(post_node& n, bool told = true) noexcept {
     if (n.embedded) {
         n.ops->destroy(n.callable);
         return;
@@ -248,7 +255,8 @@ void end_node(post_node& n) noexcept {
             n.ops->destroy(n.callable);
     } else {
         post_state was = post_state::queued;
-        n.state.compare_exchange_strong(was, post_state::cancelled, std::memory_order_acq_rel);
+        bool const ours = n.state.compare_exchange_strong(was, post_state::cancelled, std::memory_order_acq_rel);
+        if (ours && told && n.lost) n.lost(n.callable);
         n.ops->destroy(n.callable);
     }
     release(&n);
@@ -258,7 +266,7 @@ void end_node(post_node& n) noexcept {
 void inbox_after_fork(remote& r) noexcept {
     while (post_node* const n = r.queue.take()) {
         if (n->is_waker) n->pending.store(0, std::memory_order_seq_cst);
-        end_node(*n);
+        end_node(*n, false);
     }
     // No other thread came along. One that was in the midst of a call left its marks here for ever, and perhaps a
     // gap in the queue.

@@ -36,6 +36,8 @@ struct post_node {
     std::size_t alignment = 0;
     // A waker's node is sent again and again: pending melts its calls into one, dropped ends it.
     bool is_waker = false;
+    // Told, if there is one to tell, that the loop ended before the call began.
+    void (*lost)(void* callable) noexcept = nullptr;
     bool embedded = false;              // lies in what it stands for: run is not called, destroy once, and it is gone
     atomic<std::uint32_t> pending{0};
     atomic<std::uint32_t> dropped{0};

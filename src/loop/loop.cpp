@@ -87,6 +87,7 @@ result<void> renew_in_child(hub& h) noexcept {
     static_cast<void>(rewatch_signals(h));   // tried again before each wait
     rewatch_children(h);
     inbox_after_fork(*h.door);
+    lose_awaited_calls(h);
     h.fds.after_fork();
     h.fds.register_all();
     if (h.ext) h.ext->after_fork(h);

@@ -21,7 +21,7 @@ bool ready_ring::grow(std::size_t n) noexcept {
 }
 
 bool ready_ring::extract(void* node, ready_entry* out) noexcept {
-    // The newest, often: who was just made.
+    // Mostly it was put there just now: a task that was spawned, or woken, to run at once.
     if (!empty() && entries_[(tail_ - 1) & mask_].node == node) {
         *out = entries_[--tail_ & mask_];
         return true;

@@ -1,6 +1,8 @@
 // Barriers: who comes last takes the others out of the line, runs the action, and lets them go.
 #include <spruce/barrier.hpp>
 
+#include <utility>
+
 #include "../task/scheduler.hpp"
 #include "waiters.hpp"
 
@@ -22,9 +24,21 @@ struct barrier::arriving : parked {
     std::size_t index;
 };
 
+namespace {
+// A cycle that its last has begun goes on without the barrier. One whose last was woken, but has not run yet, cannot: it
+// would look for the action there. `still`: the barrier, if it goes on.
+void let_cycle_go(barrier_cycle& cycle, barrier* still, error why) noexcept {
+    cycle.of = nullptr;
+    if (!cycle.passed) return;
+    cycle.of = still;
+    cycle.whole = false;
+    while (parked* const p = waiters(cycle.others).take_front()) wake_failed(*p, why);
+}
+}  // namespace
+
 barrier::~barrier() {
     wake_all(errc::closed);
-    if (running_) running_->of = nullptr;
+    if (running_) let_cycle_go(*running_, nullptr, errc::closed);
 }
 
 void barrier::wake_all(error why) noexcept {
@@ -40,7 +54,7 @@ void barrier::abort() noexcept {
 void barrier::reset() noexcept {
     wake_all(errc::broken);
     broken_ = false;
-    if (running_) running_->of = nullptr;
+    if (running_) let_cycle_go(*running_, this, errc::broken);
     running_ = nullptr;
 }
 
@@ -71,6 +85,7 @@ result<std::size_t> barrier::arrive(barrier_cycle& cycle, deadline dl) noexcept 
     waiters(waiters_).push_back(p);
     ++count_;
     SPRUCE_CHECK(park(p, dl));
+    if (std::exchange(cycle.passed, false) && !cycle.whole) return cycle.of ? errc::broken : errc::closed;
     return p.index;
 }
 
@@ -90,6 +105,7 @@ void barrier_cycle::end() noexcept {
     b->make_whole(last->cycle);
     waiters(b->waiters_).take_front();
     --b->count_;
+    last->cycle.passed = true;   // until it runs, for let_cycle_go()
     wake(*last);
 }
 

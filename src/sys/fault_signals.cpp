@@ -69,7 +69,13 @@ bool ours_stands(int signal) noexcept {
 }
 
 int install(watched_signal& s) noexcept {
-    if (s.installed) return 0;   // left under somebody else's, who may pass on to it: twice would be a circle
+    // Left under somebody else's handler, which may pass on to it: twice would be a circle. If there is none now, ours is
+    // nowhere.
+    if (s.installed) {
+        struct sigaction now {};
+        if (::sigaction(s.number, nullptr, &now) != 0 || is_function(now)) return 0;
+        s.installed = false;
+    }
     // Asked first: another thread may fault as soon as ours is there.
     if (::sigaction(s.number, nullptr, &s.before) != 0) return -errno;
     s.spent.store(0);

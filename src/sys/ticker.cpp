@@ -2,13 +2,13 @@
 
 #include <cerrno>
 #include <csignal>
-#include <ctime>
 #include <new>
 #include <pthread.h>
 
 #include <spruce/memory.hpp>
 
 #include "fork_mark.hpp"
+#include "thread_gate.hpp"
 
 namespace spruce::inline v0::detail {
 
@@ -24,22 +24,11 @@ struct ticker {
 };
 
 namespace {
-#if defined(__APPLE__)
-constexpr clockid_t clock_id = CLOCK_REALTIME;   // the one that its condition variables know
-#else
-constexpr clockid_t clock_id = CLOCK_MONOTONIC;
-#endif
-
 void* run(void* at) {
     auto& t = *static_cast<ticker*>(at);
-    constexpr std::int64_t second = 1'000'000'000;
     ::pthread_mutex_lock(&t.lock);
     while (!t.stopped) {
-        timespec until{};
-        ::clock_gettime(clock_id, &until);
-        std::int64_t const ns = until.tv_nsec + t.period_ns % second;
-        until.tv_sec += static_cast<time_t>(t.period_ns / second + ns / second);
-        until.tv_nsec = static_cast<long>(ns % second);
+        timespec const until = condition_deadline(t.period_ns);
         int waited = 0;
         while (!t.stopped && waited == 0) waited = ::pthread_cond_timedwait(&t.changed, &t.lock, &until);
         if (t.stopped) break;
@@ -54,19 +43,6 @@ void* run(void* at) {
 void let_go(ticker* t) noexcept {
     t->~ticker();
     release({}, t, sizeof(ticker), alignof(ticker));
-}
-
-int make_condition(pthread_cond_t& c) noexcept {
-#if defined(__APPLE__)
-    return -::pthread_cond_init(&c, nullptr);
-#else
-    pthread_condattr_t monotonic;
-    if (int const failed = ::pthread_condattr_init(&monotonic); failed != 0) return -failed;
-    ::pthread_condattr_setclock(&monotonic, clock_id);
-    int const failed = ::pthread_cond_init(&c, &monotonic);
-    ::pthread_condattr_destroy(&monotonic);
-    return -failed;
-#endif
 }
 }  // namespace
 

@@ -73,23 +73,15 @@ void make_ready(scheduler& s, task_block& t) noexcept {
 namespace {
 // The end of a task's stack: whoever comes next gets the thread, and nobody comes back here.
 [[noreturn]] void leave_for_good(scheduler& s, execution& self) noexcept {
-    hub& h = s.h;
-    if (h.credit != 0 && !h.ready.empty()) {
-        ready_entry const e = h.ready.front();
-        if (is_extension(e.node)) {
-            h.ready.take();
-            --h.credit;
-            ++h.dispatches;
-            task_block& next = block_of(e.node);
-            next.state = task_state::running;
-            s.current = &next;
-            switch_final(s.machine, self, next.machine, e.word);
-        }
+    void* word;
+    if (task_block* const next = take_next_task(s.h, &word)) {
+        s.current = next;
+        switch_final(s.machine, self, next->machine, word);
     }
     if (s.returns) {
         return_frame& f = *s.returns;
         s.returns = f.outer;
-        h.credit = f.credit;
+        s.h.credit = f.credit;
         s.current = f.caller;
         if (f.caller) f.caller->state = task_state::running;
         switch_final(s.machine, self, f.caller ? f.caller->machine : s.hub_machine, f.stack_pointer);
@@ -225,6 +217,21 @@ bool census(hub& h, census_cursor& c) noexcept {
     return false;
 }
 
+// -- waiting for another loop's call
+
+result<void> park_for_call(void** waiter, deadline dl, bool uncancellable) noexcept {
+    struct waiting : parked {
+        explicit waiting(void** at) noexcept : parked("call", true), place(at) {
+            *at = static_cast<parked*>(this);
+            abandon = [](parked& self) noexcept { *static_cast<waiting&>(self).place = nullptr; };
+        }
+        void** place;
+    } p(waiter);
+    p.uncancellable = uncancellable;
+    return park(p, dl);
+}
+void wake_for_call(void* waiter) noexcept { wake(*static_cast<parked*>(waiter)); }
+
 void free_arena(task_arena* a) noexcept {
     release(a->door);
     if (a->abandoned) a->pool.abandon();
@@ -260,7 +267,8 @@ void orphan_released(task_arena* a) noexcept {
     if (a->kept.fetch_sub(1, std::memory_order_acq_rel) == 1) free_arena(a);
 }
 
-extension const task_extension{resume, unfinished, cancel_all, left, abandon, after_fork, in_task, census, end};
+extension const task_extension{resume, unfinished, cancel_all, left, abandon, after_fork, in_task, census,
+                               begin_wait, park_for_call, wake_for_call, end};
 
 result<scheduler*> need_scheduler() noexcept {
     if (current_scheduler) return current_scheduler;

@@ -69,28 +69,35 @@ void prefetch_far(ready_ring& ring) noexcept;
 // So many in the ring are more than the caches hold.
 inline constexpr std::uint32_t many_ready = 4096;
 
-// Where the next in the ring is not a task, or may not run now: back to who resumed us.
+// The next in the ring, taken out and set running; null if it is not a task, or may not run now.
+[[gnu::always_inline]] inline task_block* take_next_task(hub& h, void** word) noexcept {
+    if (h.credit == 0 || h.ready.empty()) return nullptr;
+    ready_entry const e = h.ready.front();
+    if (!is_extension(e.node)) return nullptr;
+    h.ready.take();
+    --h.credit;
+    ++h.dispatches;
+    task_block& next = block_of(e.node);
+    next.state = task_state::running;
+    *word = e.word;
+    return &next;
+}
+
+// Where there is none: back to who resumed us.
 void leave_for_caller(scheduler& s, task_block& self, void** save) noexcept;
 // Gives the thread to whatever comes next; the stack pointer goes to *save. Comes back when somebody resumes `self`.
 // Inlined into the few functions that park, which are noinline: each frame between the switch and its user is a line
 // of the cache more for every task.
 [[gnu::always_inline]] inline void leave(scheduler& s, task_block& self, void** save) noexcept {
     hub& h = s.h;
-    if (h.credit != 0 && !h.ready.empty()) {
-        ready_entry const e = h.ready.front();
-        if (is_extension(e.node)) {
-            h.ready.take();
-            --h.credit;
-            ++h.dispatches;
-            task_block& next = block_of(e.node);
-            next.state = task_state::running;
-            if (&next == &self) return;   // it was alone, and goes on
-            s.current = &next;
-            if (h.ready.size() > many_ready) [[unlikely]] prefetch_far(h.ready);
-            else prefetch_for_write(h.ready.front().word);
-            switch_to(s.machine, self.machine, next.machine, save, e.word);
-            return;
-        }
+    void* word;
+    if (task_block* const next = take_next_task(h, &word)) {
+        if (next == &self) return;   // it was alone, and goes on
+        s.current = next;
+        if (h.ready.size() > many_ready) [[unlikely]] prefetch_far(h.ready);
+        else prefetch_for_write(h.ready.front().word);
+        switch_to(s.machine, self.machine, next->machine, save, word);
+        return;
     }
     leave_for_caller(s, self, save);
 }

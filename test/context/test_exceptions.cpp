@@ -121,7 +121,7 @@ TEST("tasks suspended inside catch blocks each keep their own exception, whateve
                 for (int round = 0; round != 8; ++round) p->play(4, -1);
             }));
         }
-        for (auto& t : all) CHECK(t.join().ok());
+        for (auto& t : all) REQUIRE(t.join().ok());
         long steps = 0;
         for (auto const& p : players) {
             CHECK_EQ(p->wrong, 0);
@@ -155,8 +155,8 @@ TEST("two tasks that entered their handlers in one order may leave them in the o
             CHECK(std::current_exception() == nullptr);
         };
         auto a = spawn(play, 'a', 10ms, 1), b = spawn(play, 'b', 3ms, 2);
-        CHECK(a.join().ok());
-        CHECK(b.join().ok());
+        REQUIRE(a.join().ok());
+        REQUIRE(b.join().ok());
         CHECK_EQ(std::string_view(seen), "bbaa");
     });
     CHECK(r.ok());
@@ -188,11 +188,11 @@ TEST("while a task waits inside a catch block, callbacks and new tasks see no ex
                 CHECK(run_now(now).ok());
                 CHECK_EQ(looked, 3);
                 CHECK_EQ(std::string_view(e.what()), "a");
-                CHECK(b.join().ok());
+                REQUIRE(b.join().ok());
                 throw;   // and out of the task
             }
         });
-        CHECK(a.join().ok());
+        REQUIRE(a.join().ok());
         CHECK(a.get() == errc::task_failed);
         CHECK(a.exception() != nullptr);
     });
@@ -225,8 +225,8 @@ TEST("a destructor may wait while an exception unwinds its task, and others see 
                 CHECK(sleep_for(200us).ok());
             }
         });
-        CHECK(a.join().ok());
-        CHECK(b.join().ok());
+        REQUIRE(a.join().ok());
+        REQUIRE(b.join().ok());
         CHECK_EQ(counted, 2);
         CHECK_EQ(elsewhere, 0);
     });
@@ -273,8 +273,8 @@ TEST("an exception kept by a pointer may be looked at in another task, while its
                 CHECK(handling(1, 5));
             }
         });
-        CHECK(a.join().ok());
-        CHECK(b.join().ok());
+        REQUIRE(a.join().ok());
+        REQUIRE(b.join().ok());
     });
     CHECK(r.ok());
     CHECK_EQ(thrown::alive, 0L);
@@ -294,7 +294,7 @@ TEST("plain code that runs a loop inside a catch block still has its exception a
                     CHECK(handling(1, 1));
                 }
             });
-            CHECK(a.join().ok());
+            REQUIRE(a.join().ok());
         });
         CHECK(r.ok());
         CHECK_EQ(t.number, 9);

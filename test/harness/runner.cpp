@@ -128,13 +128,13 @@ verdict judge(running& r, int status, std::string& why) {
 
 // The options that a test's process is given, too.
 constexpr std::string_view for_tests[] = {"--length", "--poller", "--waker", "--signals", "--kernel", "--each-failing",
-                                          "--seconds", "--transfers", "--interrupts", "--refuse"};
+                                          "--seconds", "--at", "--transfers", "--interrupts", "--refuse"};
 
 int usage() {
     std::puts("usage: spruce-test [--filter TEXT] [--exact NAME] [--list] [--jobs N] [--seed N] [--length ci|nightly] [--repeat N]\n"
               "                   [--poller epoll|poll|kqueue[-netbsd|-openbsd]] [--waker eventfd|pipe] [--signals pipe|signalfd]\n"
               "                   [--kernel real|simulated] [--slack N] [--under EMULATOR] [--verbose]\n"
-              "                   [--each-failing calls|memory|mappings [--seconds N]] [--transfers BYTES] [--interrupts 1]\n"
+              "                   [--each-failing calls|memory|mappings [--seconds N] [--at N]] [--transfers BYTES] [--interrupts 1]\n"
               "                   [--refuse 1: eventfd + 2: pidfd + 4: epoll]");
     return 2;
 }
@@ -169,6 +169,7 @@ int main(int argc, char** argv) {
         else if (word == "--under") chosen.under = value;
         else if (word == "--each-failing") how.each = value;
         else if (word == "--seconds") how.most_seconds = static_cast<unsigned>(std::atoi(value));
+        else if (word == "--at") how.at = std::strtoull(value, nullptr, 10);
         else if (word == "--transfers") how.transfers = std::strtoul(value, nullptr, 10);
         else if (word == "--interrupts") how.interrupts = std::atoi(value) != 0;
         else if (word == "--refuse") how.refused = static_cast<unsigned>(std::atoi(value));

@@ -10,6 +10,7 @@ namespace harness {
 struct spoilt {
     std::string_view each{};        // "calls", "memory" or "mappings": each one's failure, in turn
     unsigned most_seconds = 0;      // for the rounds of one test: as many as it has time for, spread evenly; 0: every one
+    std::uint64_t at = 0;           // this failure alone; 0: all
     unsigned long transfers = 0;    // the most bytes a transfer moves; 0: any
     bool interrupts = false;        // signals without SA_RESTART, a thousand a second
     unsigned refused = 0;           // testing::faulty_kernel::refusal

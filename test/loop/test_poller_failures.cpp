@@ -75,35 +75,58 @@ detail::poller_calls const refusing_kernel::calls{
     },
     [](void*) noexcept { it->inner.calls->close(it->inner.context); },
     [](void*) noexcept { return it->inner.calls->grain_ns(it->inner.context); }};
-}  // namespace
 
-TEST("a reader that the new set refuses for a while hears again when it no longer does") {
-    world w;
-    refusing_kernel k(w.on());
-    auto const [out, in] = w.pipe();
-    {
-        auto o = w.options();
-        o.on = &k.outer;
-        loop l(o);
-        int read = 0;
-        auto r = l.add_reader(out, [&, out = out] {
+// A loop on such a kernel, with a reader of a pipe.
+struct reading_loop {
+    reading_loop() {
+        auto added = l.add_reader(out, [this] {
             char c;
             if (w.read(out, &c, 1) == 1) ++read;
         });
-        REQUIRE(r.ok());
-        k.refuse = k.ghost = true;
-        static_cast<void>(l.run_once(spruce::in(0s)));
-        CHECK_EQ(k.renewed, 1);
-        static_cast<void>(l.run_once(spruce::in(0s)));
-        k.refuse = false;
-        w.write(in, "x");
-        CHECK(l.run_until([&] { return read == 1; }, spruce::in(5s)).ok());
-        w.write(in, "y");
-        CHECK(l.run_until([&] { return read == 2; }, spruce::in(5s)).ok());
-        r->cancel();
+        REQUIRE(added.ok());
+        reader = *added;
     }
-    w.close(out);
-    w.close(in);
+    ~reading_loop() {
+        reader.cancel();
+        w.close(out);
+        w.close(in);
+    }
+    loop_options options() {
+        auto o = w.options();
+        o.on = &kernel.outer;
+        return o;
+    }
+    // A turn in which the poller tells of an fd that nobody knows, so that the set is renewed.
+    void see_ghost() {
+        kernel.ghost = true;
+        static_cast<void>(l.run_once(spruce::in(0s)));
+        CHECK_EQ(kernel.renewed, 1);
+    }
+    // Whether what is written now is read.
+    bool hears() {
+        int const before = read;
+        w.write(in, "x");
+        return l.run_until([&] { return read == before + 1; }, spruce::in(5s)).ok();
+    }
+
+    world w;
+    refusing_kernel kernel{w.on()};
+    std::pair<int, int> ends = w.pipe();
+    int out = ends.first, in = ends.second;
+    loop l{options()};
+    int read = 0;
+    handler reader;
+};
+}  // namespace
+
+TEST("a reader that the new set refuses for a while hears again when it no longer does") {
+    reading_loop r;
+    r.kernel.refuse = true;
+    r.see_ghost();
+    static_cast<void>(r.l.run_once(spruce::in(0s)));
+    r.kernel.refuse = false;
+    CHECK(r.hears());
+    CHECK(r.hears());
 }
 
 TEST("calls from other threads wake a loop whose new set refused the waker for a while") {
@@ -180,28 +203,10 @@ TEST("a loop that cannot be made says why, leaves nothing, and does not stand in
 }
 
 TEST("a set that cannot be renewed for a while leaves the loop as it was, with its ghost") {
-    world w;
-    refusing_kernel k(w.on());
-    auto const [out, in] = w.pipe();
-    {
-        auto o = w.options();
-        o.on = &k.outer;
-        loop l(o);
-        int read = 0;
-        auto r = l.add_reader(out, [&, out = out] {
-            char c;
-            if (w.read(out, &c, 1) == 1) ++read;
-        });
-        REQUIRE(r.ok());
-        k.refuse_renewal = k.ghost = true;
-        static_cast<void>(l.run_once(spruce::in(0s)));
-        CHECK_EQ(k.renewed, 1);
-        w.write(in, "x");
-        CHECK(l.run_until([&] { return read == 1; }, spruce::in(5s)).ok());
-        r->cancel();
-    }
-    w.close(out);
-    w.close(in);
+    reading_loop r;
+    r.kernel.refuse_renewal = true;
+    r.see_ghost();
+    CHECK(r.hears());
 }
 
 TEST("in a forked child after_fork() can fail at each of its steps, and be called again") {

@@ -117,7 +117,7 @@ public:
         n.ended = true;
         if (!n.group) return;
         group_model& g = *n.group;
-        g.members.erase(std::find(g.members.begin(), g.members.end(), &n));
+        remove(g.members, n);
         if (!how && how != errc::canceled) {
             if (g.failed.ok()) g.failed = how;
             if (g.cancel_rest) cancel(g, n.id);
@@ -162,8 +162,14 @@ private:
         n.waiting = n.uncancellable = false;
         if (n.joins) n.joins->waiter = nullptr, n.joins = nullptr;
         n.expected = how;
-        waiting_.erase(std::find(waiting_.begin(), waiting_.end(), &n));
+        remove(waiting_, n);
         queue_.push_back(&n);
+    }
+    // Where the loop itself failed, the model knows no more who waits.
+    void remove(std::vector<node*>& from, node& n) {
+        auto const at = std::find(from.begin(), from.end(), &n);
+        expect(at != from.end(), __LINE__);
+        if (at != from.end()) from.erase(at);
     }
     // When the clock has moved, all that was due came into the queue before anybody ran.
     void look_at_clock() {

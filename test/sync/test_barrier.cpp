@@ -1,4 +1,5 @@
 #include <deque>
+#include <memory>
 #include <stdexcept>
 
 #include "virtual_tasks.hpp"
@@ -21,7 +22,7 @@ TEST("a barrier lets nobody go on before all have come, tells each its place, an
             }
         });
         settle();
-        CHECK(g.join().ok());
+        REQUIRE(g.join().ok());
         CHECK_EQ(seen.size(), 18U);
         CHECK_EQ(std::string_view(seen).substr(0, 6), "c2a0b1");
         CHECK(!meet.broken());
@@ -53,7 +54,7 @@ TEST("a barrier's action is run once a cycle by the last who comes, before anybo
             sleep_for(1ms);
             CHECK_EQ(meet.waiting(), 4U);
         });
-        CHECK(g.join().ok());
+        REQUIRE(g.join().ok());
         CHECK_EQ(runs, 3);
         return {};
     });
@@ -122,7 +123,7 @@ TEST("a barrier is whole once the last has come: a cancel in the same turn undoe
         settle();
         CHECK_EQ(*meet.wait(), 1U);
         a.cancel();
-        CHECK(a.join().ok());
+        REQUIRE(a.join().ok());
         CHECK(place.ok());
         CHECK(!meet.broken());
         return {};
@@ -181,6 +182,35 @@ TEST("a barrier refuses plain code that would have to wait, and nobody at all; i
     CHECK(r.ok());
 }
 
+TEST("a barrier that dies or is reset before the woken last of the next cycle runs does not run its action for that one") {
+    for (errc const why : {errc::closed, errc::broken}) {
+        CHECK(run_virtually([&] {
+            event go;
+            int actions = 0;
+            std::vector<errc> ended;
+            auto b = std::make_unique<barrier>(2, [&] {
+                ++actions;
+                static_cast<void>(go.wait());
+            });
+            auto first = spawn([&] { CHECK(b->wait().ok()); });
+            auto second = spawn([&] {
+                CHECK(b->wait().ok());
+                // The other two have come, and the last of them is to run the action.
+                if (why == errc::closed) b.reset();
+                else b->reset();
+            });
+            std::vector<task<void>> next;
+            for (int i = 0; i != 2; ++i) next.push_back(spawn([&] { ended.push_back(ending_of(b->wait())); }));
+            settle();
+            CHECK_EQ(actions, 1);
+            go.set();
+            REQUIRE(first.join().ok() && second.join().ok() && next[0].join().ok() && next[1].join().ok());
+            CHECK_EQ(actions, 1);
+            CHECK_EQ(ended, (std::vector<errc>{why, why}));
+        }).ok());
+    }
+}
+
 TEST("an action there is no memory for is told of by every wait") {
     harness::refused_allocations() = {.calls = 0, .at = 1};
     char big[200] = {};
@@ -213,7 +243,7 @@ TEST_FOR(60, "of a thousand who meet at a barrier half give up at random: each i
             }
             sleep_for(1s);
             meet.abort();   // who is left came too late
-            for (auto& t : tasks) CHECK(t.join().ok());
+            for (auto& t : tasks) REQUIRE(t.join().ok());
             CHECK_EQ(passed + gave_up, crowd);
             CHECK_EQ(passed, cycles * static_cast<int>(parties));
             CHECK(passed > 100 && gave_up > 100);

@@ -29,7 +29,7 @@ TEST("a channel without room is a rendezvous: a sender goes on when its value is
             CHECK_EQ(**got, i);
             settle();
         }
-        CHECK(g.join().ok());
+        REQUIRE(g.join().ok());
         CHECK_EQ(std::string_view(seen), "abc");
         CHECK(c.try_receive() == errc::would_wait);
         return {};
@@ -52,7 +52,7 @@ TEST("a value goes straight to the receiver that waits longest, and nobody slips
         for (int i = 1; i != 4; ++i) CHECK(c.try_send(std::move(i)).ok());
         CHECK_EQ(c.size(), 0U);
         CHECK(c.try_receive() == errc::would_wait);
-        CHECK(g.join().ok());
+        REQUIRE(g.join().ok());
         CHECK_EQ(std::string_view(seen), "a1b2c3");
         return {};
     });
@@ -88,7 +88,7 @@ TEST("after close() what is left is received, then end_of_stream; senders get cl
         settle();
         c.close();
         c.close();
-        CHECK(t.join().ok());
+        REQUIRE(t.join().ok());
         CHECK(sent == errc::closed);
         CHECK(mine != nullptr);
         CHECK(c.try_send(boxed(3)) == errc::closed);
@@ -114,7 +114,7 @@ TEST("a range-for receives until the channel is closed, or its task is cancelled
         });
         for (int n : {1, 2, 3}) CHECK(c.send(n).ok());
         c.close();
-        CHECK(t.join().ok());
+        REQUIRE(t.join().ok());
         CHECK_EQ(sum, 6);
         channel<box> other(3);
         auto u = spawn([&] {
@@ -123,7 +123,7 @@ TEST("a range-for receives until the channel is closed, or its task is cancelled
         CHECK(other.send(boxed(4)).ok());
         settle();
         u.cancel();
-        CHECK(u.join().ok());
+        REQUIRE(u.join().ok());
         CHECK_EQ(sum, 10);
         return {};
     });
@@ -146,7 +146,7 @@ TEST("an error sent is the error of one receive(), and the channel goes on") {
         settle();
         CHECK(c.send_error(errc::full).ok());
         CHECK(u.get() == errc::full);
-        CHECK(t.join().ok());
+        REQUIRE(t.join().ok());
         return {};
     });
     CHECK(r.ok());
@@ -164,7 +164,7 @@ TEST("who waits at a channel can be cancelled or time out: no value is lost, and
         settle();
         t.cancel();
         CHECK(c.try_receive() == errc::would_wait);
-        CHECK(t.join().ok());
+        REQUIRE(t.join().ok());
         CHECK(sent == errc::canceled);
         CHECK(mine && yours);
         result<box> got = errc::full;
@@ -177,13 +177,13 @@ TEST("who waits at a channel can be cancelled or time out: no value is lost, and
         lost.cancel();
         CHECK(c.try_send(std::move(mine)).ok());
         kept.cancel();   // it has its value, and has not run yet
-        CHECK(kept.join().ok());
+        REQUIRE(kept.join().ok());
         CHECK(got.ok() && **got == 1);
         auto giver = spawn([&] { sent = c.send(std::move(yours)); });
         settle();
         CHECK_EQ(**c.receive(), 2);
         giver.cancel();
-        CHECK(giver.join().ok());
+        REQUIRE(giver.join().ok());
         CHECK(sent.ok());
         return {};
     });
@@ -246,7 +246,7 @@ TEST_FOR(60, "of a thousand senders and receivers half give up at random, and no
             }
             sleep_for(1s);
             c.close();
-            for (auto& t : tasks) CHECK(t.join().ok());
+            for (auto& t : tasks) REQUIRE(t.join().ok());
             while (auto left = c.receive()) ++received[static_cast<std::size_t>(**left)];
             CHECK(sent == received);
             CHECK(passed > 50 && gave_up > 50);

@@ -33,7 +33,7 @@ TEST("a notification wakes the first who waits, with the lock held; nobody waiti
         settle();
         CHECK_EQ(std::string_view(seen), "abc");
         CHECK_EQ(changed.notify_all(), 1U);
-        CHECK(g.join().ok());
+        REQUIRE(g.join().ok());
         CHECK_EQ(std::string_view(seen), "abcd");
         return {};
     });
@@ -58,7 +58,7 @@ TEST("who timed out or was cancelled eats no notification: it reaches the next w
         sleep_for(10ms);
         b.cancel();
         CHECK_EQ(changed.notify(), 1U);   // b has not run yet
-        CHECK(a.join().ok() && b.join().ok() && c.join().ok());
+        REQUIRE(a.join().ok() && b.join().ok() && c.join().ok());
         CHECK(late == errc::timed_out && lost == errc::canceled && woken == errc{});
         return {};
     });
@@ -85,7 +85,7 @@ TEST("once notified a waiter neither times out nor is cancelled while it waits f
             settle();
             CHECK(!t.done());
         }
-        CHECK(t.join().ok());
+        REQUIRE(t.join().ok());
         CHECK(how == errc{});
         return {};
     });
@@ -113,7 +113,7 @@ TEST("who timed out or was cancelled locks again, and that neither ends nor is c
             sleep_for(10ms);
             CHECK(!a.done() && !b.done());
         }
-        CHECK(a.join().ok() && b.join().ok());
+        REQUIRE(a.join().ok() && b.join().ok());
         CHECK(late == errc::timed_out && lost == errc::canceled);
         return {};
     });
@@ -202,7 +202,7 @@ TEST("a condition variable refuses a lock that is not the caller's, and plain co
             CHECK(own.try_lock() == errc::would_wait);
         });
         auto first = spawn([&] { t.cancel(); });
-        CHECK(t.join().ok());
+        REQUIRE(t.join().ok());
         return {};
     });
     CHECK(r.ok());
@@ -254,7 +254,7 @@ TEST_FOR(60, "of a thousand who wait for a condition half give up at random, and
                 if (random.chance(30)) sleep_for(1ms);
             }
             notified += changed.notify_all();
-            for (auto& t : tasks) CHECK(t.join().ok());
+            for (auto& t : tasks) REQUIRE(t.join().ok());
             CHECK_EQ(served + gave_up, crowd);
             CHECK_EQ(notified, static_cast<std::size_t>(served));
             CHECK(served > 100 && gave_up > 100);

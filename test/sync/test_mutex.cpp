@@ -31,7 +31,7 @@ TEST("a mutex is handed over in the order in which it was asked for, and nobody 
         mine.unlock();   // it is empty
         CHECK(m.try_lock() == errc::would_wait);
         CHECK(m.lock(in(0s)) == errc::timed_out);
-        CHECK(g.join().ok());
+        REQUIRE(g.join().ok());
         CHECK_EQ(std::string_view(seen), "abcde");
         CHECK(m.try_lock().ok());
         return {};
@@ -62,7 +62,7 @@ TEST("a task that locks a mutex it holds is told of its deadlock; a recursive on
         CHECK(!other);
         two.unlock();
         CHECK(again.try_lock() == errc::would_wait);   // it is the other's
-        CHECK(t.join().ok());
+        REQUIRE(t.join().ok());
         CHECK(other);
         return {};
     });
@@ -75,7 +75,7 @@ TEST("a function that locks a recursive mutex may call itself, and keeps other t
         task_group g;
         long sum = 0;
         for (int i = 0; i != 3; ++i) g.spawn([&] { sum += factorial(m, 6); });
-        CHECK(g.join().ok());
+        REQUIRE(g.join().ok());
         CHECK_EQ(sum, 3 * 720);
         return {};
     });
@@ -121,7 +121,7 @@ TEST("who waits for a mutex can be cancelled or time out; who was handed it has 
         CHECK(late == errc::timed_out && lost == errc::canceled);
         mine.unlock();
         c.cancel();
-        CHECK(c.join().ok());
+        REQUIRE(c.join().ok());
         CHECK(kept == errc{});
         CHECK(m.try_lock().ok());
         return {};
@@ -166,12 +166,7 @@ TEST_FOR(60, "of a thousand who wait for a mutex half give up at random, and it 
                     sleep_for(milliseconds_below(random, 2));
                     --inside;
                 }));
-            settle();
-            for (int i = 0; i != crowd / 3; ++i) {
-                tasks[random.below(crowd)].cancel();
-                if (random.chance(30)) sleep_for(1ms);
-            }
-            for (auto& t : tasks) CHECK(t.join().ok());
+            thin_out(random, tasks);
             CHECK_EQ(served + gave_up, crowd);
             CHECK(served > 100 && gave_up > 100);
             CHECK(m.try_lock().ok());
@@ -197,7 +192,7 @@ TEST_FOR(300, "a mutex does what its model does: order, deadlines, cancels and h
             if (!owner || !owner->leaves) return;
             owner = nullptr;
             for (auto& c : calls)
-                if (c->waits) return owner = c.get(), c->waits = false, c->expected = errc{}, ++served, void();
+                if (c->waits) return owner = c.get(), c->ends(errc{}, served), void();
         };
         for (long step = 0; step != model_steps(); ++step) {
             switch (random.below(6)) {
@@ -226,19 +221,14 @@ TEST_FOR(300, "a mutex does what its model does: order, deadlines, cancels and h
             case 3:
                 if (owner && owner->done) owner->leaves = true, owner->go.set();
                 break;
-            case 4: {
-                if (calls.empty()) break;
-                auto& c = *calls[random.below(calls.size())];
-                c.handle.cancel();
-                if (c.waits) c.waits = false, c.expected = errc::canceled, ++cancelled;
+            case 4:
+                cancel_one(random, calls, cancelled);
                 break;
-            }
             default:
                 settle();
                 model_settles();
                 time.pass();
-                for (auto& c : calls)
-                    if (c->waits && c->due <= time.moment()) c->waits = false, c->expected = errc::timed_out, ++expired;
+                expire(calls, time.moment(), expired);
                 break;
             }
             if (random.chance(50)) continue;   // more in the same turn

@@ -23,7 +23,7 @@ TEST("a wait group wakes all who wait, in the order they came, when the last wor
         CHECK_EQ(seen.size(), 0U);
         CHECK(work.done().ok());
         work.add();   // they are through, whatever comes now
-        CHECK(g.join().ok());
+        REQUIRE(g.join().ok());
         CHECK_EQ(std::string_view(seen), "abc");
         CHECK(work.wait(in(1ms)) == errc::timed_out);
         CHECK(work.wait(in(0s)) == errc::timed_out);
@@ -74,7 +74,7 @@ TEST_FOR(60, "of a thousand who wait for work half give up at random, and each o
                 --left;
                 CHECK(work.done().ok());
             }
-            for (auto& t : tasks) CHECK(t.join().ok());
+            for (auto& t : tasks) REQUIRE(t.join().ok());
             CHECK_EQ(served + gave_up, crowd);
             CHECK(served > 100 && gave_up > 100);
             return {};
@@ -119,20 +119,15 @@ TEST_FOR(300, "a wait group does what its model does: work, deadlines and cancel
                 CHECK(left ? work.done().ok() : work.done() == errc::wrong_state);
                 if (left == 0 || --left != 0) break;
                 for (auto& c : calls)
-                    if (c->waits) c->waits = false, c->expected = errc{}, ++served;
+                    if (c->waits) c->ends(errc{}, served);
                 break;
             }
-            case 6: {
-                if (calls.empty()) break;
-                auto& c = *calls[random.below(calls.size())];
-                c.handle.cancel();
-                if (c.waits) c.waits = false, c.expected = errc::canceled, ++cancelled;
+            case 6:
+                cancel_one(random, calls, cancelled);
                 break;
-            }
             default:
                 time.pass();
-                for (auto& c : calls)
-                    if (c->waits && c->due <= time.moment()) c->waits = false, c->expected = errc::timed_out, ++expired;
+                expire(calls, time.moment(), expired);
                 break;
             }
             if (random.chance(50)) continue;   // more in the same turn

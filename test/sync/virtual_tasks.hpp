@@ -7,14 +7,12 @@
 #include <spruce/spruce.hpp>
 #include <spruce/testing.hpp>
 
-#include "../harness/axes.hpp"
+#include "../harness/virtual_run.hpp"
 
-// These tests wait for nothing outside: where the loop's own calls fail there is nothing to see but a loop that fails.
+// Where the loop fails, its tasks are cancelled, and the one that runs a test leaves its frame before those that refer to
+// it have ended: so what these tests join they must have, or they end there (REQUIRE).
 template <class F> auto run_virtually(F&& f, spruce::loop_options o = {}) {
-    if (harness::spoilt_kernel()) harness::skip("what it tests makes no system call");
-    spruce::testing::simulation world(harness::as_asked());
-    o.on = world.on();
-    return spruce::run(o, std::forward<F>(f));
+    return harness::run_virtually(std::forward<F>(f), o);
 }
 
 // How a call ended: errc{} for ok.
@@ -41,7 +39,34 @@ struct followed {
     spruce::errc ended{}, expected{};
     bool done = false, waits = false;
     spruce::time_point due = spruce::time_point::max();
+    // The model says that its wait has ended so; counted.
+    void ends(spruce::errc how, long& count) noexcept {
+        waits = false;
+        expected = how;
+        ++count;
+    }
 };
+// For a model whose calls end one by one: any of them is cancelled; those expire that are due.
+template <class Calls> void cancel_one(harness::random& r, Calls& calls, long& cancelled) {
+    if (calls.empty()) return;
+    auto& c = *calls[r.below(calls.size())];
+    c.handle.cancel();
+    if (c.waits) c.ends(spruce::errc::canceled, cancelled);
+}
+template <class Calls> void expire(Calls& calls, spruce::time_point now, long& expired) {
+    for (auto& c : calls)
+        if (c->waits && c->due <= now) c->ends(spruce::errc::timed_out, expired);
+}
+
+// A crowd's end: here and there one is cancelled, a third of them at most, and all end.
+inline void thin_out(harness::random& r, std::vector<spruce::task<void>>& crowd) {
+    settle();
+    for (std::size_t i = 0; i != crowd.size() / 3; ++i) {
+        crowd[r.below(crowd.size())].cancel();
+        if (r.chance(30)) static_cast<void>(spruce::sleep_for(std::chrono::milliseconds(1)));
+    }
+    for (auto& t : crowd) REQUIRE(t.join().ok());
+}
 
 // Time for a model: deadlines lie in the middle between two of the moments at which it looks.
 class model_time {
@@ -57,7 +82,7 @@ public:
     }
     void pass() {
         now_ += 1 + random_.below(3);
-        static_cast<void>(spruce::sleep_until(moment()));
+        REQUIRE(spruce::sleep_until(moment()).ok());   // a model without time goes no further
     }
     spruce::time_point moment() const { return start_ + std::chrono::milliseconds(10 * now_); }
 

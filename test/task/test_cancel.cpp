@@ -1,22 +1,12 @@
 #include <memory>
 #include <string>
 
-#include "../harness/axes.hpp"
+#include "../harness/virtual_run.hpp"
 
 using namespace spruce;
 using namespace std::chrono_literals;
-
-namespace {
-template <class F> auto run_virtually(F&& f, loop_options o = {}) {
-    testing::simulation world(harness::as_asked());
-    o.on = world.on();
-    return run(o, std::forward<F>(f));
-}
-struct note_end {
-    int* count;
-    ~note_end() { ++*count; }
-};
-}  // namespace
+using harness::run_virtually;
+using harness::note_end;
 
 TEST("a task cancelled before it began never runs, and its arguments are gone when join returns") {
     auto r = run_virtually([]() -> result<void> {

@@ -280,3 +280,24 @@ TEST("the last token's end puts back what was there, unless somebody has put his
     CHECK(now() == theirs);
     ::signal(SIGSEGV, SIG_DFL);
 }
+
+TEST("reports that were put under another handler begin anew once nobody handles the signal any more") {
+    struct sigaction before {}, now {};
+    REQUIRE(::sigaction(SIGBUS, nullptr, &before) == 0);
+    {
+        auto const first = debug::report_overflows();
+        REQUIRE(first.ok());
+        struct sigaction mine {};
+        mine.sa_handler = [](int) {};
+        CHECK(::sigaction(SIGBUS, &mine, nullptr) == 0);
+    }
+    struct sigaction none {};
+    none.sa_handler = SIG_DFL;
+    CHECK(::sigaction(SIGBUS, &none, nullptr) == 0);
+    {
+        auto const again = debug::report_overflows();
+        CHECK(again.ok() && ::sigaction(SIGBUS, nullptr, &now) == 0 && (now.sa_flags & SA_SIGINFO) != 0);
+    }
+    CHECK(::sigaction(SIGBUS, nullptr, &now) == 0 && now.sa_handler == SIG_DFL);
+    CHECK(::sigaction(SIGBUS, &before, nullptr) == 0);
+}

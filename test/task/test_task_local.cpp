@@ -265,6 +265,29 @@ TEST("no memory for a value is an error, and the next get() tries again") {
     CHECK_EQ(heap.blocks, 0L);
 }
 
+TEST("the values of a task that destroy() abandons are never destroyed") {
+    world w;
+    loop l(w.options());
+    static task_local<counted> local;   // its stack's values outlive the test
+    spawn([] {
+        local->value = 7;
+        for (;;) {
+            cancel_shield deaf;
+            sleep_for(1h);
+        }
+    });
+    spawn([] {
+        local->value = 8;
+        static_cast<void>(sleep_for(1h));
+    });
+    CHECK(l.run_once(in(0s)).ok());
+    CHECK_EQ(counted::alive, 2);
+    CHECK(l.destroy(in(1ms)) == errc::tasks_left);
+    CHECK_EQ(counted::alive, 1);
+    // The stack is abandoned on purpose, which the balances would count.
+    harness::pass();
+}
+
 #if SPRUCE_THROWS
 TEST("what a value's constructor throws passes through, and there is no value then") {
     world w;

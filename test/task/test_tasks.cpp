@@ -3,23 +3,12 @@
 #include <thread>
 
 #include "../../src/context/sanitizers.hpp"
-#include "../harness/axes.hpp"
+#include "../harness/virtual_run.hpp"
 
 using namespace spruce;
 using namespace std::chrono_literals;
-
-namespace {
-// Runs f as the first task of a loop on a simulated kernel: virtual time.
-template <class F> auto run_virtually(F&& f, loop_options o = {}) {
-    testing::simulation world(harness::as_asked());
-    o.on = world.on();
-    return run(o, std::forward<F>(f));
-}
-struct note_end {
-    int* count;
-    ~note_end() { ++*count; }
-};
-}  // namespace
+using harness::run_virtually;
+using harness::note_end;
 
 TEST("run() gives what its function gave: a value, an error, nothing, or a reference") {
     CHECK_EQ(run([] { return 42; }).value_or(0), 42);

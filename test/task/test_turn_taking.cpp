@@ -6,17 +6,13 @@
 #include <vector>
 
 #include "../../src/context/sanitizers.hpp"
-#include "../harness/axes.hpp"
+#include "../harness/virtual_run.hpp"
 
 using namespace spruce;
 using namespace std::chrono_literals;
+using harness::run_virtually;
 
 namespace {
-template <class F> auto run_virtually(F&& f, loop_options o = {}) {
-    testing::simulation world(harness::as_asked());
-    o.on = world.on();
-    return run(o, std::forward<F>(f));
-}
 std::string_view state_of(loop& l, task_id id) {
     for (task_info const& t : l.census())
         if (t.id == id) return t.state;

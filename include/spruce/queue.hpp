@@ -1,0 +1,195 @@
+// Queues of work: what is to be done, in one order or another, and the knowledge that it was done.
+#pragma once
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+#include "memory.hpp"
+#include "result.hpp"
+#include "waiter_list.hpp"
+
+namespace spruce::inline v0 {
+
+// The orders in which a queue gives its items out: first in first out, last in first out, the smallest first (of equal
+// ones the one that came first).
+struct fifo {};
+struct lifo {};
+template <class Less> struct by_priority {};
+
+namespace detail {
+struct queue_core;
+// What the library does with items whose type it does not know. They lie in core.slots.
+struct queue_ops {
+    void (*put)(queue_core& q, void* value) noexcept;      // moves *value in; there is room
+    void (*take)(queue_core& q, void* room) noexcept;      // moves the next one out, into a result<T> that holds an error
+    void (*hand)(void* room, void* value) noexcept;        // moves *value into such a result<T>
+    void (*drop_all)(queue_core& q) noexcept;
+    std::size_t size, alignment;                           // of a slot
+};
+
+struct queue_core : pinned {
+    SPRUCE_API queue_core(std::size_t bound, queue_ops const& ops) noexcept;
+    SPRUCE_API ~queue_core();
+    SPRUCE_API result<void> push(void* value, deadline dl) noexcept;
+    SPRUCE_API result<void> try_push(void* value) noexcept;
+    SPRUCE_API result<void> take(void* room, deadline dl) noexcept;
+    SPRUCE_API result<void> try_take(void* room) noexcept;
+    SPRUCE_API result<void> task_done() noexcept;
+    SPRUCE_API result<void> join(deadline dl) noexcept;
+    SPRUCE_API void close() noexcept;
+    result<void> usable() const noexcept;
+
+    queue_ops const* items;
+    waiter_list pushers, takers, joiners;
+    std::size_t bound, count = 0;
+    std::size_t first = 0;         // fifo: the oldest one's slot
+    std::uint64_t arrivals = 0;    // by_priority: numbers those that came
+    std::size_t in_hand = 0;       // taken, and not yet done
+    void* slots = nullptr;
+    memory_hook memory;
+    bool closed = false;
+};
+
+// The slots of a queue, by its order.
+template <class T, class Order> struct queue_slots;
+
+template <class T> struct queue_slots<T, fifo> {
+    using slot = T;
+    static void put(queue_core& q, T&& value) noexcept {
+        std::size_t const at = q.count < q.bound - q.first ? q.first + q.count : q.count - (q.bound - q.first);
+        ::new (static_cast<slot*>(q.slots) + at) T(std::move(value));
+    }
+    static slot& next(queue_core& q) noexcept { return static_cast<slot*>(q.slots)[q.first]; }
+    static void remove(queue_core& q) noexcept {
+        next(q).~T();
+        if (++q.first == q.bound) q.first = 0;
+    }
+    static T& value(slot& s) noexcept { return s; }
+};
+template <class T> struct queue_slots<T, lifo> {
+    using slot = T;
+    static void put(queue_core& q, T&& value) noexcept { ::new (static_cast<slot*>(q.slots) + q.count) T(std::move(value)); }
+    static slot& next(queue_core& q) noexcept { return static_cast<slot*>(q.slots)[q.count - 1]; }
+    static void remove(queue_core& q) noexcept { next(q).~T(); }
+    static T& value(slot& s) noexcept { return s; }
+};
+// A binary heap; the numbers of their arrival keep equal ones in order.
+template <class T, class Less> struct queue_slots<T, by_priority<Less>> {
+    struct slot {
+        T value;
+        std::uint64_t number;
+    };
+    static bool before(slot const& a, slot const& b) noexcept {
+        Less less;
+        if (less(a.value, b.value)) return true;
+        return !less(b.value, a.value) && a.number < b.number;
+    }
+    static void put(queue_core& q, T&& value) noexcept {
+        slot* const s = static_cast<slot*>(q.slots);
+        slot fresh{std::move(value), q.arrivals++};
+        std::size_t hole = q.count;
+        // The hole rises to where the new one belongs; each place it leaves is filled by the parent.
+        while (hole != 0 && before(fresh, s[(hole - 1) / 2])) {
+            std::size_t const parent = (hole - 1) / 2;
+            ::new (s + hole) slot(std::move(s[parent]));
+            s[parent].~slot();
+            hole = parent;
+        }
+        ::new (s + hole) slot(std::move(fresh));
+    }
+    static slot& next(queue_core& q) noexcept { return *static_cast<slot*>(q.slots); }
+    static void remove(queue_core& q) noexcept {
+        slot* const s = static_cast<slot*>(q.slots);
+        std::size_t const last = q.count - 1;
+        s[0].~slot();
+        if (last == 0) return;
+        slot moved(std::move(s[last]));
+        s[last].~slot();
+        std::size_t hole = 0;
+        for (std::size_t child = 1; child < last; child = 2 * hole + 1) {
+            if (child + 1 < last && before(s[child + 1], s[child])) ++child;
+            if (!before(s[child], moved)) break;
+            ::new (s + hole) slot(std::move(s[child]));
+            s[child].~slot();
+            hole = child;
+        }
+        ::new (s + hole) slot(std::move(moved));
+    }
+    static T& value(slot& s) noexcept { return s.value; }
+};
+
+template <class T, class Order> inline constexpr queue_ops queue_ops_of{
+    [](queue_core& q, void* value) noexcept { queue_slots<T, Order>::put(q, std::move(*static_cast<T*>(value))); },
+    [](queue_core& q, void* room) noexcept {
+        using slots = queue_slots<T, Order>;
+        *static_cast<result<T>*>(room) = result<T>(std::move(slots::value(slots::next(q))));
+        slots::remove(q);
+    },
+    [](void* room, void* value) noexcept { *static_cast<result<T>*>(room) = result<T>(std::move(*static_cast<T*>(value))); },
+    [](queue_core& q) noexcept {
+        for (; q.count != 0; --q.count) queue_slots<T, Order>::remove(q);
+    },
+    sizeof(typename queue_slots<T, Order>::slot),
+    alignof(typename queue_slots<T, Order>::slot),
+};
+}  // namespace detail
+
+// Up to `bound` items that wait to be taken, given out in their order. Who waits, to push or to take, is served first
+// come, first served, and an item goes straight to the taker that waits for it. T moves without throwing, and Less does
+// not throw. Nothing is allocated but the room for the items, when the queue is made. Thread: one loop's; what does not
+// wait may be called by plain code, too, on its thread.
+// Lifetime: waiters that are left when it dies are woken with closed, and the items it keeps die with it.
+template <class T, class Order> class basic_queue : detail::pinned {
+    static_assert(std::is_object_v<T> && std::is_nothrow_move_constructible_v<T>, "a queue's items move without throwing");
+
+public:
+    using value_type = T;
+    // Room for so many. Of a queue with a bound of 0 every call gives invalid_argument; where there was no memory, no_memory.
+    explicit basic_queue(std::size_t bound) : core_(bound, detail::queue_ops_of<T, Order>) {}
+    // Puts an item in; waits until there is room.
+    // Errors: canceled, timed_out, not_in_task, closed (close() was called, also while it waited, or it was destroyed),
+    // no_memory, invalid_argument. After one of them the item is gone.
+    // Cancel: nothing is put in. Once the item is in, it stays, cancelled or not.
+    [[nodiscard]] result<void> push(T value, deadline dl = {}) { return core_.push(&value, dl); }
+    // Puts an item in if there is room. Errors: full, closed, no_memory, invalid_argument.
+    [[nodiscard]] result<void> try_push(T value) { return core_.try_push(&value); }
+    // Takes the next item; waits for it. After close() it takes what is left, then gives end_of_stream.
+    // Errors: canceled, timed_out, not_in_task, end_of_stream, closed (it was destroyed), no_memory, invalid_argument.
+    // Cancel: no item is taken. Who was given one has it, even if it is cancelled before it runs.
+    [[nodiscard]] result<T> take(deadline dl = {}) {
+        result<T> item(errc::closed);
+        if (auto const got = core_.take(&item, dl); !got) item = got.error();
+        return item;
+    }
+    // Takes the next item if there is one. Errors: would_wait, end_of_stream, no_memory, invalid_argument.
+    [[nodiscard]] result<T> try_take() {
+        result<T> item(errc::closed);
+        if (auto const got = core_.try_take(&item); !got) item = got.error();
+        return item;
+    }
+    // Says that an item that was taken is done with. Errors: wrong_state (all that were taken are).
+    result<void> task_done() noexcept { return core_.task_done(); }
+    // Waits until every item that was put in has been taken and is done with; at once if none is left.
+    // Errors: canceled, timed_out, not_in_task, closed (it was destroyed), no_memory, invalid_argument.
+    // Cancel: leaves no trace.
+    result<void> join(deadline dl = {}) { return core_.join(dl); }
+    // No more is put in: who waits to push gets closed, who waits to take end_of_stream.
+    void close() noexcept { core_.close(); }
+    // How many it keeps; those of pushers that wait do not count.
+    std::size_t size() const noexcept { return core_.count; }
+    bool empty() const noexcept { return core_.count == 0; }
+    bool full() const noexcept { return core_.count == core_.bound; }
+
+private:
+    detail::queue_core core_;
+};
+
+template <class T> using queue = basic_queue<T, fifo>;
+template <class T> using lifo_queue = basic_queue<T, lifo>;
+template <class T, class Less = std::less<T>> using priority_queue = basic_queue<T, by_priority<Less>>;
+
+}  // namespace spruce::inline v0

@@ -1,0 +1,174 @@
+// Emitters: who is connected is called in turn, whatever the calls do to the emitter and its connections.
+#include <spruce/emitter.hpp>
+#include <spruce/waiter_list.hpp>
+
+#include "../base/intrusive_list.hpp"
+
+namespace spruce::inline v0::detail {
+
+// Lives as long as somebody needs it: the emitter (while it is connected), its connection object, and each emit that
+// stands at it. One that is disconnected stays in the emitter's list while an emit stands at it, which goes on from there.
+struct connected_slot : list_link {
+    emitter_core* of = nullptr;          // null: disconnected, or not yet connected
+    callable_ops const* ops = nullptr;   // null: the callable is gone, or not yet made
+    void* callable = nullptr;
+    std::uint64_t number = 0;            // in the order of connecting: an emit leaves out those that came after it
+    memory_hook memory;
+    std::size_t bytes = 0, alignment = 0;
+    std::uint32_t pins = 0;              // emits that stand here
+    bool held = false;                   // a connection object lives
+    bool once = false, told_end = false;
+};
+
+// A call of emit, in its frame. They need not end in the order they began: a callable that waits lets others emit.
+struct emission {
+    emitter_core* of;
+    emission* next;
+    emission* previous = nullptr;
+
+    explicit emission(emitter_core& c) noexcept : of(&c), next(c.running) {
+        if (next) next->previous = this;
+        c.running = this;
+    }
+    ~emission() {
+        if (!of) return;
+        if (next) next->previous = previous;
+        (previous ? previous->next : of->running) = next;
+    }
+};
+
+static_assert(sizeof(intrusive_list<connected_slot>) == sizeof(emitter_core::head), "room for the head of a list");
+
+namespace {
+intrusive_list<connected_slot>& slots(emitter_core& c) noexcept {
+    return *std::launder(reinterpret_cast<intrusive_list<connected_slot>*>(c.head));
+}
+
+void free_slot(connected_slot& s) noexcept {
+    memory_hook const memory = s.memory;
+    release(memory, &s, s.bytes, s.alignment);
+}
+
+// Nobody will call it any more. The callable's destructor may do anything: meanwhile the pin keeps the block.
+void drop_callable(connected_slot& s) noexcept {
+    s.unlink();
+    s.pins = 1;
+    if (callable_ops const* const ops = std::exchange(s.ops, nullptr)) ops->destroy(s.callable);
+    s.pins = 0;
+    if (!s.held) free_slot(s);
+}
+
+void unpin(connected_slot& s) noexcept {
+    if (--s.pins == 0 && !s.of) drop_callable(s);
+}
+
+void take_off(connected_slot& s) noexcept {
+    --s.of->count;
+    s.of = nullptr;
+}
+}  // namespace
+
+emitter_core::emitter_core(std::size_t most) noexcept : bound(most) {
+    ::new (static_cast<void*>(head)) intrusive_list<connected_slot>;
+}
+
+emitter_core::~emitter_core() {
+    ending = true;
+    for (emission* e = running; e; e = e->next) e->of = nullptr;
+    while (connected_slot* const s = slots(*this).take_front()) {
+        bool const was = s->of != nullptr;
+        if (was) take_off(*s);
+        ++s->pins;
+        if (was && s->told_end) s->ops->run(s->callable, nullptr);
+        unpin(*s);
+    }
+}
+
+connection_claim claim_connection(emitter_core& to, std::size_t size, std::size_t alignment) noexcept {
+    if (to.ending) return {.why = errc::closed};
+    if (to.count >= to.bound) return {.why = errc::full};
+    if (alignment < alignof(connected_slot)) alignment = alignof(connected_slot);
+    std::size_t const offset = (sizeof(connected_slot) + alignment - 1) / alignment * alignment;
+    memory_hook const memory = memory_here();
+    void* const block = allocate(memory, offset + size, alignment);
+    if (!block) return {.why = errc::no_memory};
+    auto* const s = ::new (block) connected_slot;
+    s->memory = memory;
+    s->bytes = offset + size;
+    s->alignment = alignment;
+    s->callable = static_cast<std::byte*>(block) + offset;
+    return {.slot = s, .room = s->callable};
+}
+void unclaim_connection(connected_slot* s) noexcept { free_slot(*s); }
+
+void arm_connection(emitter_core& to, connected_slot* s, callable_ops const* ops, connection_kind kind) noexcept {
+    s->of = &to;
+    s->ops = ops;
+    s->once = kind.once;
+    s->told_end = kind.told_end;
+    s->held = true;
+    s->number = to.next_number++;
+    ++to.count;
+    kind.first ? slots(to).push_front(*s) : slots(to).push_back(*s);
+}
+
+bool emit_to(emitter_core& from, void* argument) noexcept {
+    if (from.ending) return false;
+    emission here(from);
+    std::uint64_t const end = from.next_number;
+    connected_slot* at = slots(from).front();
+    if (at) ++at->pins;
+    while (at) {
+        if (at->of && at->number < end) {
+            if (at->once) take_off(*at);
+            at->ops->run(at->callable, argument);
+        }
+        // The next one is pinned first: the end of this one's callable may disconnect it.
+        connected_slot* const next = here.of ? slots(from).after(*at) : nullptr;
+        if (next) ++next->pins;
+        unpin(*at);
+        if (!here.of && next) {
+            unpin(*next);
+            return false;
+        }
+        at = next;
+    }
+    return here.of != nullptr;
+}
+
+void disconnect_all(emitter_core& from) noexcept {
+    if (from.ending) return;
+    // What is connected meanwhile, by the callables' ends, stays.
+    emission here(from);
+    std::uint64_t const end = from.next_number;
+    connected_slot* at = slots(from).front();
+    if (at) ++at->pins;
+    while (at) {
+        if (at->of && at->number < end) {
+            take_off(*at);
+            if (at->told_end) at->ops->run(at->callable, nullptr);
+        }
+        connected_slot* const next = here.of ? slots(from).after(*at) : nullptr;
+        if (next) ++next->pins;
+        unpin(*at);
+        if (!here.of && next) return unpin(*next);
+        at = next;
+    }
+}
+
+bool disconnect(connected_slot* s) noexcept {
+    if (!s->of) return false;
+    take_off(*s);
+    if (s->pins == 0) drop_callable(*s);
+    return true;
+}
+
+bool is_connected(connected_slot const* s) noexcept { return s->of != nullptr; }
+
+void let_go(connected_slot* s, bool keep) noexcept {
+    s->held = false;
+    if (s->of && !keep) disconnect(s);
+    else if (!s->of && s->pins == 0) free_slot(*s);
+}
+
+}  // namespace spruce::inline v0::detail

@@ -1,0 +1,113 @@
+#include "virtual_tasks.hpp"
+
+using namespace spruce;
+using namespace std::chrono_literals;
+
+TEST("received in a wait_any: who waits there runs before send() comes back, and what it loses stays in the mailbox") {
+    auto r = run_virtually([]() -> result<void> {
+        mailbox<int> box;
+        event go;
+        std::string seen;
+        auto t = spawn([&] {
+            received wanted(box, "a", "b");
+            for (;;) {
+                auto won = wait_any(go, wanted);
+                REQUIRE(won.ok());
+                if (won->is(go)) break;
+                auto m = won->get<1>();
+                REQUIRE(m.ok());
+                seen += std::string(m->name) + std::to_string(m->value);
+            }
+            seen += '.';
+        });
+        settle();
+        CHECK(box.send({"a", 1}).ok());
+        seen += '<';
+        CHECK(box.send({"b", 2}).ok());
+        seen += '<';
+        go.set();
+        CHECK(box.send({"a", 3}).ok());   // it has been told to go already
+        CHECK(t.join().ok());
+        CHECK_EQ(std::string_view(seen), "a1<b2<.");
+        CHECK_EQ(box.receive({.accept = {"a"}}, in(0s))->value, 3);
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("two filters of one mailbox in one wait may name the same messages; what neither names is dropped, also from before") {
+    auto r = run_virtually([]() -> result<void> {
+        SPRUCE_TRY(loop& hub, loop::current());
+        int told = 0;
+        hub.on_unhandled([&](unhandled const&) { ++told; });
+        mailbox<int> box;
+        CHECK(box.send({"x", 1}).ok());
+        CHECK(box.send({"keep", 2}).ok());
+        received one(box, {.accept = {"a", "both"}, .defer = {"keep"}, .discard = {"b"}});
+        received two(box, {.accept = {"b", "both"}, .discard = {"a"}});
+        // Nothing was waited for: what was there before is not judged.
+        CHECK(box.send({"b", 3}).ok());
+        auto won = wait_any(one, two);
+        REQUIRE(won.ok());
+        CHECK_EQ(won->index(), 1U);
+        CHECK_EQ(won->get<1>()->value, 3);
+        CHECK_EQ(box.size(), 2U);
+        CHECK_EQ(told, 0);
+        hub.call_soon([&] { CHECK(box.send({"both", 4}).ok()); });
+        won = wait_any(one, two);
+        REQUIRE(won.ok());
+        CHECK_EQ(won->index(), 0U);
+        CHECK_EQ(won->get<0>()->value, 4);
+        CHECK_EQ(told, 1);   // "x"
+        CHECK_EQ(box.size(), 1U);
+        // A wait that ends by its deadline has judged, too.
+        CHECK(box.send({"y", 1}).ok());
+        CHECK(wait_any(one, two, in(1ms))->timed_out());
+        CHECK_EQ(told, 2);
+        // Both at once take one each.
+        hub.call_soon([&] {
+            CHECK(box.send({"both", 5}).ok());
+            CHECK(box.send({"both", 6}).ok());
+            CHECK(box.send({"both", 7}).ok());
+        });
+        auto all = wait_all(one, two);
+        REQUIRE(all.ok());
+        CHECK_EQ(std::get<0>(*all)->value, 5);
+        CHECK_EQ(std::get<1>(*all)->value, 6);
+        CHECK_EQ(box.receive({.accept = {"both"}})->value, 7);
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("received ends with end_of_stream or closed as receive() does, and another task cannot wait beside it") {
+    auto r = run_virtually([]() -> result<void> {
+        auto box = std::make_unique<mailbox<int>>();
+        received wanted(*box, "a");
+        auto t = spawn([&] {
+            received mine(*box, "b");
+            auto won = wait_any(mine);
+            REQUIRE(won.ok());
+            return won->get<0>().error() == error(errc::closed);
+        });
+        settle();
+        CHECK(wait_any(wanted) == errc::already_registered);
+        CHECK(box->receive({.accept = {"a"}}) == errc::already_registered);
+        box.reset();
+        CHECK(t.get().value());
+        CHECK(wait_any(wanted)->get<0>() == errc::closed);
+        mailbox<int> other;
+        received left(other, "a");
+        CHECK(other.send({"a", 1}).ok());
+        other.close();
+        CHECK_EQ(wait_any(left)->get<0>()->value, 1);
+        CHECK(wait_any(left)->get<0>() == errc::end_of_stream);
+        received many(other, {.accept = {"1", "2", "3", "4", "5", "6", "7", "8", "9"}});
+        CHECK(wait_any(many) == errc::invalid_argument);
+        mailbox<int> none(static_cast<std::size_t>(-1) / 2);
+        received nothing(none, "a");
+        CHECK(wait_any(nothing) == errc::no_memory);
+        return {};
+    });
+    CHECK(r.ok());
+}
