@@ -13,7 +13,7 @@ namespace spruce::inline v0 {
 enum class errc : std::int32_t {
     canceled = 1,        // this task, or a deadline scope around the call, was cancelled
     timed_out,           // the call's own deadline passed first
-    task_canceled,       // the task asked about was cancelled, and gave no value
+    task_canceled,       // the task or future asked about was cancelled, and gave no value
     task_failed,         // an exception escaped from the task asked about
     end_of_stream,       // nothing more will come, and all that came was delivered
     closed,              // our side was closed, or what was waited for has gone

@@ -75,7 +75,10 @@ bool send_home(future_block& b, callable_ops const& what) noexcept {
     note->ops = &what;
     note->callable = &b;
     note->embedded = true;
-    return push_embedded(*b.door, *note);
+    // The block may be freed before this is through, and with it the last that holds the door.
+    loop_ref const door(b.door);
+    remote& to = *b.door;
+    return push_embedded(to, *note);
 }
 
 // Nobody looked, and nobody will.
