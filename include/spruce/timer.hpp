@@ -242,6 +242,7 @@ template <class F> struct timed_state {
     timer_policy policy;
     memory_hook memory;
     std::size_t holders = 1;
+    bool over = false;    // the timed_function is gone
     timed_link calls{};   // the list's head
 
     void drop() noexcept {
@@ -251,13 +252,23 @@ template <class F> struct timed_state {
         release(from, this, sizeof(timed_state), alignof(timed_state));
     }
     bool stop() noexcept {
+        ++holders;   // the arguments' ends may end the function
         bool any = false;
         for (; calls.next != &calls; any = true) {
             handler h = calls.next->self;
             calls.next->unlink();
             h.cancel();
         }
+        drop();
         return any;
+    }
+    // The same for a new call. Returns: whether the function is still there.
+    bool restart() noexcept {
+        ++holders;
+        stop();
+        bool const stands = !over;
+        drop();
+        return stands;
     }
 };
 template <class F, class... A> struct timed_call : timed_link {
@@ -309,6 +320,7 @@ public:
     }
     ~timed_function() {
         if (!state_) return;
+        state_->over = true;
         state_->stop();
         state_->drop();
     }
@@ -322,7 +334,7 @@ public:
         if (!state_) return false;
         bool const waits = state_->calls.next != &state_->calls;
         if (waits && state_->policy == timer_policy::once) return false;
-        if (waits && state_->policy == timer_policy::restart) state_->stop();
+        if (waits && state_->policy == timer_policy::restart && !state_->restart()) return false;
         auto hub = loop::current();
         if (!hub) return false;
         handler const h = hub->call_later(state_->after, detail::timed_call<F, std::decay_t<A>...>(*state_, std::forward<A>(args)...));
