@@ -37,7 +37,10 @@ struct wait_core : parked {
         for (; armed != count; ++armed) {
             wait_point& p = points[armed];
             p.of_ = this;
-            SPRUCE_CHECK(conditions[armed].ops->arm(conditions[armed].condition, p));
+            auto const begun = conditions[armed].ops->arm(conditions[armed].condition, p);
+            // What one has been given while others were armed is not lost because one of those fails.
+            if (handed) return armed += begun ? 1 : 0, result<void>();
+            SPRUCE_CHECK(begun);
             // Of those behind it none can be first.
             if (!all && p.fired_) return ++armed, result<void>();
         }

@@ -450,6 +450,32 @@ TEST("a thousand waits for a permit or a value, half of them given up: none lost
     CHECK(r.ok());
 }
 
+namespace {
+// One whose arm() sends on a channel, and fails.
+struct asks_and_fails {
+    channel<int>& on;
+    result<void> arm(wait_point&) {
+        CHECK(on.try_send(7).ok());
+        return errc::broken;
+    }
+    void disarm() noexcept {}
+    result<void> take() { return {}; }
+};
+}  // namespace
+
+TEST("what a condition is handed while the next one's arm() fails is not lost: it has won") {
+    auto r = run_virtually([]() -> result<void> {
+        channel<int> c;
+        asks_and_fails bad{c};
+        auto won = wait_any(c, bad);
+        REQUIRE(won.ok());
+        CHECK_EQ(won->index(), 0U);
+        CHECK_EQ(*won->get<0>(), 7);
+        return {};
+    });
+    CHECK(r.ok());
+}
+
 #if SPRUCE_EXCEPTIONS
 namespace {
 struct hard_to_move {
