@@ -16,6 +16,7 @@ struct wait_core : parked {
     std::size_t missing;              // points that have not fired
     wait_point* handed = nullptr;     // whoever fired it has handed something over: it is the winner
     bool all;
+    bool ending = false;              // what comes while it leaves its sources is not for it any more
 
     bool over() const noexcept { return all ? missing == 0 : missing != count; }
     void fire(wait_point& p) noexcept {
@@ -25,7 +26,7 @@ struct wait_core : parked {
         if (who && outcome == how::waiting && over()) wake(*this);
     }
     // Only who has not been woken yet may be given something, which he could not give back.
-    bool is_open() const noexcept { return !all && !over() && (!who || outcome == how::waiting); }
+    bool is_open() const noexcept { return !all && !ending && !over() && (!who || outcome == how::waiting); }
     bool accepts(wait_point& p) noexcept {
         if (all) fire(p);
         if (!is_open()) return false;
@@ -47,6 +48,7 @@ struct wait_core : parked {
         return {};
     }
     void disarm() noexcept {
+        ending = true;
         while (armed != 0) {
             --armed;
             conditions[armed].ops->disarm(conditions[armed].condition);

@@ -111,3 +111,46 @@ TEST("received ends with end_of_stream or closed as receive() does, and another 
     });
     CHECK(r.ok());
 }
+
+namespace {
+// Calls something at its end.
+class at_end {
+public:
+    at_end() noexcept = default;
+    explicit at_end(void (*f)(void*), void* of) noexcept : f_(f), of_(of) {}
+    at_end(at_end&& other) noexcept : f_(std::exchange(other.f_, nullptr)), of_(other.of_) {}
+    at_end& operator=(at_end&& other) noexcept {
+        f_ = std::exchange(other.f_, nullptr);
+        of_ = other.of_;
+        return *this;
+    }
+    ~at_end() {
+        if (f_) f_(of_);
+    }
+
+private:
+    void (*f_)(void*) = nullptr;
+    void* of_ = nullptr;
+};
+}  // namespace
+
+TEST("who was cancelled is given nothing more: what a dropped message's end sends on a channel of the same wait stays there") {
+    auto r = run_virtually([]() -> result<void> {
+        channel<int> c(1);
+        mailbox<at_end> box;
+        CHECK(box.send({"unwanted", at_end([](void* of) { CHECK(static_cast<channel<int>*>(of)->try_send(7).ok()); }, &c)}).ok());
+        auto t = spawn([&] {
+            received wanted(box, {.accept = {"x"}});
+            CHECK_EQ(ending_of(wait_any(c, wanted)), errc::canceled);
+        });
+        REQUIRE(sleep_for(1ms).ok());
+        CHECK(t.cancel());
+        REQUIRE(t.join().ok());
+        CHECK_EQ(box.size(), 0U);
+        auto kept = c.try_receive();
+        REQUIRE(kept.ok());
+        CHECK_EQ(*kept, 7);
+        return {};
+    });
+    CHECK(r.ok());
+}
