@@ -232,7 +232,8 @@ result<void> send_message(mailbox_state* b, void* message) noexcept {
             return {};
         }
     }
-    if (box.count >= box.bound + (taker ? 1 : 0)) return errc::full;
+    // A message on its way out keeps its slot until it is destroyed, and its end may send.
+    if (box.count >= box.bound + (taker ? 1 : 0) || box.free.empty()) return errc::full;
     message_slot& s = *box.free.take_front();
     box.ops->put(s.item, message);
     s.claimed = taker;

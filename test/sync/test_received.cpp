@@ -154,3 +154,24 @@ TEST("who was cancelled is given nothing more: what a dropped message's end send
     });
     CHECK(r.ok());
 }
+
+TEST("a mailbox whose messages send to it when they are dropped says full where it has no place, and goes on") {
+    auto r = run_virtually([]() -> result<void> {
+        struct state {
+            mailbox<at_end> box{1};
+            errc later{}, wanted{};
+        } s;
+        CHECK(s.box.send({"x", at_end([](void* of) {
+            auto& here = *static_cast<state*>(of);
+            here.later = ending_of(here.box.send({"later", at_end()}));
+            here.wanted = ending_of(here.box.send({"a", at_end()}));
+        }, &s)}).ok());
+        CHECK_EQ(ending_of(s.box.receive({.accept = {"a"}, .defer = {"later"}, .discard = {"x"}}, in(0s))), errc::timed_out);
+        CHECK_EQ(s.later, errc{});
+        CHECK_EQ(s.wanted, errc::full);
+        CHECK_EQ(s.box.size(), 1U);
+        CHECK(s.box.receive({.accept = {"later"}}, in(0s)).ok());
+        return {};
+    });
+    CHECK(r.ok());
+}
