@@ -175,3 +175,29 @@ TEST("a mailbox whose messages send to it when they are dropped says full where 
     });
     CHECK(r.ok());
 }
+
+TEST("a message for a receiver that was cancelled in the same turn does not take the place of what the next one waits for") {
+    auto r = run_virtually([]() -> result<void> {
+        mailbox<int> box(1);
+        CHECK(box.send({"keep", 1}).ok());
+        auto wait_for = [&](std::string_view name, errc how) {
+            return spawn([&box, name, how] {
+                received wanted(box, {.accept = {name}, .defer = {"keep", "a"}});
+                CHECK_EQ(ending_of(wait_any(wanted)), how);
+            });
+        };
+        auto first = wait_for("a", errc::canceled);
+        settle();
+        CHECK(first.cancel());
+        CHECK_EQ(ending_of(box.send({"a", 2})), errc::full);
+        REQUIRE(first.join().ok());
+        auto second = wait_for("b", errc{});
+        settle();
+        CHECK(box.send({"b", 3}).ok());
+        CHECK(second.done());
+        REQUIRE(second.join().ok());
+        CHECK_EQ(box.size(), 1U);
+        return {};
+    });
+    CHECK(r.ok());
+}
