@@ -251,7 +251,7 @@ template <class F> struct timed_state {
         this->~timed_state();
         release(from, this, sizeof(timed_state), alignof(timed_state));
     }
-    bool stop() noexcept {
+    bool stop(bool* stands = nullptr) noexcept {
         ++holders;   // the arguments' ends may end the function
         bool any = false;
         for (; calls.next != &calls; any = true) {
@@ -259,16 +259,9 @@ template <class F> struct timed_state {
             calls.next->unlink();
             h.cancel();
         }
+        if (stands) *stands = !over;
         drop();
         return any;
-    }
-    // The same for a new call. Returns: whether the function is still there.
-    bool restart() noexcept {
-        ++holders;
-        stop();
-        bool const stands = !over;
-        drop();
-        return stands;
     }
 };
 template <class F, class... A> struct timed_call : timed_link {
@@ -334,7 +327,7 @@ public:
         if (!state_) return false;
         bool const waits = state_->calls.next != &state_->calls;
         if (waits && state_->policy == timer_policy::once) return false;
-        if (waits && state_->policy == timer_policy::restart && !state_->restart()) return false;
+        if (bool stands = true; waits && state_->policy == timer_policy::restart && (state_->stop(&stands), !stands)) return false;
         auto hub = loop::current();
         if (!hub) return false;
         handler const h = hub->call_later(state_->after, detail::timed_call<F, std::decay_t<A>...>(*state_, std::forward<A>(args)...));
