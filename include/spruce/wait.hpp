@@ -132,7 +132,7 @@ private:
         other.drop();
     }
     void drop() noexcept {
-        if (std::exchange(full_, false)) visit([this]<class R>(R*) { value_at<R>()->~R(); });
+        if (std::exchange(full_, false)) visit([]<class R>(R* mine) { std::launder(mine)->~R(); });
     }
     template <class R> R* value_at() noexcept { return std::launder(reinterpret_cast<R*>(value_.room)); }
     // Calls f with the place of the winner's result, as a pointer of its type.
