@@ -242,6 +242,7 @@ template <class F> struct timed_state {
     timer_policy policy;
     memory_hook memory;
     std::size_t holders = 1;
+    bool over = false;    // the timed_function is gone
     timed_link calls{};   // the list's head
 
     void drop() noexcept {
@@ -250,13 +251,16 @@ template <class F> struct timed_state {
         this->~timed_state();
         release(from, this, sizeof(timed_state), alignof(timed_state));
     }
-    bool stop() noexcept {
+    bool stop(bool* stands = nullptr) noexcept {
+        ++holders;   // the arguments' ends may end the function
         bool any = false;
         for (; calls.next != &calls; any = true) {
             handler h = calls.next->self;
             calls.next->unlink();
             h.cancel();
         }
+        if (stands) *stands = !over;
+        drop();
         return any;
     }
 };
@@ -309,6 +313,7 @@ public:
     }
     ~timed_function() {
         if (!state_) return;
+        state_->over = true;
         state_->stop();
         state_->drop();
     }
@@ -322,7 +327,7 @@ public:
         if (!state_) return false;
         bool const waits = state_->calls.next != &state_->calls;
         if (waits && state_->policy == timer_policy::once) return false;
-        if (waits && state_->policy == timer_policy::restart) state_->stop();
+        if (bool stands = true; waits && state_->policy == timer_policy::restart && (state_->stop(&stands), !stands)) return false;
         auto hub = loop::current();
         if (!hub) return false;
         handler const h = hub->call_later(state_->after, detail::timed_call<F, std::decay_t<A>...>(*state_, std::forward<A>(args)...));

@@ -88,18 +88,19 @@ struct which_access;
 
 // Who won a wait_any(), and what it gave. Refers to none of the conditions. Movable.
 template <class... C> class which {
+    static constexpr bool quiet = (std::is_nothrow_move_constructible_v<result<taken_t<C>>> && ...);
+
 public:
-    which(which&& other) noexcept : index_(other.index_), winner_(other.winner_), full_(std::exchange(other.full_, false)) {
-        if (full_) visit([&]<class R>(R* mine) { move_in<R>(mine, other); });
-    }
-    which& operator=(which&& other) noexcept {
+    which(which&& other) noexcept(quiet) : index_(other.index_), winner_(other.winner_) { take_over(other); }
+    which& operator=(which&& other) noexcept(quiet) {
         if (this == &other) return *this;
-        this->~which();
-        return *::new (this) which(std::move(other));
+        drop();
+        index_ = other.index_;
+        winner_ = other.winner_;
+        take_over(other);
+        return *this;
     }
-    ~which() {
-        if (full_) visit([]<class R>(R* mine) { mine->~R(); });
-    }
+    ~which() { drop(); }
     // The winner's place among the arguments.
     std::size_t index() const noexcept { return index_; }
     // What the I-th gave, if it has won: moved out, once.
@@ -108,9 +109,8 @@ public:
         using R = result<taken_t<std::tuple_element_t<I, std::tuple<C...>>>>;
         if (index_ != I || !full_) return detail::with_detail(errc::wrong_state, "get: not the winner, or asked again");
         R* const mine = std::launder(reinterpret_cast<R*>(value_.room));
-        full_ = false;
         R given(std::move(*mine));
-        mine->~R();
+        drop();
         return given;
     }
     // Whether this one has won: by its address, for a condition that was given by name.
@@ -124,13 +124,19 @@ public:
 private:
     friend struct detail::which_access;
     which(std::size_t index, void const* winner) noexcept : index_(index), winner_(winner) {}
-    template <class R> void move_in(R* mine, which& other) noexcept {
-        R* const theirs = std::launder(reinterpret_cast<R*>(other.value_.room));
-        ::new (static_cast<void*>(mine)) R(std::move(*theirs));
-        theirs->~R();
+    // Where a value's move throws it stays with the other one.
+    void take_over(which& other) noexcept(quiet) {
+        if (!other.full_) return;
+        visit([&]<class R>(R* mine) { ::new (static_cast<void*>(mine)) R(std::move(*other.template value_at<R>())); });
+        full_ = true;
+        other.drop();
     }
+    void drop() noexcept {
+        if (std::exchange(full_, false)) visit([]<class R>(R* mine) { std::launder(mine)->~R(); });
+    }
+    template <class R> R* value_at() noexcept { return std::launder(reinterpret_cast<R*>(value_.room)); }
     // Calls f with the place of the winner's result, as a pointer of its type.
-    template <class F> void visit(F&& f) noexcept {
+    template <class F> void visit(F&& f) {
         [&]<std::size_t... I>(std::index_sequence<I...>) {
             static_cast<void>(((I == index_ && (f(reinterpret_cast<result<taken_t<C>>*>(value_.room)), true)) || ...));
         }(std::index_sequence_for<C...>());

@@ -94,9 +94,16 @@ result<void> channel_core::receive(void* room, deadline dl) noexcept {
 void channel_core::close() noexcept {
     closed = true;
     wake_all(senders, errc::closed);
-    while (parked* const p = waiters(receivers).take_front()) {
-        if (p->who) wake_failed(*p, errc::end_of_stream);
-        else p->point->fire();   // when it takes, it finds what is left, or the end
+    // When a condition takes, it finds what is left, or the end; until then it stays in the line, to hear if we die first.
+    intrusive_list<parked>& line = waiters(receivers);
+    for (parked *p = line.front(), *next; p; p = next) {
+        next = line.after(*p);
+        if (!p->who) {
+            p->point->fire();
+            continue;
+        }
+        p->unlink();
+        wake_failed(*p, errc::end_of_stream);
     }
 }
 

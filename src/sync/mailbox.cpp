@@ -232,7 +232,10 @@ result<void> send_message(mailbox_state* b, void* message) noexcept {
             return {};
         }
     }
-    if (box.count >= box.bound + (taker ? 1 : 0)) return errc::full;
+    // The slot beyond the bound is for who will take the message, and not for one whose wait is over but has not run yet.
+    // A message on its way out keeps its slot until it is destroyed, and its end may send.
+    bool const is_taken = taker && !(taker->waits && taker->who && taker->who->state == task_state::ready);
+    if (box.count >= box.bound + (is_taken ? 1 : 0) || box.free.empty()) return errc::full;
     message_slot& s = *box.free.take_front();
     box.ops->put(s.item, message);
     s.claimed = taker;

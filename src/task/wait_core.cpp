@@ -16,6 +16,7 @@ struct wait_core : parked {
     std::size_t missing;              // points that have not fired
     wait_point* handed = nullptr;     // whoever fired it has handed something over: it is the winner
     bool all;
+    bool ending = false;              // what comes while it leaves its sources is not for it any more
 
     bool over() const noexcept { return all ? missing == 0 : missing != count; }
     void fire(wait_point& p) noexcept {
@@ -25,7 +26,7 @@ struct wait_core : parked {
         if (who && outcome == how::waiting && over()) wake(*this);
     }
     // Only who has not been woken yet may be given something, which he could not give back.
-    bool is_open() const noexcept { return !all && !over() && (!who || outcome == how::waiting); }
+    bool is_open() const noexcept { return !all && !ending && !over() && (!who || outcome == how::waiting); }
     bool accepts(wait_point& p) noexcept {
         if (all) fire(p);
         if (!is_open()) return false;
@@ -37,13 +38,17 @@ struct wait_core : parked {
         for (; armed != count; ++armed) {
             wait_point& p = points[armed];
             p.of_ = this;
-            SPRUCE_CHECK(conditions[armed].ops->arm(conditions[armed].condition, p));
+            auto const begun = conditions[armed].ops->arm(conditions[armed].condition, p);
+            // What one has been given while others were armed is not lost because one of those fails.
+            if (handed) return armed += begun ? 1 : 0, result<void>();
+            SPRUCE_CHECK(begun);
             // Of those behind it none can be first.
             if (!all && p.fired_) return ++armed, result<void>();
         }
         return {};
     }
     void disarm() noexcept {
+        ending = true;
         while (armed != 0) {
             --armed;
             conditions[armed].ops->disarm(conditions[armed].condition);

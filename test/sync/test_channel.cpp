@@ -371,3 +371,28 @@ TEST_FOR(300, "a channel does what its model does: values, deadlines and cancels
     for (std::size_t capacity : {0U, 1U, 5U})
         CHECK(run_virtually([&] { return follow_model(random, capacity); }).ok());
 }
+
+TEST("a channel may be destroyed right after close(), or later: who waits for it among others does not look at it any more") {
+    auto r = run_virtually([] {
+        auto c = std::make_unique<channel<int>>(1);
+        event other;
+        auto any = spawn([&] {
+            auto won = wait_any(*c, in(1s));
+            REQUIRE(won.ok());
+            CHECK_EQ(ending_of(won->get<0>()), errc::closed);
+        });
+        auto all = spawn([&] {
+            auto both = wait_all(*c, other, in(1s));
+            REQUIRE(both.ok());
+            CHECK_EQ(ending_of(std::get<0>(*both)), errc::closed);
+        });
+        settle();
+        c->close();
+        c.reset();
+        settle();
+        CHECK(any.done());
+        other.set();
+        REQUIRE(any.join().ok() && all.join().ok());
+    });
+    CHECK(r.ok());
+}

@@ -111,3 +111,93 @@ TEST("received ends with end_of_stream or closed as receive() does, and another 
     });
     CHECK(r.ok());
 }
+
+namespace {
+// Calls something at its end.
+class at_end {
+public:
+    at_end() noexcept = default;
+    explicit at_end(void (*f)(void*), void* of) noexcept : f_(f), of_(of) {}
+    at_end(at_end&& other) noexcept : f_(std::exchange(other.f_, nullptr)), of_(other.of_) {}
+    at_end& operator=(at_end&& other) noexcept {
+        f_ = std::exchange(other.f_, nullptr);
+        of_ = other.of_;
+        return *this;
+    }
+    ~at_end() {
+        if (f_) f_(of_);
+    }
+
+private:
+    void (*f_)(void*) = nullptr;
+    void* of_ = nullptr;
+};
+}  // namespace
+
+TEST("who was cancelled is given nothing more: what a dropped message's end sends on a channel of the same wait stays there") {
+    auto r = run_virtually([]() -> result<void> {
+        channel<int> c(1);
+        mailbox<at_end> box;
+        CHECK(box.send({"unwanted", at_end([](void* of) { CHECK(static_cast<channel<int>*>(of)->try_send(7).ok()); }, &c)}).ok());
+        auto t = spawn([&] {
+            received wanted(box, {.accept = {"x"}});
+            CHECK_EQ(ending_of(wait_any(c, wanted)), errc::canceled);
+        });
+        REQUIRE(sleep_for(1ms).ok());
+        CHECK(t.cancel());
+        REQUIRE(t.join().ok());
+        CHECK_EQ(box.size(), 0U);
+        auto kept = c.try_receive();
+        REQUIRE(kept.ok());
+        CHECK_EQ(*kept, 7);
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("a mailbox whose messages send to it when they are dropped says full where it has no place, and goes on") {
+    auto r = run_virtually([]() -> result<void> {
+        struct state {
+            mailbox<at_end> box{1};
+            errc later{}, wanted{};
+        } s;
+        CHECK(s.box.send({"x", at_end([](void* of) {
+            auto& here = *static_cast<state*>(of);
+            here.later = ending_of(here.box.send({"later", at_end()}));
+            here.wanted = ending_of(here.box.send({"a", at_end()}));
+        }, &s)}).ok());
+        CHECK_EQ(ending_of(s.box.receive({.accept = {"a"}, .defer = {"later"}, .discard = {"x"}}, in(0s))), errc::timed_out);
+        CHECK_EQ(s.later, errc{});
+        CHECK_EQ(s.wanted, errc::full);
+        CHECK_EQ(s.box.size(), 1U);
+        CHECK(s.box.receive({.accept = {"later"}}, in(0s)).ok());
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("a message for a receiver that was cancelled in the same turn does not take the place of what the next one waits for") {
+    auto r = run_virtually([]() -> result<void> {
+        mailbox<int> box(1);
+        CHECK(box.send({"keep", 1}).ok());
+        auto wait_for = [&](std::string_view name, errc how) {
+            return spawn([&box, name, how] {
+                received wanted(box, {.accept = {name}, .defer = {"keep", "a"}});
+                CHECK_EQ(ending_of(wait_any(wanted)), how);
+            });
+        };
+        auto first = wait_for("a", errc::canceled);
+        settle();
+        CHECK(first.cancel());
+        CHECK_EQ(ending_of(box.send({"a", 2})), errc::full);
+        REQUIRE(first.join().ok());
+        auto second = wait_for("b", errc{});
+        settle();
+        CHECK(box.send({"b", 3}).ok());
+        CHECK(second.done());
+        REQUIRE(second.join().ok());
+        CHECK_EQ(box.size(), 1U);
+        return {};
+    });
+    CHECK(r.ok());
+}

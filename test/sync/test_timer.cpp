@@ -195,3 +195,19 @@ TEST("a timed function may be called, stopped or destroyed by the function itsel
     });
     CHECK(r.ok());
 }
+
+TEST("arguments that own the timed function may go when their calls are taken back, and it with them") {
+    auto r = run_virtually([] {
+        using later = timed_function<void (*)(std::shared_ptr<void>)>;
+        for (timer_policy how : {timer_policy::many, timer_policy::restart}) {
+            auto owner = std::make_shared<later>(5ms, +[](std::shared_ptr<void>) {}, how);
+            std::weak_ptr<later> const seen = owner;
+            later& f = *owner;
+            CHECK(f(std::shared_ptr<void>(std::move(owner))));
+            if (how == timer_policy::many) CHECK(f.stop());
+            else CHECK(!f(std::shared_ptr<void>()));
+            CHECK(seen.expired());
+        }
+    });
+    CHECK(r.ok());
+}

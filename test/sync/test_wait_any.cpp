@@ -449,3 +449,68 @@ TEST("a thousand waits for a permit or a value, half of them given up: none lost
     });
     CHECK(r.ok());
 }
+
+namespace {
+// One whose arm() sends on a channel, and fails.
+struct asks_and_fails {
+    channel<int>& on;
+    result<void> arm(wait_point&) {
+        CHECK(on.try_send(7).ok());
+        return errc::broken;
+    }
+    void disarm() noexcept {}
+    result<void> take() { return {}; }
+};
+}  // namespace
+
+TEST("what a condition is handed while the next one's arm() fails is not lost: it has won") {
+    auto r = run_virtually([]() -> result<void> {
+        channel<int> c;
+        asks_and_fails bad{c};
+        auto won = wait_any(c, bad);
+        REQUIRE(won.ok());
+        CHECK_EQ(won->index(), 0U);
+        CHECK_EQ(*won->get<0>(), 7);
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+#if SPRUCE_EXCEPTIONS
+namespace {
+struct hard_to_move {
+    explicit hard_to_move(int* m) noexcept : moves(m) { ++*alive; }
+    hard_to_move(hard_to_move&& other) : moves(other.moves), alive(other.alive) {
+        if (--*moves == 0) throw 1;
+        ++*alive;
+    }
+    ~hard_to_move() { --*alive; }
+    int* moves;
+    int* alive = moves + 1;
+};
+}  // namespace
+
+TEST("a value whose move throws leaves a wait_any, and what it gave, by the exception, and nothing is left of it") {
+    auto r = run_virtually([] {
+        bool through = false;
+        for (int fuse = 1; !through; ++fuse) {
+            REQUIRE(fuse < 30);
+            int counts[2] = {0, 0};   // moves until one throws, and those that live
+            try {
+                promise<hard_to_move> p;
+                future<hard_to_move> f = p.get_future();
+                CHECK(p.set(hard_to_move(counts)).ok());
+                counts[0] = fuse;
+                auto won = wait_any(f);
+                REQUIRE(won.ok());
+                which<future<hard_to_move>&> kept(std::move(*won));
+                *won = std::move(kept);
+                CHECK(won->get<0>().ok());
+                through = true;
+            } catch (int) {}
+            CHECK_EQ(counts[1], 0);
+        }
+    });
+    CHECK(r.ok());
+}
+#endif
