@@ -5,32 +5,14 @@
 
 namespace spruce::inline v0::detail {
 
-struct shared_channel_state : shared_source {
-    shared_channel_state(std::size_t n, item_ops const& ops) noexcept;
-    void* slot(std::size_t n) noexcept {
-        n = n < capacity - first ? first + n : n - (capacity - first);
-        return static_cast<std::byte*>(slots) + n * items->size;
-    }
-    // Those that are there for anybody.
-    std::size_t free_items() const noexcept { return count - claimed; }
-
-    item_ops const* items;
-    shared_line senders, receivers;
-    std::size_t capacity;
-    std::size_t first = 0, count = 0;   // of the items in the slots
-    std::size_t claimed = 0;            // of them; each is taken soon
-    void* slots = nullptr;
-    bool closed = false;
-};
-
 namespace {
 shared_channel_state& channel_of(shared_source& s) noexcept { return static_cast<shared_channel_state&>(s); }
 
 // One for each item and for each place; all, where no more will come.
 void choose(shared_source& s, told_waiters& out) noexcept {
     auto& c = channel_of(s);
-    choose_from(c.receivers, c.closed && c.count == 0 ? all_of_them : c.free_items(), out);
-    choose_from(c.senders, c.closed ? all_of_them : c.capacity - c.count, out);
+    choose_from(c.receivers, c.closed && c.count == 0 ? every_waiter : c.free_items(), out);
+    choose_from(c.senders, c.closed ? every_waiter : c.capacity - c.count, out);
 }
 
 // What there is in an item's place, if nothing will come any more; else would_wait.

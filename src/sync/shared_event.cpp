@@ -23,7 +23,7 @@ bool is_over(shared_event_state const& e, std::uint64_t seen) noexcept {
 
 void choose(shared_source& s, told_waiters& out) noexcept {
     auto& e = event_of(s);
-    if (e.dead || e.set.load(std::memory_order_relaxed) != 0) choose_from(e.line, all_of_them, out);
+    if (e.dead || e.set.load(std::memory_order_relaxed) != 0) choose_from(e.line, every_waiter, out);
 }
 bool claim(shared_source& s, shared_entry& at) noexcept {
     auto& e = event_of(s);

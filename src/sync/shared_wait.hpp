@@ -77,7 +77,7 @@ private:
 
 // Takes so many out of the line, the first first.
 void choose_from(shared_line& l, std::size_t most, told_waiters& out) noexcept;
-inline constexpr std::size_t all_of_them = static_cast<std::size_t>(-1);
+inline constexpr std::size_t every_waiter = static_cast<std::size_t>(-1);
 
 // What a call asks for. With the lock: whether it is over, with the outcome in *call.
 using shared_attempt = bool (*)(shared_source& s, void* call) noexcept;
@@ -90,5 +90,24 @@ result<void> arm_shared(shared_source& s, shared_line& l, shared_entry& e, wait_
 shared_source& source_of(shared_note& n) noexcept;
 // The claim is over.
 void end_claim(shared_entry& e) noexcept;
+
+// A channel's. Its values lie in slots.
+struct shared_channel_state : shared_source {
+    shared_channel_state(std::size_t n, item_ops const& ops) noexcept;
+    void* slot(std::size_t n) noexcept {
+        n = n < capacity - first ? first + n : n - (capacity - first);
+        return static_cast<std::byte*>(slots) + n * items->size;
+    }
+    // Those that are there for anybody.
+    std::size_t free_items() const noexcept { return count - claimed; }
+
+    item_ops const* items;
+    shared_line senders, receivers;
+    std::size_t capacity;
+    std::size_t first = 0, count = 0;   // of the items in the slots
+    std::size_t claimed = 0;            // of them; each is taken soon
+    void* slots = nullptr;
+    bool closed = false;
+};
 
 }  // namespace spruce::inline v0::detail

@@ -2,6 +2,7 @@
 #include <memory>
 #include <string>
 
+#include "../../src/sync/shared_wait.hpp"
 #include "shared_threads.hpp"
 
 using namespace spruce;
@@ -219,7 +220,6 @@ TEST("a shared channel that dies wakes those who wait with closed, and ends the 
         std::atomic<int>* count;
     };
     std::atomic<int> alive{0};
-    // One loop, so that it is known who waits.
     world w;
     loop l(w.options());
     auto full = std::make_unique<shared_channel<counted>>(2);
@@ -241,22 +241,38 @@ TEST("a shared channel that dies wakes those who wait with closed, and ends the 
         auto won = wait_all(*empty, *full);   // one has a value, which dies with it
         closed += won.ok() && std::get<0>(*won).error() == error(errc::closed) && std::get<1>(*won).error() == error(errc::closed);
     });
-    std::atomic<bool> thread_waits{false}, thread_closed{false};
-    std::thread blocked([&] {
-        thread_waits = true;
-        thread_closed = empty->receive(in(10s)).error() == error(errc::closed);
-    });
     spawn([&] {
-        while (!thread_waits) sleep_for(1ms);
-        sleep_for(50ms);   // it has begun its call, most likely waits
         full.reset();
         empty.reset();
     });
     CHECK(l.run().ok());
-    blocked.join();
     CHECK_EQ(closed, 4);
-    CHECK(thread_closed);
     CHECK_EQ(alive.load(), 0);
+}
+
+TEST("a thread that blocks, and a task of another loop, get closed when the shared channel dies") {
+    auto c = std::make_unique<detail::shared_channel_core>(1, detail::item_ops_of<int>);
+    auto& state = *c->state;
+    std::atomic<int> closed{0};
+    auto const receives = [&, core = c.get()] {
+        result<int> item(errc::broken);
+        closed += core->receive(&item, {}) == errc::closed;
+    };
+    std::thread blocked(receives);
+    loop_thread other(receives);
+    auto const waiting = [&] {
+        std::size_t n = 0;
+        state.lock.lock();
+        auto& line = state.receivers.waiting;
+        for (auto* w = line.front(); w; w = line.after(*w)) ++n;
+        state.lock.unlock();
+        return n;
+    };
+    spin_until([&] { return waiting() == 2; });
+    c.reset();
+    blocked.join();
+    other.join();
+    CHECK_EQ(closed.load(), 2);
 }
 
 TEST("wait_any takes from the shared channel that has won alone, and passes on what it was woken for by the others") {
@@ -364,7 +380,7 @@ TEST("a loop that ends while its task waits passes on what the task was woken fo
     int got = 0;
     world w;
     loop l(w.options());
-    spawn([&] { got = *c.receive(in(10s)); });
+    spawn([&] { got = c.receive().value_or(0); });
     spawn([&] {
         CHECK(c.try_send(1).ok());   // for the first who waits, whose loop does not run
         stage = 2;

@@ -26,7 +26,7 @@ TEST_FOR(120, "1,000 tasks on two loops wait for values, half of them give up, a
         constexpr int values = 2000;
         shared_channel<int> c(4);
         tally got(values);
-        std::atomic<int> gave_up{0};
+        std::atomic<int> gave_up{0}, waiting{0};
         auto const loop_of_crowd = [&, round](unsigned which) {
             return [&, round, which] {
                 harness::random r(harness::seed() + static_cast<unsigned>(round) * 2 + which);
@@ -57,6 +57,8 @@ TEST_FOR(120, "1,000 tasks on two loops wait for values, half of them give up, a
                             if (how != 1) return;   // cancelled
                         }
                     }));
+                sleep_for(1ms);   // nothing comes yet: some give up
+                ++waiting;
                 // Those who wait without end, by and by: a quarter of the crowd and a little more.
                 for (int i = 0; i != crowd / 2; ++i) {
                     std::size_t const at = r.below(all.size());
@@ -74,6 +76,7 @@ TEST_FOR(120, "1,000 tasks on two loops wait for values, half of them give up, a
                 else if (item == errc::end_of_stream) return;
             }
         });
+        spin_until([&] { return waiting == 2; });
         std::atomic<int> next{0};
         auto const sends = [&] {
             for (int v; (v = next++) < values;)
