@@ -25,6 +25,7 @@
 #include "queue.hpp"
 #include "result.hpp"
 #include "run.hpp"
+#include "shared.hpp"
 #include "sync.hpp"
 #include "task.hpp"
 #include "task_local.hpp"

@@ -4,7 +4,7 @@
 //     if (won.timed_out()) …
 //
 // What can stand there: tasks, futures, events, semaphores, channels (a value comes), sending(channel, value), deadlines,
-// and the conditions of conditions.hpp, emitted.hpp and message.hpp; and your own, see the concept below.
+// shared channels and events, and the conditions of conditions.hpp, emitted.hpp and message.hpp; and your own, see the concept below.
 #pragma once
 #include <concepts>
 #include <cstddef>
@@ -47,6 +47,12 @@ concept condition = requires(condition_for<C>& c, wait_point& p) {
 template <condition C> using taken_t = detail::flat_t<decltype(std::declval<condition_for<C>&>().take())>;
 
 namespace detail {
+// What several threads take from: only what was claimed is sure to be there.
+template <class C>
+concept claimable = requires(C& c) {
+    { c.claim() } noexcept -> std::same_as<bool>;
+    { c.unclaim() } noexcept;
+};
 template <class C> inline constexpr condition_ops condition_ops_of{
     [](void* c, wait_point& p) noexcept {
         result<void> armed = errc::broken;   // if it throws
@@ -57,6 +63,14 @@ template <class C> inline constexpr condition_ops condition_ops_of{
     [] {
         if constexpr (requires(C const& c) { { c.ready() } -> std::convertible_to<bool>; })
             return [](void const* c) noexcept -> bool { return static_cast<C const*>(c)->ready(); };
+        else return nullptr;
+    }(),
+    [] {
+        if constexpr (claimable<C>) return [](void* c) noexcept -> bool { return static_cast<C*>(c)->claim(); };
+        else return nullptr;
+    }(),
+    [] {
+        if constexpr (claimable<C>) return [](void* c) noexcept { static_cast<C*>(c)->unclaim(); };
         else return nullptr;
     }(),
 };

@@ -43,6 +43,10 @@ struct condition_ops {
     void (*disarm)(void* condition) noexcept;
     // Whether take() would find something now. null: just if its point has fired.
     bool (*ready)(void const* condition) noexcept;
+    // Of what other threads may take, too, instead of `ready`; else null. claim: whether take() will find something, which
+    // nobody else gets from now on; if not, it goes on waiting. unclaim: it may go to others again.
+    bool (*claim)(void* condition) noexcept;
+    void (*unclaim)(void* condition) noexcept;
 };
 struct condition_ref {
     void* condition;

@@ -17,6 +17,7 @@ struct wait_core : parked {
     wait_point* handed = nullptr;     // whoever fired it has handed something over: it is the winner
     bool all;
     bool ending = false;              // what comes while it leaves its sources is not for it any more
+    bool refused = false;             // it would park once more, and its task is to end
 
     bool over() const noexcept { return all ? missing == 0 : missing != count; }
     void fire(wait_point& p) noexcept {
@@ -58,21 +59,44 @@ struct wait_core : parked {
         auto* const ready = conditions[i].ops->ready;
         return ready && ready(conditions[i].condition);
     }
-    // The first in the order of the arguments, of those that are there by now.
-    std::size_t winner(std::int64_t now) const noexcept {
+    void unfire(wait_point& p) noexcept {
+        p.fired_ = false;
+        ++missing;
+    }
+    // Whether the condition has something now. Another thread may have been faster than its point: then that has not fired.
+    bool is_there(std::size_t i, std::int64_t now) noexcept {
+        auto const& ops = *conditions[i].ops;
+        if (!ops.claim) return points[i].fired_ || has_passed(points[i].due_, now) || (i < armed && is_ready(i));
+        if (i >= armed) return false;
+        if (ops.claim(conditions[i].condition)) return true;
+        if (points[i].fired_) unfire(points[i]);
+        return false;
+    }
+    // The first in the order of the arguments, of those that are there by now; `count` if none is left.
+    std::size_t winner(std::int64_t now) noexcept {
         if (handed) return static_cast<std::size_t>(handed - points);
         std::size_t i = 0;
-        while (i + 1 != count && !points[i].fired_ && !has_passed(points[i].due_, now) && !(i < armed && is_ready(i))) ++i;
+        while (i != count && !is_there(i, now)) ++i;
         return i;
     }
     // What was told of may have been taken by others meanwhile: such points have not fired.
     bool all_there() noexcept {
         for (std::size_t i = 0; i != count; ++i) {
-            if (!points[i].fired_ || !conditions[i].ops->ready || is_ready(i)) continue;
-            points[i].fired_ = false;
-            ++missing;
+            if (points[i].fired_ && conditions[i].ops->ready && !is_ready(i)) unfire(points[i]);
         }
-        return missing == 0;
+        return missing == 0 && claim_all();
+    }
+    // What other threads take from, too: all of it, or nothing.
+    bool claim_all() noexcept {
+        for (std::size_t i = 0; i != count; ++i) {
+            auto* const claim = conditions[i].ops->claim;
+            if (!claim || claim(conditions[i].condition)) continue;
+            unfire(points[i]);
+            while (i-- != 0)
+                if (auto* const unclaim = conditions[i].ops->unclaim) unclaim(conditions[i].condition);
+            return false;
+        }
+        return true;
     }
 
     static bool has_passed(deadline dl, std::int64_t now) noexcept {
@@ -111,6 +135,9 @@ struct wait_core : parked {
             bool const has_time = first.how() != deadline::kind::never;
             // One that has passed is for a turn of the loop, in which the others may come.
             bool const passed = has_time && first.ns() <= h.fresh_now();
+            // Woken before, in vain, it may have been cancelled since.
+            refused = outcome != how::waiting && must_end(*s, *s->current);
+            if (refused) return errc::canceled;
             outcome = how::waiting;
             auto const woken = park(*this, passed ? in(duration(1)) : first);
             who = nullptr;
@@ -130,6 +157,7 @@ bool would_accept(parked const& p, wait_point const* own) noexcept {
     wait_core const& c = wait_core::of(*p.point);
     return c.is_open() && !(own && &c == &wait_core::of(*own));
 }
+bool waits_for_all(wait_point const& p) noexcept { return wait_core::of(p).all; }
 void tell_line(intrusive_list<parked>& line) noexcept {
     for (parked* p = line.front(); p; p = line.after(*p))
         if (!p->who && wait_core::of(*p->point).all) p->point->fire();
@@ -138,10 +166,15 @@ void tell_line(intrusive_list<parked>& line) noexcept {
 result<std::size_t> wait_for_any(condition_ref const* conditions, wait_point* points, std::size_t count) noexcept {
     SPRUCE_CHECK(begin_wait());
     wait_core c("wait_any", conditions, points, count, false);
-    auto ended = c.arm();
-    if (ended) ended = c.wait(never());
-    std::size_t const winner = ended ? c.winner(current_hub ? current_hub->now_ns : 0) : 0;
+    std::size_t winner = count;
+    result<void> ended;
+    while (ended && winner == count) {
+        ended = c.arm();   // of those that are left
+        if (ended) ended = c.wait(never());
+        if (ended) winner = c.winner(current_hub ? current_hub->now_ns : 0);
+    }
     c.disarm();
+    if (c.refused) SPRUCE_CHECK(begin_wait());   // says by whom
     if (!ended) return ended.error();
     return winner;
 }
@@ -156,6 +189,7 @@ result<void> wait_for_all(condition_ref const* conditions, wait_point* points, s
         if (!ended || c.all_there()) break;
     }
     c.disarm();
+    if (c.refused) SPRUCE_CHECK(begin_wait());
     return ended;
 }
 

@@ -30,6 +30,8 @@ inline bool has_taker(intrusive_list<parked> const& line, wait_point const* own)
         if (would_accept(*p, own)) return true;
     return false;
 }
+// Whether the point's wait is for all of several.
+bool waits_for_all(wait_point const& p) noexcept;
 // Tells those who wait for all of several that there is something, though it is not theirs yet.
 void tell_line(intrusive_list<parked>& line) noexcept;
 

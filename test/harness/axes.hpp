@@ -29,7 +29,7 @@ class world {
 public:
     world() {
         if (simulated()) made_ = new spruce::testing::simulation(as_asked({.pipe_wakers = option("waker") == "pipe"}));
-        else spruce::detail::native_kernel().preferred_waker = option("waker") == "pipe" ? spruce::detail::waker_kind::pipe : spruce::detail::waker_kind::eventfd;
+        else prefer_waker();
     }
     ~world() { delete made_; }
     world(world const&) = delete;
@@ -61,6 +61,13 @@ public:
     int close(int fd) { return on().calls->close(on().context, fd); }
 
 private:
+    // Once: threads may make their worlds at the same time.
+    static void prefer_waker() {
+        using spruce::detail::waker_kind;
+        static waker_kind const asked = spruce::detail::native_kernel().preferred_waker =
+            option("waker") == "pipe" ? waker_kind::pipe : waker_kind::eventfd;
+        static_cast<void>(asked);
+    }
     spruce::testing::simulation* made_ = nullptr;
 };
 

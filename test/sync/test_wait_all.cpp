@@ -145,3 +145,28 @@ TEST("a value that is closed on after it was told of is still received") {
     });
     CHECK(r.ok());
 }
+
+TEST("a wait for all that was woken, and finds that others were faster, sees that it was cancelled meanwhile, and by whom") {
+    auto r = run_virtually([]() -> result<void> {
+        semaphore s(0);
+        event e;
+        error why = errc::would_wait;
+        auto waits = spawn([&] {
+            auto const all = wait_all(s, e);
+            if (!all) why = all.error();
+        });
+        settle();
+        e.set();
+        CHECK(s.release().ok());         // all are there: it is woken
+        auto const taken = s.try_acquire();
+        CHECK(taken.ok());               // and comes too late
+        waits.cancel();
+        auto const ended = waits.join(in(1s));
+        CHECK(ended.ok());
+        if (!ended) return s.release();
+        CHECK(why == error(errc::canceled));
+        CHECK(why.is_from(this_task::id()));
+        return {};
+    });
+    CHECK(r.ok());
+}

@@ -1,0 +1,287 @@
+// A source of several threads keeps no pointer to who waits: it has a note of each wait, which goes to the waiter's loop
+// through its inbox. There, on its own thread, the waiter looks whether there is something, and takes it; or the waiter
+// has left, and the notice goes to the next.
+#include "shared_wait.hpp"
+
+#include <spruce/sync.hpp>
+
+#include "../sys/kernel_error.hpp"
+#include "../task/scheduler.hpp"
+
+namespace spruce::inline v0::detail {
+
+void retain(shared_source& s) noexcept { s.references.fetch_add(1, std::memory_order_relaxed); }
+void release(shared_source& s) noexcept {
+    if (s.references.fetch_sub(1, std::memory_order_acq_rel) == 1) s.is->end(s);
+}
+
+// One wait of a task. Its waiter names it, and so does the line, or the inbox, in which it is.
+struct shared_note : shared_waiter {
+    explicit shared_note(shared_source& s, shared_line& l, remote* to) noexcept : source(s), line(l) {
+        retain(source);
+        retain(to);
+        door = to;
+    }
+    shared_source& source;
+    shared_line& line;
+    atomic<std::uint32_t> references{1};
+    post_node node;                  // while it is told: brings the notice to the waiter's thread
+    // The waiter's thread alone:
+    parked* waiter = nullptr;        // its wait, while it is parked
+    wait_point* point = nullptr;     // or a condition's
+    bool arrived = false;            // the notice has come
+    bool left = false;               // the waiter is gone; a notice that comes goes to others
+};
+
+namespace {
+struct blocked_thread : shared_waiter {
+    thread_gate gate;
+};
+
+// The reference of a line, or of a waiter.
+void release(shared_note& n) noexcept {
+    if (n.references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    release(n.door);
+    release(n.source);
+    n.~shared_note();
+    release({}, &n, sizeof(shared_note), alignof(shared_note));
+}
+
+result<shared_note*> make_note(shared_source& s, shared_line& l) noexcept {
+    void* const room = allocate({}, sizeof(shared_note), alignof(shared_note));
+    if (!room) return errc::no_memory;
+    return ::new (room) shared_note(s, l, current_hub->door);
+}
+
+// With the lock.
+void enter(shared_line& l, shared_waiter& w, bool again) noexcept {
+    w.at = shared_waiter::place::in_line;
+    if (again) l.waiting.push_front(w);
+    else l.waiting.push_back(w);
+}
+void enter(shared_note& n, bool again) noexcept {
+    n.references.fetch_add(1, std::memory_order_relaxed);
+    n.arrived = false;
+    enter(n.line, static_cast<shared_waiter&>(n), again);
+}
+// It has looked, or gives its notice back: the end of the turn chooses another.
+void settle(shared_line& l, shared_waiter& w) noexcept {
+    w.at = shared_waiter::place::away;
+    --l.told;
+}
+void pass_on(shared_note& n) noexcept {
+    shared_turn const turn(n.source);
+    settle(n.line, n);
+}
+
+// On the waiter's thread, or where its loop ends.
+void arrive(shared_note& n) noexcept {
+    n.arrived = true;
+    // A loop that ends runs nobody whom it wakes.
+    if (n.left || !remote_alive(n.door)) {
+        pass_on(n);
+    } else if (n.waiter) {
+        wake(*std::exchange(n.waiter, nullptr));
+    } else if (n.point) {
+        // Who waits for all of several takes when all are there; until then others may.
+        if (waits_for_all(*n.point)) pass_on(n);
+        n.point->fire();
+    }
+    release(n);
+}
+constexpr callable_ops notice_ops{[](void*, void*) noexcept {}, [](void* n) noexcept { arrive(*static_cast<shared_note*>(n)); }, 0, 0};
+
+// false: its loop has ended.
+bool send_notice(shared_note& n) noexcept {
+    auto* const node = ::new (static_cast<void*>(&n.node)) post_node;
+    node->ops = &notice_ops;
+    node->callable = &n;
+    node->embedded = true;
+    return push_embedded(*n.door, *node);
+}
+
+// The waiter goes, and takes nothing.
+void leave(shared_note& n) noexcept {
+    bool was_in_line = false;
+    n.waiter = nullptr;
+    n.point = nullptr;
+    {
+        shared_turn const turn(n.source);
+        if (n.at == shared_waiter::place::in_line) {
+            n.unlink();
+            n.at = shared_waiter::place::away;
+            was_in_line = true;
+        } else if (n.at == shared_waiter::place::told) {
+            if (n.arrived) settle(n.line, n);
+            else n.left = true;
+        }
+    }
+    if (was_in_line) release(n);
+    release(n);
+}
+}  // namespace
+
+void choose_from(shared_line& l, std::size_t most, told_waiters& out) noexcept {
+    while (l.told < most) {
+        shared_waiter* const w = l.waiting.take_front();
+        if (!w) return;
+        w->at = shared_waiter::place::told;
+        ++l.told;
+        out.push_back(*w);
+    }
+}
+
+void shared_turn::tell() noexcept {
+    while (shared_waiter* const w = chosen_.take_front()) {
+        if (!w->door) {
+            static_cast<blocked_thread*>(w)->gate.open();
+            continue;
+        }
+        auto& n = *static_cast<shared_note*>(w);
+        if (send_notice(n)) continue;
+        of_.lock.lock();
+        settle(n.line, n);
+        of_.is->choose(of_, chosen_);
+        of_.lock.unlock();
+        release(n);
+    }
+}
+
+// -- calls
+
+namespace {
+// Whether it is over; else the waiter is in its line.
+bool try_or_enter(shared_source& s, shared_line& l, shared_attempt attempt, void* call, blocked_thread& w, bool again) noexcept {
+    shared_turn const turn(s);
+    if (attempt(s, call)) return true;
+    enter(l, w, again);
+    return false;
+}
+
+result<void> block(shared_source& s, shared_line& l, shared_attempt attempt, void* call, deadline dl) noexcept {
+    if (dl.how() == deadline::kind::relative) {
+        std::int64_t const now = loop_clock::now().time_since_epoch().count();
+        dl = dl.ns() > no_time - now ? never() : deadline(deadline::kind::absolute, now + dl.ns());
+    }
+    for (bool again = false;; again = true) {
+        blocked_thread w;
+        if (int const failed = w.gate.status(); failed < 0) return kernel_error(failed);
+        if (try_or_enter(s, l, attempt, call, w, again)) return {};
+        if (!w.gate.wait(dl.remaining().count())) {
+            {
+                shared_turn const turn(s);
+                if (w.at == shared_waiter::place::in_line) {
+                    w.unlink();
+                    return errc::timed_out;
+                }
+            }
+            w.gate.wait(no_time);   // somebody is about to open it
+        }
+        shared_turn const turn(s);
+        settle(l, w);
+        if (attempt(s, call)) return {};
+    }
+}
+
+bool try_or_enter(shared_note& n, shared_attempt attempt, void* call, bool again) noexcept {
+    shared_turn const turn(n.source);
+    if (again) settle(n.line, n);
+    if (attempt(n.source, call)) return true;
+    enter(n, again);
+    return false;
+}
+
+result<void> park_for(shared_note& n, shared_attempt attempt, void* call, char const* noun, deadline dl) noexcept {
+    struct waiting : parked {
+        waiting(char const* what, shared_note& of) noexcept : parked(what, true), note(of) {
+            note.waiter = this;
+            abandon = [](parked& self) noexcept { static_cast<waiting&>(self).note.waiter = nullptr; };
+        }
+        shared_note& note;
+    };
+    for (bool again = false; !try_or_enter(n, attempt, call, again); again = true) {
+        // It was woken, and others were faster: it may have been cancelled since.
+        if (again) SPRUCE_CHECK(begin_wait());
+        waiting p(noun, n);
+        SPRUCE_CHECK(park(p, dl));
+    }
+    return {};
+}
+}  // namespace
+
+result<void> wait_shared(shared_source& s, shared_line& l, shared_attempt attempt, void* call, char const* noun, deadline dl) noexcept {
+    SPRUCE_CHECK(begin_wait());
+    {
+        shared_turn const turn(s);
+        if (attempt(s, call)) return {};
+    }
+    if (!current_hub) {
+        retain(s);
+        auto const ended = block(s, l, attempt, call, dl);
+        release(s);
+        return ended;
+    }
+    if (!current_scheduler || !current_scheduler->current) return errc::not_in_task;
+    SPRUCE_TRY(shared_note* const n, make_note(s, l));
+    auto const ended = park_for(*n, attempt, call, noun, anchored(dl));
+    leave(*n);
+    return ended;
+}
+
+// -- conditions
+
+result<void> arm_shared(shared_source& s, shared_line& l, shared_entry& e, wait_point& p) noexcept {
+    if (!current_hub) return errc::no_loop;
+    if (e.note) return with_detail(errc::already_registered, "a condition that another task waits for");
+    SPRUCE_TRY(e.note, make_note(s, l));
+    e.note->point = &p;
+    p.comes_from_outside();
+    // A look, which keeps nothing: what is there now may win.
+    bool there;
+    {
+        shared_turn const turn(s);
+        there = s.is->claim(s, e);
+        if (there) s.is->unclaim(s, e);
+        else enter(*e.note, false);
+    }
+    if (there) p.fire();
+    return {};
+}
+
+bool shared_entry::claim() noexcept {
+    shared_note& n = *note;
+    shared_turn const turn(n.source);
+    if (n.at == shared_waiter::place::told && n.arrived) settle(n.line, n);
+    claimed = n.source.is->claim(n.source, *this);
+    if (!claimed && n.at == shared_waiter::place::away) enter(n, true);
+    return claimed;
+}
+
+void shared_entry::unclaim() noexcept {
+    if (!claimed) return;
+    shared_turn const turn(note->source);
+    note->source.is->unclaim(note->source, *this);
+    claimed = false;
+}
+
+void shared_entry::disarm() noexcept {
+    if (!note) return;
+    if (claimed) note->references.fetch_add(1, std::memory_order_relaxed);   // take() is to come
+    leave(*note);
+    if (!claimed) note = nullptr;
+}
+
+shared_entry::~shared_entry() {
+    if (!note) return;
+    unclaim();
+    release(*note);
+}
+
+shared_source& source_of(shared_note& n) noexcept { return n.source; }
+
+void end_claim(shared_entry& e) noexcept {
+    e.claimed = false;
+    release(*std::exchange(e.note, nullptr));
+}
+
+}  // namespace spruce::inline v0::detail
