@@ -185,6 +185,8 @@ int main(int argc, char** argv) {
     std::vector<test_case const*> all;
     for (test_case* c = first_case; c; c = c->next) all.push_back(c);
     if (one >= 0) {
+        // A shell's background job, or a build's step, may have been started with these ignored.
+        for (int const sig : {SIGINT, SIGTERM, SIGQUIT, SIGPIPE, SIGCHLD}) ::signal(sig, SIG_DFL);
         on_balance("open fds", open_fds);
         spoil_this_process();
         test_case const& chosen_one = *all[static_cast<std::size_t>(one)];
