@@ -127,6 +127,7 @@ private:
 };
 
 // A beat every d, the first d after the first wait; it keeps its phase from wait to wait, and beats between two waits count.
+// On another loop it begins a new phase.
 // Errors of the wait: invalid_argument (d is 0 or less).
 class every : detail::pinned {
 public:
@@ -141,6 +142,7 @@ public:
 private:
     duration period_;
     std::int64_t next_ns_ = 0;
+    std::uint32_t loop_ = 0;   // by whose clock
     bool begun_ = false;
 };
 

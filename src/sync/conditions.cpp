@@ -128,6 +128,7 @@ result<void> exited::arm(wait_point& p) noexcept {
 result<void> every::arm(wait_point& p) noexcept {
     if (period_ <= duration::zero()) return with_detail(errc::invalid_argument, "d: 0 or less");
     if (!current_hub) return errc::no_loop;
+    if (std::exchange(loop_, current_hub->serial) != current_hub->serial) begun_ = false;
     if (!begun_) next_ns_ = current_hub->due_from_now(in(period_));
     begun_ = true;
     p.fire_at({deadline::kind::absolute, next_ns_});

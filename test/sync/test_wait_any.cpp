@@ -389,6 +389,21 @@ TEST("a beat keeps its phase from wait to wait, counts what it missed, and begin
     CHECK(r.ok());
 }
 
+TEST("a beat that is waited for on another loop begins a new phase there") {
+    every beat(100ms);
+    auto round = [&]() -> result<void> {
+        CHECK(sleep_for(1h).ok());
+        time_point const begin = loop_clock::now();
+        SPRUCE_TRY(auto won, wait_any(beat));
+        CHECK_EQ(won.get<0>().value_or(0), 1U);
+        CHECK(loop_clock::now() - begin >= 100ms);
+        CHECK(loop_clock::now() - begin < 110ms);
+        return {};
+    };
+    CHECK(run_virtually(round).ok());
+    CHECK(run_virtually(round).ok());
+}
+
 TEST("idle comes when nothing else is ready, and not before") {
     auto r = run_virtually([]() -> result<void> {
         int rounds = 0;
