@@ -39,7 +39,7 @@ struct blocked_thread : shared_waiter {
 };
 
 // The reference of a line, or of a waiter.
-void release(shared_note& n) noexcept {
+void let_go(shared_note& n) noexcept {
     if (n.references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
     release(n.door);
     release(n.source);
@@ -87,7 +87,7 @@ void arrive(shared_note& n) noexcept {
         if (waits_for_all(*n.point)) pass_on(n);
         n.point->fire();
     }
-    release(n);
+    let_go(n);
 }
 constexpr callable_ops notice_ops{[](void*, void*) noexcept {}, [](void* n) noexcept { arrive(*static_cast<shared_note*>(n)); }, 0, 0};
 
@@ -116,8 +116,8 @@ void leave(shared_note& n) noexcept {
             else n.left = true;
         }
     }
-    if (was_in_line) release(n);
-    release(n);
+    if (was_in_line) let_go(n);
+    let_go(n);
 }
 }  // namespace
 
@@ -143,7 +143,7 @@ void shared_turn::tell() noexcept {
         settle(n.line, n);
         of_.is->choose(of_, chosen_);
         of_.lock.unlock();
-        release(n);
+        let_go(n);
     }
 }
 
@@ -274,14 +274,14 @@ void shared_entry::disarm() noexcept {
 shared_entry::~shared_entry() {
     if (!note) return;
     unclaim();
-    release(*note);
+    let_go(*note);
 }
 
 shared_source& source_of(shared_note& n) noexcept { return n.source; }
 
 void end_claim(shared_entry& e) noexcept {
     e.claimed = false;
-    release(*std::exchange(e.note, nullptr));
+    let_go(*std::exchange(e.note, nullptr));
 }
 
 }  // namespace spruce::inline v0::detail
