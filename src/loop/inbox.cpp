@@ -12,7 +12,7 @@ namespace spruce::inline v0::detail {
 post_node* post_queue::take() noexcept {
     post_node* first = tail_;
     post_node* next = first->next.load(std::memory_order_acquire);
-    if (first == &stub_) {
+    if (first == &divider_) {
         if (!next) return nullptr;
         tail_ = first = next;
         next = first->next.load(std::memory_order_acquire);
@@ -21,9 +21,9 @@ post_node* post_queue::take() noexcept {
         tail_ = next;
         return first;
     }
-    // The last one in sight can only be taken when the stub stands behind it.
+    // The last one in sight can only be taken when the divider stands behind it.
     if (first != head_.load(std::memory_order_acquire)) return nullptr;
-    push(stub_);
+    push(divider_);
     next = first->next.load(std::memory_order_acquire);
     if (!next) return nullptr;
     tail_ = next;

@@ -51,7 +51,7 @@ inline constexpr std::size_t line_bytes = sizeof(void*) >= 8 ? 64 : alignof(std:
 // store; between the two the nodes behind are out of sight, and come into sight before their pusher wakes the loop.
 class post_queue {
 public:
-    post_queue() noexcept : head_(&stub_), tail_(&stub_) {}
+    post_queue() noexcept : head_(&divider_), tail_(&divider_) {}
     void push(post_node& n) noexcept {
         n.next.store(nullptr, std::memory_order_relaxed);
         post_node* const before = head_.exchange(&n, std::memory_order_acq_rel);
@@ -63,7 +63,7 @@ public:
 private:
     atomic<post_node*> head_;   // the newest; producers' side
     alignas(line_bytes) post_node* tail_;   // the oldest; consumer's side, on a line of its own
-    post_node stub_;
+    post_node divider_;   // a node of no call, so that the queue is never without one
 };
 
 // What other threads know of a loop. Outlives it, as long as somebody names it.
