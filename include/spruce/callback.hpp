@@ -50,6 +50,21 @@ template <class F> void call_guarded(F&& f) noexcept {
 #endif
 }
 
+// Moves f into the room, as a Held; if that throws, undo() gives the room back first.
+template <class Held, class F, class Undo> void move_in(void* room, F&& f, Undo&& undo) {
+#if SPRUCE_THROWS
+    try {
+        ::new (room) Held(std::forward<F>(f));
+    } catch (...) {
+        undo();
+        throw;
+    }
+#else
+    static_cast<void>(undo);
+    ::new (room) Held(std::forward<F>(f));
+#endif
+}
+
 template <class F> void destroy_callable(void* f) noexcept { static_cast<F*>(f)->~F(); }
 
 }  // namespace spruce::inline v0::detail

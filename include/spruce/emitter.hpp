@@ -111,16 +111,7 @@ public:
     static connection make(detail::emitter_core& to, G&& f, detail::callable_ops const& ops, detail::connection_kind kind) {
         detail::connection_claim const c = detail::claim_connection(to, sizeof(F), alignof(F));
         if (!c.room) return refused(c.why);
-#if SPRUCE_THROWS
-        try {
-            ::new (c.room) F(std::forward<G>(f));
-        } catch (...) {
-            detail::unclaim_connection(c.slot);
-            throw;
-        }
-#else
-        ::new (c.room) F(std::forward<G>(f));
-#endif
+        detail::move_in<F>(c.room, std::forward<G>(f), [&] { detail::unclaim_connection(c.slot); });
         detail::arm_connection(to, c.slot, &ops, kind);
         connection made;
         made.slot_ = c.slot;

@@ -262,16 +262,7 @@ public:
         void* room = nullptr;
         auto node = detail::make_waker_node(hub_, status_, sizeof(held), alignof(held), &room);
         if (!node) return node.error();
-#if SPRUCE_THROWS
-        try {
-            ::new (room) held(std::forward<F>(f));
-        } catch (...) {
-            detail::unclaim_post(*node);
-            throw;
-        }
-#else
-        ::new (room) held(std::forward<F>(f));
-#endif
+        detail::move_in<held>(room, std::forward<F>(f), [&] { detail::unclaim_post(*node); });
         detail::arm_waker(*node, &detail::plain_ops<held>);
         return waker(*node);
     }
@@ -299,16 +290,7 @@ private:
         return detail::claim_handler(hub_, status_, sizeof(held), alignof(held));
     }
     template <class held, class F> void construct(detail::slot_claim& c, F&& f) {
-#if SPRUCE_THROWS
-        try {
-            ::new (c.room) held(std::forward<F>(f));
-        } catch (...) {
-            detail::unclaim_handler(hub_, c.slot);
-            throw;
-        }
-#else
-        ::new (c.room) held(std::forward<F>(f));
-#endif
+        detail::move_in<held>(c.room, std::forward<F>(f), [&] { detail::unclaim_handler(hub_, c.slot); });
     }
     template <class... A, class F> detail::callable_ops const* fill(detail::slot_claim& c, F&& f) {
         using held = std::decay_t<F>;

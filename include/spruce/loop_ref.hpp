@@ -137,16 +137,7 @@ public:
         void* room = nullptr;
         auto node = detail::claim_post(remote_, sizeof(held), alignof(held), &room);
         if (!node) return node.error();
-#if SPRUCE_THROWS
-        try {
-            ::new (room) held(std::forward<F>(f));
-        } catch (...) {
-            detail::unclaim_post(*node);
-            throw;
-        }
-#else
-        ::new (room) held(std::forward<F>(f));
-#endif
+        detail::move_in<held>(room, std::forward<F>(f), [&] { detail::unclaim_post(*node); });
         auto sent = detail::send_post(remote_, *node, &detail::plain_ops<held>);
         if (!sent) return sent.error();
         return posted(*node);

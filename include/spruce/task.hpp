@@ -115,16 +115,7 @@ public:
         if (!block()) return detail::refused_handler(why());
         auto c = detail::claim_on_done(block(), sizeof(held), alignof(held));
         if (!c.room) return detail::refused_handler(c.why);
-#if SPRUCE_THROWS
-        try {
-            ::new (c.room) held(std::forward<F>(f));
-        } catch (...) {
-            detail::unclaim_handler(detail::hub_of(block()), c.slot);
-            throw;
-        }
-#else
-        ::new (c.room) held(std::forward<F>(f));
-#endif
+        detail::move_in<held>(c.room, std::forward<F>(f), [&] { detail::unclaim_handler(detail::hub_of(block()), c.slot); });
         return detail::arm_on_done(block(), c.slot, &detail::callback_ops<held>);
     }
 
