@@ -112,19 +112,18 @@ void arm_connection(emitter_core& to, connected_slot* s, callable_ops const* ops
     kind.first ? slots(to).push_front(*s) : slots(to).push_back(*s);
 }
 
-bool emit_to(emitter_core& from, void* argument) noexcept {
-    if (from.ending) return false;
-    emission here(from);
-    std::uint64_t const end = from.next_number;
-    connected_slot* at = slots(from).front();
+namespace {
+// Calls each(slot) for those that were connected when it began, in their order, as long as the emitter lives.
+// Returns: whether it still does.
+template <class Each> bool walk(emitter_core& over, Each each) noexcept {
+    emission here(over);
+    std::uint64_t const end = over.next_number;
+    connected_slot* at = slots(over).front();
     if (at) ++at->pins;
     while (at) {
-        if (at->of && at->number < end) {
-            if (at->once) take_off(*at);
-            at->ops->run(at->callable, argument);
-        }
+        if (at->of && at->number < end) each(*at);
         // The next one is pinned first: the end of this one's callable may disconnect it.
-        connected_slot* const next = here.of ? slots(from).after(*at) : nullptr;
+        connected_slot* const next = here.of ? slots(over).after(*at) : nullptr;
         if (next) ++next->pins;
         unpin(*at);
         if (!here.of && next) {
@@ -135,25 +134,23 @@ bool emit_to(emitter_core& from, void* argument) noexcept {
     }
     return here.of != nullptr;
 }
+}  // namespace
+
+bool emit_to(emitter_core& from, void* argument) noexcept {
+    if (from.ending) return false;
+    return walk(from, [&](connected_slot& s) {
+        if (s.once) take_off(s);
+        s.ops->run(s.callable, argument);
+    });
+}
 
 void disconnect_all(emitter_core& from) noexcept {
     if (from.ending) return;
     // What is connected meanwhile, by the callables' ends, stays.
-    emission here(from);
-    std::uint64_t const end = from.next_number;
-    connected_slot* at = slots(from).front();
-    if (at) ++at->pins;
-    while (at) {
-        if (at->of && at->number < end) {
-            take_off(*at);
-            if (at->told_end) at->ops->run(at->callable, nullptr);
-        }
-        connected_slot* const next = here.of ? slots(from).after(*at) : nullptr;
-        if (next) ++next->pins;
-        unpin(*at);
-        if (!here.of && next) return unpin(*next);
-        at = next;
-    }
+    walk(from, [](connected_slot& s) {
+        take_off(s);
+        if (s.told_end) s.ops->run(s.callable, nullptr);
+    });
 }
 
 bool disconnect(connected_slot* s) noexcept {
