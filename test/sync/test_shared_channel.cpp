@@ -392,30 +392,26 @@ TEST("a loop that ends while its task waits passes on what the task was woken fo
 
 TEST("a loop that abandons its task passes on what the task is woken for") {
     shared_channel<int> c(4);
-    std::thread([&] {
-        world w;
-        loop l(w.options());
-        spawn([&] {
-            cancel_shield const shield;
-            static_cast<void>(c.receive());
-        });
-        spawn([&] { l.stop(); });
-        static_cast<void>(l.run());
+    // On a thread and a loop of its own, with a task that waits and hears of no cancellation.
+    auto const while_one_waits = [&](auto&& then) {
+        std::thread([&] {
+            world w;
+            loop l(w.options());
+            spawn([&] {
+                cancel_shield const shield;
+                static_cast<void>(c.receive());
+            });
+            spawn([&] { l.stop(); });
+            static_cast<void>(l.run());
+            then(l);
+        }).join();
+    };
+    while_one_waits([&](loop& l) {
         CHECK(c.try_send(1).ok());
         CHECK(l.destroy(in(0s)).ok());   // whose one turn the task needs
-    }).join();
+    });
     CHECK(c.try_receive() == errc::would_wait);
-    std::thread([&] {
-        world w;
-        loop l(w.options());
-        spawn([&] {
-            cancel_shield const shield;
-            static_cast<void>(c.receive());
-        });
-        spawn([&] { l.stop(); });
-        static_cast<void>(l.run());
-        CHECK(l.destroy(in(1ms)) == errc::tasks_left);
-    }).join();
+    while_one_waits([](loop& l) { CHECK(l.destroy(in(1ms)) == errc::tasks_left); });
     std::atomic<int> got{0};
     std::thread other([&] { got = *c.receive(in(10s)); });
     CHECK(c.try_send(2).ok());   // the first in the line is on a loop that is gone
