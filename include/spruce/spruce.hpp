@@ -22,6 +22,7 @@
 #include "memory.hpp"
 #include "message.hpp"
 #include "net.hpp"
+#include "process.hpp"
 #include "queue.hpp"
 #include "result.hpp"
 #include "run.hpp"

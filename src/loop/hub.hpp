@@ -153,6 +153,8 @@ struct hub {
 
 // The hub of this thread, or null.
 extern SPRUCE_API constinit thread_local hub* current_hub;
+// How many loops the process has, on all threads.
+std::uint32_t living_loops() noexcept;
 
 // -- a turn, phase by phase (see docs/loop.md); turn.cpp
 // Polls until something is there, or until `until_ns`; 0 polls only. Returns 0 or -errno.

@@ -16,6 +16,7 @@ constinit thread_local hub* current_hub = nullptr;
 
 namespace {
 constinit std::atomic<std::uint32_t> serials{0};
+constinit std::atomic<std::uint32_t> living{0};
 
 std::uint32_t next_serial() noexcept {
     std::uint32_t n;
@@ -47,6 +48,7 @@ void free_hub(hub* h) noexcept {
     memory_hook const memory = h->options.memory;
     h->~hub();
     release(memory, h, sizeof(hub), alignof(hub));
+    living.fetch_sub(1, std::memory_order_relaxed);
 }
 
 // The kernel's side: a poller, a waker in it, and the door. An error, or canceled for none.
@@ -144,6 +146,8 @@ hub::hub(loop& o, loop_options const& opts, kernel& k) noexcept
     : ready(opts.memory), on(k), calls(k.calls), fds(opts.memory, opts.max_fds), timers(opts.memory, opts.tick),
       handlers(opts.memory, opts.max_timers), owner(o), options(opts), serial(next_serial()) {}
 
+std::uint32_t living_loops() noexcept { return living.load(std::memory_order_relaxed); }
+
 }  // namespace spruce::inline v0::detail
 
 namespace spruce::inline v0 {
@@ -168,6 +172,7 @@ loop::loop(loop_options options) noexcept {
         return;
     }
     hub_ = ::new (block) hub(*this, options, *on);
+    detail::living.fetch_add(1, std::memory_order_relaxed);
     if (auto opened = detail::open_hub(*hub_); !opened) {
         status_ = opened.error();
         detail::free_hub(std::exchange(hub_, nullptr));

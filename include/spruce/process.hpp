@@ -1,0 +1,24 @@
+// Processes. So far: becoming a daemon.
+#pragma once
+#include <cstdint>
+#include <string_view>
+
+#include <spruce/result.hpp>
+
+namespace spruce::inline v0 {
+
+enum class fork_side : std::uint8_t { parent, child };
+
+// Goes on in the background: in a new process, in a session of its own that can get no terminal, with / as its working
+// directory and /dev/null as its standard input, output and errors. umask, signals and all other fds stay as they are;
+// what stdio's streams hold is written first. With a pidfile, a path, that file then has the new process's number, in
+// decimals with a line's end, and is locked (flock) for as long as the daemon lives; it stays when the daemon ends,
+// without its lock. A file that is there already is written anew, if nobody holds it.
+// Returns: child, in the daemon. parent, in the process that called, once the daemon has done all this; it should end
+// then. The process in between has ended.
+// Errors, all told to who called, and no daemon runs: wrong_state while a loop lives, on any thread; already_registered
+// if a process holds the pidfile; invalid_argument if its name has a null character, too_long; no_memory, an errno.
+// Thread: the only one: no other of the process's threads lives on in the daemon.
+SPRUCE_API result<fork_side> daemonize(std::string_view pidfile = {});
+
+}  // namespace spruce::inline v0

@@ -1,0 +1,15 @@
+// The system calls of becoming a daemon.
+#pragma once
+
+namespace spruce::inline v0::detail {
+
+struct daemon_answer {
+    int failed = 0;           // 0, or -errno; -EWOULDBLOCK: somebody holds the pidfile
+    char const* what = "";    // what failed, if so
+    bool child = false;       // this is the daemon
+};
+
+// pidfile: null for none. Everything that can fail is told to the process that called.
+daemon_answer become_daemon(char const* pidfile) noexcept;
+
+}  // namespace spruce::inline v0::detail
