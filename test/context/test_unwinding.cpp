@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <ctime>
 #include <memory>
 #include <pthread.h>
@@ -61,13 +62,36 @@ void on_signal(int) {
     for (std::uint64_t n = random.below(4); n != 0; --n) static_cast<void>(yield());
     return here;
 }
+
+// Sends the signal to this thread, n times, a thousand times a second, while work() runs again and again.
+template <class Work> void sample(int n, Work work) {
+    std::atomic<bool> stop{false};
+    std::thread profiler([&, target = ::pthread_self()] {
+        timespec const beat{0, 1'000'000};
+        for (; n != 0; --n) {
+            ::nanosleep(&beat, nullptr);
+            ::pthread_kill(target, SIGPROF);
+        }
+        stop = true;
+    });
+    work(stop);
+    profiler.join();
+}
+
+// Code without any task or switch: functions that begin and end. An unwinder that loses its way from here cannot be
+// asked about switches. LLVM's, version 14, does from one sample in five: at the first instruction of a function, and
+// between its last ones, it goes by the rules of the instruction before.
+[[gnu::noinline]] long descend_plainly(int depth) {
+    long volatile here = depth;
+    return depth == 0 ? here : descend_plainly(depth - 1) + here;
+}
+void plain_code(std::atomic<bool>& stop) {
+    for (int n = 0; !stop.load(std::memory_order_relaxed); n = (n + 1) % 12) static_cast<void>(descend_plainly(n));
+}
 }  // namespace
 
 TEST_FOR(180, "the unwinder, called a thousand times a second while tasks switch, always finds the end of the stack") {
     if (SPRUCE_TSAN) harness::skip("the thread sanitizer holds signals back");
-#ifdef _LIBCPP_VERSION
-    harness::skip("LLVM's unwinder 14 loses its way from one sample in six, and dies of some; why is not known");
-#endif
     samples s;
     into = &s;
     s.program_end = look().last;
@@ -78,34 +102,36 @@ TEST_FOR(180, "the unwinder, called a thousand times a second while tasks switch
     act.sa_flags = SA_RESTART;
     struct sigaction before {};
     REQUIRE(::sigaction(SIGPROF, &act, &before) == 0);
+    sample(1'000, plain_code);
+    if (s.lost != 0) {
+        static char why[128];
+        std::snprintf(why, sizeof why, "this unwinder loses its way in code without tasks: %ld of %ld samples", s.lost.load(), s.taken.load());
+        ::sigaction(SIGPROF, &before, nullptr);
+        harness::skip(why);
+    }
+    CHECK(s.outside == s.taken);
+    s.taken = s.outside = 0;
 
     harness::world w;
     {
         loop l(w.options());
-        std::atomic<bool> stop{false};
+        std::atomic<bool>* end_of_work = nullptr;
         trace whole;
         for (int i = 0; i != 40; ++i) {
             spawn([&, i] {
                 harness::random random(harness::seed() + static_cast<std::uint64_t>(i));
                 if (i == 0) whole = look();
-                while (!stop.load(std::memory_order_relaxed)) {
+                while (!end_of_work->load(std::memory_order_relaxed)) {
                     descend(static_cast<int>(random.below(12)), random);
                     if (random.chance(2)) spawn([&] { static_cast<void>(yield()); });
                     if (i % 8 == 0 && random.chance(20)) static_cast<void>(sleep_for(100us));
                 }
             });
         }
-        pthread_t const target = ::pthread_self();
-        std::thread profiler([&, target] {
-            timespec const beat{0, 1'000'000};
-            for (int n = harness::nightly() ? 60'000 : 5'000; n != 0; --n) {
-                ::nanosleep(&beat, nullptr);
-                ::pthread_kill(target, SIGPROF);
-            }
-            stop = true;
+        sample(harness::nightly() ? 60'000 : 5'000, [&](std::atomic<bool>& over) {
+            end_of_work = &over;
+            CHECK(l.run().ok());
         });
-        CHECK(l.run().ok());
-        profiler.join();
         CHECK(whole.last == s.task_end);
     }
     ::sigaction(SIGPROF, &before, nullptr);
