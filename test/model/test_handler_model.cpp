@@ -122,6 +122,9 @@ private:
             static_cast<void>(world_.steal_status(pid));
         }
         children_.clear();
+        // Those whose handlers were cancelled first; the kernel would keep them, and look through them all at each end.
+        for (int const pid : ended_) static_cast<void>(world_.steal_status(pid));
+        ended_.clear();
         for (auto const& [out, into] : ends_) drain(out, 1 << 20);
         pending_.fill(0);
     }
@@ -275,6 +278,7 @@ private:
         std::size_t const at = random_.below(children_.size());
         int const pid = children_[at], code = static_cast<int>(random_.below(200));
         expect(world_.end_child(pid, code).ok());
+        ended_.push_back(pid);
         children_[at] = children_.back();
         children_.pop_back();
         for (std::size_t const id : live_) {
@@ -467,7 +471,7 @@ private:
     std::vector<std::pair<int, int>> ends_;
     std::array<std::size_t, pipes> readers_{}, writers_{};
     std::array<std::size_t, pipes> pending_{};
-    std::vector<int> children_;
+    std::vector<int> children_, ended_;   // of this epoch: ended, and perhaps not reaped by the loop
     std::uint64_t soon_ = 0, last_soon_ = 0;
     long done_ = 0, runs_ = 0, cancels_ = 0, tasks_ = 0, tasks_ended_ = 0;
     bool ending_ = false, quiet_ = false, resting_ = false, meddles_ = true;
