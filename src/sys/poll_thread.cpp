@@ -35,7 +35,7 @@ struct poll_thread {
     std::int64_t timeout_ns = 0;
     std::uint32_t number = 0;            // of the latest turn
     std::uint32_t copies = 0;            // of that turn, wherever they are
-    bool misplaced = false;              // it was called where it cannot run, before post() came back
+    errc misplaced{};                    // why it could not run where it was called, before post() came back
     std::int64_t pause_ns = first_pause_ns;
     post_failures failures{};
 };
@@ -70,7 +70,7 @@ post_outcome in_words(error why, char const* what) noexcept {
     return how;
 }
 post_outcome dropped() noexcept { return in_words(errc::closed, "the host let go of a turn that it did not call"); }
-post_outcome elsewhere(error why) noexcept {
+post_outcome elsewhere(errc why) noexcept {
     return in_words(why, why == errc::wrong_thread ? "the host called a turn on a thread that is not the loop's"
                                                    : "the host called a turn inside a task or another run");
 }
@@ -100,7 +100,7 @@ void sleep_once(poll_thread& t) noexcept {
 
 void post_once(poll_thread& t) noexcept {
     std::uint32_t const number = t.number;
-    t.misplaced = false;
+    t.misplaced = {};
     ::pthread_mutex_unlock(&t.lock);
     post_outcome how;
     t.options.post(t.options.context, number, how);
@@ -108,7 +108,7 @@ void post_once(poll_thread& t) noexcept {
     // The host may have called it meanwhile, and more may have come after.
     if (t.number != number || t.state != sleep_state::posting) return;
     if (!how.taken) refuse(t, how);
-    else if (t.misplaced) refuse(t, elsewhere(errc::wrong_thread));
+    else if (t.misplaced != errc{}) refuse(t, elsewhere(t.misplaced));
     else if (t.copies == 0) refuse(t, dropped());
     else t.state = sleep_state::posted;
 }
@@ -212,10 +212,10 @@ void drop_turn(poll_thread& t, std::uint32_t number) noexcept {
     release(t);
 }
 
-void misplace_turn(poll_thread& t, std::uint32_t number, error why) noexcept {
+void misplace_turn(poll_thread& t, std::uint32_t number, errc why) noexcept {
     guard const held(t);
     if (t.number != number) return;
-    if (t.state == sleep_state::posting) t.misplaced = true;
+    if (t.state == sleep_state::posting) t.misplaced = why;
     else if (t.state == sleep_state::posted) refuse(t, elsewhere(why));
 }
 

@@ -74,6 +74,6 @@ void end_poll_thread(poll_thread& t) noexcept;
 void keep_turn(poll_thread& t, std::uint32_t number) noexcept;
 void drop_turn(poll_thread& t, std::uint32_t number) noexcept;
 // The turn was called where it cannot run.
-void misplace_turn(poll_thread& t, std::uint32_t number, error why) noexcept;
+void misplace_turn(poll_thread& t, std::uint32_t number, errc why) noexcept;
 
 }  // namespace spruce::inline v0::detail
