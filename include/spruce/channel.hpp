@@ -55,17 +55,17 @@ struct channel_core : pinned {
     SPRUCE_API result<void> finish_send(wait_entry& e, void* value) noexcept;
     void* slot(std::size_t n) noexcept {
         n = n < capacity - first ? first + n : n - (capacity - first);
-        return static_cast<std::byte*>(slots) + n * items->size;
+        return static_cast<std::byte*>(places) + n * items->size;
     }
 
     item_ops const* items;
     waiter_list senders, receivers;
     std::size_t capacity;
-    std::size_t first = 0, count = 0;   // of the items in the slots
-    void* slots = nullptr;
+    std::size_t first = 0, count = 0;   // of the items in the places
+    void* places = nullptr;
     memory_hook memory;
     bool closed = false;
-    bool refused = false;               // there was no memory for the slots
+    bool refused = false;               // there was no memory for the places
 };
 SPRUCE_API void leave_channel(wait_entry& e) noexcept;
 }  // namespace detail

@@ -12,6 +12,10 @@
 #include "memory.hpp"
 #include "result.hpp"
 
+// Qt makes this word nothing, unless QT_NO_KEYWORDS is defined; with its word in force a program calls emitters by ().
+#pragma push_macro("emit")
+#undef emit
+
 namespace spruce::inline v0 {
 
 namespace detail {
@@ -153,6 +157,8 @@ public:
         detail::emit_to(core_, &given);
         return given.agreed;
     }
+    // The same.
+    bool operator()(A... args) { return emit(std::forward<A>(args)...); }
     // Disconnects all, those within their call too.
     void disconnect_all() noexcept { detail::disconnect_all(core_); }
     // How many are connected.
@@ -170,3 +176,5 @@ private:
 };
 
 }  // namespace spruce::inline v0
+
+#pragma pop_macro("emit")

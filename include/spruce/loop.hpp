@@ -14,6 +14,7 @@
 #include "exit_status.hpp"
 #include "handler.hpp"
 #include "hold_token.hpp"
+#include "host_turn.hpp"
 #include "loop_options.hpp"
 #include "loop_ref.hpp"
 #include "time.hpp"
@@ -65,6 +66,11 @@ SPRUCE_API result<handler> arm_child(hub* on, handler_slot* slot, callable_ops c
 SPRUCE_API handler refused_handler(error why) noexcept;
 SPRUCE_API void set_unhandled(hub* on, handler_slot* slot, callable_ops const* ops) noexcept;
 SPRUCE_API void refuse_unhandled(hub* on, error why) noexcept;
+
+// -- a guest of a host: claim (room for post()) and begin
+SPRUCE_API result<guest*> claim_guest(hub* on, error const& status, std::size_t size, std::size_t alignment, void** room) noexcept;
+SPRUCE_API void unclaim_guest(guest* g) noexcept;
+SPRUCE_API result<void> begin_guest(hub* on, guest* g, callable_ops const* post) noexcept;
 
 // -- running
 using predicate_call = bool (*)(void* predicate) noexcept;
@@ -275,6 +281,33 @@ public:
     SPRUCE_API result<std::size_t> dispatch(std::size_t max = SIZE_MAX);
     // The fd to poll, or -1 where the poller has none. Lifetime: the loop's; its number stays.
     SPRUCE_API int backend_fd();
+
+    // -- guest of another loop, with a thread
+    // Runs the loop inside a host's, until stop(). A thread of the library's sleeps in the kernel for this loop; when there
+    // is something to do it calls post(turn), which is to hand the turn to the host: the host calls turn() on the loop's
+    // thread, once, and everything of this loop runs in there. At most one turn is with the host at any time, and none
+    // while there is nothing to do. Start hooks run before this returns, or, where they delay each other, in turns;
+    // shutdown hooks, with what delays them, and the end of the background tasks come in turns as well.
+    // post is called on that thread, and must not wait for the loop's. If it gives false or an error, or throws, or lets go
+    // of the turn, the unhandled hook is told, and it is called again after 1 ms, then 2, up to 1 s. Other values that it
+    // may give are not looked at.
+    // The loop's end is the guest's: destroy() or ~loop() stop it if need be, and bring its shutdown to an end by turns of
+    // their own, so that the host may end first. Meanwhile run() and its like, prepare() and dispatch() are wrong_state.
+    // Errors: wrong_thread; wrong_state inside a run or a task, or when it is interleaved already; closed after the loop's
+    // end; not_supported where the poller cannot be slept on; no_memory, an errno (no thread).
+    // Lifetime: post is called until the run has ended, and destroyed then, on the loop's thread. In a forked child the loop
+    // is not interleaved any more after after_fork().
+    template <class F>
+        requires std::invocable<std::decay_t<F>&, host_turn>
+    result<void> interleave(F&& post) {
+        using held = std::decay_t<F>;
+        void* room = nullptr;
+        auto made = detail::claim_guest(hub_, status_, sizeof(held), alignof(held), &room);
+        if (!made) return made.error();
+        detail::move_in<held>(room, std::forward<F>(post), [&] { detail::unclaim_guest(*made); });
+        return detail::begin_guest(hub_, *made, &detail::post_ops<held>);
+    }
+
     // In a forked child, before anything else there: a fresh poller, waker and inbox. Handlers and tasks go on in both;
     // calls from other threads that were pending are the parent's alone. Until then the child's loop cannot be run
     // (wrong_state), and destructors touch nothing of the parent's. Where nothing was forked it does nothing.

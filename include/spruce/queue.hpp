@@ -22,7 +22,7 @@ template <class Less> struct by_priority {};
 
 namespace detail {
 struct queue_core;
-// What the library does with items whose type it does not know. They lie in core.slots.
+// What the library does with items whose type it does not know. They lie in core.places.
 struct queue_ops {
     void (*put)(queue_core& q, void* value) noexcept;      // moves *value in; there is room
     void (*take)(queue_core& q, void* room) noexcept;      // moves the next one out, into a result<T> that holds an error
@@ -49,21 +49,21 @@ struct queue_core : pinned {
     std::size_t first = 0;         // fifo: the oldest one's slot
     std::uint64_t arrivals = 0;    // by_priority: numbers those that came
     std::size_t in_hand = 0;       // taken, and not yet done
-    void* slots = nullptr;
+    void* places = nullptr;
     memory_hook memory;
     bool closed = false;
 };
 
-// The slots of a queue, by its order.
+// The places of a queue, by its order.
 template <class T, class Order> struct queue_slots;
 
 template <class T> struct queue_slots<T, fifo> {
     using slot = T;
     static void put(queue_core& q, T&& value) noexcept {
         std::size_t const at = q.count < q.bound - q.first ? q.first + q.count : q.count - (q.bound - q.first);
-        ::new (static_cast<slot*>(q.slots) + at) T(std::move(value));
+        ::new (static_cast<slot*>(q.places) + at) T(std::move(value));
     }
-    static slot& next(queue_core& q) noexcept { return static_cast<slot*>(q.slots)[q.first]; }
+    static slot& next(queue_core& q) noexcept { return static_cast<slot*>(q.places)[q.first]; }
     static void remove(queue_core& q) noexcept {
         next(q).~T();
         if (++q.first == q.bound) q.first = 0;
@@ -72,8 +72,8 @@ template <class T> struct queue_slots<T, fifo> {
 };
 template <class T> struct queue_slots<T, lifo> {
     using slot = T;
-    static void put(queue_core& q, T&& value) noexcept { ::new (static_cast<slot*>(q.slots) + q.count) T(std::move(value)); }
-    static slot& next(queue_core& q) noexcept { return static_cast<slot*>(q.slots)[q.count - 1]; }
+    static void put(queue_core& q, T&& value) noexcept { ::new (static_cast<slot*>(q.places) + q.count) T(std::move(value)); }
+    static slot& next(queue_core& q) noexcept { return static_cast<slot*>(q.places)[q.count - 1]; }
     static void remove(queue_core& q) noexcept { next(q).~T(); }
     static T& value(slot& s) noexcept { return s; }
 };
@@ -89,7 +89,7 @@ template <class T, class Less> struct queue_slots<T, by_priority<Less>> {
         return !less(b.value, a.value) && a.number < b.number;
     }
     static void put(queue_core& q, T&& value) noexcept {
-        slot* const s = static_cast<slot*>(q.slots);
+        slot* const s = static_cast<slot*>(q.places);
         slot fresh{std::move(value), q.arrivals++};
         std::size_t hole = q.count;
         // The hole rises to where the new one belongs; each place it leaves is filled by the parent.
@@ -101,9 +101,9 @@ template <class T, class Less> struct queue_slots<T, by_priority<Less>> {
         }
         ::new (s + hole) slot(std::move(fresh));
     }
-    static slot& next(queue_core& q) noexcept { return *static_cast<slot*>(q.slots); }
+    static slot& next(queue_core& q) noexcept { return *static_cast<slot*>(q.places); }
     static void remove(queue_core& q) noexcept {
-        slot* const s = static_cast<slot*>(q.slots);
+        slot* const s = static_cast<slot*>(q.places);
         std::size_t const last = q.count - 1;
         s[0].~slot();
         if (last == 0) return;
@@ -125,9 +125,9 @@ template <class T, class Less> struct queue_slots<T, by_priority<Less>> {
 template <class T, class Order> inline constexpr queue_ops queue_ops_of{
     [](queue_core& q, void* value) noexcept { queue_slots<T, Order>::put(q, std::move(*static_cast<T*>(value))); },
     [](queue_core& q, void* room) noexcept {
-        using slots = queue_slots<T, Order>;
-        *static_cast<result<T>*>(room) = result<T>(std::move(slots::value(slots::next(q))));
-        slots::remove(q);
+        using places = queue_slots<T, Order>;
+        *static_cast<result<T>*>(room) = result<T>(std::move(places::value(places::next(q))));
+        places::remove(q);
     },
     [](void* room, void* value) noexcept { *static_cast<result<T>*>(room) = result<T>(std::move(*static_cast<T*>(value))); },
     [](queue_core& q) noexcept {

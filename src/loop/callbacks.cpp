@@ -19,6 +19,7 @@ void drop_hold(hub& h, handler_slot& s) noexcept {
 void make_ready(hub& h, handler_slot& s) noexcept {
     s.state = slot_state::queued;
     h.ready.push_back(&s, nullptr);
+    h.rouse();
 }
 slot_claim claim_handler(hub* on, error const& status, std::size_t size, std::size_t alignment) noexcept {
     slot_claim c;
@@ -54,6 +55,7 @@ handler arm_timer(hub* on, handler_slot* s, callable_ops const* ops, deadline dl
     // What is due already runs in the next pass: one hop, in the order of its making.
     if (dl.how() == deadline::kind::relative ? dl.ns() <= 0 : due <= on->now_ns && on->phase == hub_phase::running) make_ready(*on, *s);
     else on->timers.arm(*s->time, due);
+    on->rouse();
     return handler_access::name(on->serial, *s);
 }
 
@@ -62,6 +64,7 @@ handler arm_idle(hub* on, handler_slot* s, callable_ops const* ops) noexcept {
     s->kind = slot_kind::idle;
     s->state = slot_state::armed;
     on->idlers.push_back(*s);
+    on->rouse();
     return handler_access::name(on->serial, *s);
 }
 
@@ -94,6 +97,7 @@ result<handler> arm_fd(hub* on, handler_slot* s, callable_ops const* ops, int fd
     }
     s->state = slot_state::armed;
     add_hold(*on, *s);
+    on->rouse();
     return handler_access::name(on->serial, *s);
 }
 
@@ -310,6 +314,7 @@ bool handler::rearm(deadline dl) noexcept {
     } else {
         h.timers.arm(*s->time, due);
         detail::add_hold(h, *s);
+        h.rouse();
     }
     // One that was queued already has lost its turn: it runs at the new time instead.
     if (s->state == detail::slot_state::queued) s->again = true;

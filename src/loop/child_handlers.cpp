@@ -130,6 +130,7 @@ result<handler> arm_child(hub* on, handler_slot* s, callable_ops const* ops, int
         }
         finish(h, *s);
     }
+    h.rouse();
     return handler_access::name(h.serial, *s);
 }
 

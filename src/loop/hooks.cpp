@@ -19,7 +19,7 @@ handler arm_hook(hub* on, handler_slot* s, callable_ops const* ops, hook_point w
     s->state = slot_state::armed;
     hooks_of(*on, when).push_back(*s);
     // A start hook that comes too late for this run has its first go now, and its place in the next one.
-    if (when <= hook_point::after_start && on->phase == hub_phase::running && s->number < on->start_phases_begun)
+    if (when <= hook_point::after_start && on->in_run() && s->number < on->start_phases_begun)
         make_ready(*on, *s);
     return handler_access::name(on->serial, *s);
 }
@@ -41,10 +41,28 @@ void run_hooks(hub& h, hook_point when) noexcept {
     h.dispatching = was_dispatching;
 }
 
+void run_start_phase(hub& h, int phase) noexcept {
+    h.start_phases_begun = static_cast<std::uint8_t>(phase + 1);
+    // A hold of the later phases is one for the run, as most are.
+    h.delays = phase == 0 ? delayed::start : delayed::nothing;
+    run_hooks(h, phase_of(hook_point::before_start, phase));
+}
+
+void run_shutdown_phase(hub& h, int phase) noexcept {
+    if (phase == 0) {
+        h.shutting_down = true;
+        h.delays = delayed::shutdown;
+        h.stop_asked = h.orphaned;   // then nobody is left to release a hold
+    }
+    if (phase != 3 && !h.leave_asked) return run_hooks(h, phase_of(hook_point::before_shutdown, phase));
+    h.shutting_down = false;
+    h.delays = delayed::nothing;
+}
+
 namespace {
 // Turns, as long as somebody holds back what comes next and nobody has asked to stop.
 void wait_for_holds(hub& h, delayed what, result<void>& outcome) noexcept {
-    while (h.tokens[static_cast<int>(what)] != 0 && !h.stop_asked && outcome)
+    while (is_delayed(h, what) && outcome)
         if (int const failed = turn(h, no_time); failed < 0) outcome = poller_failed(failed);
 }
 }  // namespace
@@ -52,27 +70,18 @@ void wait_for_holds(hub& h, delayed what, result<void>& outcome) noexcept {
 result<void> start_up(hub& h) noexcept {
     result<void> outcome;
     for (int phase = 0; phase != 3; ++phase) {
-        h.start_phases_begun = static_cast<std::uint8_t>(phase + 1);
-        // A hold of the later phases is one for the run, as most are.
-        if (phase == 0) h.delays = delayed::start;
-        run_hooks(h, phase_of(hook_point::before_start, phase));
+        run_start_phase(h, phase);
         if (phase == 0) wait_for_holds(h, delayed::start, outcome);
-        h.delays = delayed::nothing;
     }
     return outcome;
 }
 
 result<void> shut_down(hub& h) noexcept {
-    h.shutting_down = true;
-    h.delays = delayed::shutdown;
-    h.stop_asked = h.orphaned;   // then nobody is left to release a hold
     result<void> outcome;
-    for (int phase = 0; phase != 3 && !h.leave_asked; ++phase) {
-        run_hooks(h, phase_of(hook_point::before_shutdown, phase));
-        wait_for_holds(h, delayed::shutdown, outcome);
+    for (int phase = 0; phase == 0 || h.shutting_down; ++phase) {
+        run_shutdown_phase(h, phase);
+        if (h.shutting_down) wait_for_holds(h, delayed::shutdown, outcome);
     }
-    h.shutting_down = false;
-    h.delays = delayed::nothing;
     return outcome;
 }
 
@@ -117,6 +126,7 @@ void hold_token::release() noexcept {
     if (of == 0 || !h || h->serial != of) return;
     --h->holds;
     --h->tokens[static_cast<int>(delays_)];
+    h->rouse();
 }
 
 }  // namespace spruce::inline v0

@@ -52,6 +52,15 @@ struct end_reports {
     void (*left)(hub& h, int fd) noexcept;       // … and after the tasks and callbacks are gone
 };
 
+// A run inside a host's loop: interop's.
+struct guest;
+struct guest_calls {
+    // Ends it: stops it, and drives what its shutdown takes until `until_ns` at most. The hub is not in a run.
+    void (*end)(hub& h, std::int64_t until_ns) noexcept;
+    // Whether it has begun to end.
+    bool (*stopping)(hub& h) noexcept;
+};
+
 struct call_of_task;
 
 enum class hub_phase : std::uint8_t {
@@ -80,6 +89,7 @@ struct hub {
     bool stop_asked = false;
     bool leave_asked = false;            // … without shutdown hooks
     bool shutting_down = false;          // the shutdown hooks' time
+    bool dozing = false;                 // another thread sleeps for this one, between two turns of a guest
     delayed delays = delayed::nothing;   // what a hold that is taken now delays
     std::int64_t tokens[3] = {};         // those of `holds` that are tokens, by what they delay
     hub_phase phase = hub_phase::idle;
@@ -122,12 +132,23 @@ struct hub {
     std::uint32_t plain_cancels = 0;     // calls of cancel() in plain code that are under way
     bool plain_unhandled = false;        // … and not on a task's stack, where the hook may wait
     std::size_t cancelled_in_ring = 0;   // slots that were cancelled while queued, and wait for their entries
+    guest* visit = nullptr;              // this loop is interleaved
+    guest_calls const* visits = nullptr;
     end_reports const* reports = nullptr;
     int deadlock_fd = -1, leak_fd = -1;  // where they go; -1: not asked for
     stall_watch* watch = nullptr;        // somebody watches what runs; then tasks switch through the hub
     std::uint32_t withheld = 0;          // the credit meanwhile
     hub_thread_signals thread_signals;
     poll_event events[128];
+
+    // Plain code made something ready, or due, that whoever sleeps for this loop does not know of.
+    void rouse() noexcept {
+        if (!dozing) [[likely]] return;
+        dozing = false;
+        door->wake();
+    }
+    // Whether a run is under way, in a turn of it or between two.
+    bool in_run() const noexcept { return phase == hub_phase::running || visit; }
 
     // The time now, read at most once a dispatch; plain code always reads afresh.
     std::int64_t fresh_now() noexcept {
@@ -215,6 +236,12 @@ void run_hooks(hub& h, hook_point when) noexcept;
 result<void> start_up(hub& h) noexcept;
 result<void> shut_down(hub& h) noexcept;
 error poller_failed(int failed) noexcept;
+// Why the hub cannot be run from here, or ok.
+result<void> runnable(hub* h, error const& status) noexcept;
+// The same three in parts, for who cannot do turns within: the hooks of one phase, and whether a hold delays what is next.
+void run_start_phase(hub& h, int phase) noexcept;
+void run_shutdown_phase(hub& h, int phase) noexcept;
+inline bool is_delayed(hub& h, delayed what) noexcept { return h.tokens[static_cast<int>(what)] != 0 && !h.stop_asked; }
 // The end of a hub, as destroy() says: afterwards it is gone.
 result<void> end_hub(hub& h, deadline dl) noexcept;
 

@@ -74,6 +74,7 @@ result<void> open_hub(hub& h) noexcept {
 }
 
 result<void> renew_in_child(hub& h) noexcept {
+    if (h.visit) h.visits->end(h, 0);   // the thread that sleeps is the parent's
     // Nothing of the parent's is touched: its set, its waker and its pipe are let go by number, not emptied.
     if (int const failed = h.poller->renew(h.poller_context, true); failed < 0) return kernel_error(failed);
     waker_fds fresh;
@@ -101,11 +102,12 @@ result<void> end_hub(hub& h, deadline dl) noexcept {
     // A child's destructors have turns to wait in, too; but not on what it shares with its parent.
     // Where it cannot have its own (no fd left), the tasks get none: they are abandoned.
     bool const can_turn = !h.fds.is_parents() || renew_in_child(h).ok();
+    std::int64_t const until = h.due_of(dl);
+    if (h.visit) h.visits->end(h, until);
     if (h.leak_fd >= 0) h.reports->leaving(h, h.leak_fd);
     h.phase = hub_phase::ending;
     h.thread_signals.begin();
     result<void> outcome;
-    std::int64_t const until = h.due_of(dl);
     if (h.ext) {
         h.ext->cancel_all(h, false);
         // One turn at least, however late it is: most of them only have to be told. A poller that fails once is asked

@@ -3,39 +3,22 @@
 #include <cstdio>
 #include <cstring>
 
-#include "hub.hpp"
+#include "running_scope.hpp"
 
 namespace spruce::inline v0::detail {
 
-namespace {
-// Why the hub cannot be run from here, or ok.
 result<void> runnable(hub* h, error const& status) noexcept {
     if (!h) return status;
     if (h != current_hub) return errc::wrong_thread;
     if (h->phase == hub_phase::running) return with_detail(errc::wrong_state, "the loop runs already");
+    if (h->visit) return with_detail(errc::wrong_state, "the loop is interleaved");
     if (h->phase != hub_phase::idle) return errc::closed;
     if (h->ext && h->ext->in_task(*h)) return with_detail(errc::wrong_state, "a task cannot run its own loop");
     if (h->fds.is_parents()) return with_detail(errc::wrong_state, "in a forked child after_fork() comes first");
     return {};
 }
 
-// A run on this thread: from here until its end callbacks and tasks may run.
-struct running_scope {
-    explicit running_scope(hub& h) noexcept : h_(h) {
-        h_.phase = hub_phase::running;
-        h_.prepared = false;
-        h_.now_ns = h_.calls->monotonic_ns(h_.on.context);
-        h_.thread_signals.begin();
-    }
-    ~running_scope() {
-        h_.thread_signals.end();
-        h_.phase = hub_phase::idle;
-        h_.stop_asked = h_.leave_asked = false;
-        if (h_.orphaned) static_cast<void>(end_hub(h_, in(h_.options.destroy_grace)));
-    }
-    hub& h_;
-};
-
+namespace {
 // Those in the background end with the run: cancelled, and driven until they have.
 result<void> end_background(hub& h) noexcept {
     if (!h.ext || h.ext->left(h, true) == 0) return {};
@@ -131,8 +114,9 @@ result<void> loop::run_once(deadline dl) {
 result<void> loop::stop() noexcept {
     if (!hub_) return status_;
     if (hub_ != detail::current_hub) return errc::wrong_thread;
-    if (hub_->phase != hub_phase::running && !hub_->prepared) return detail::with_detail(errc::wrong_state, "the loop does not run");
+    if (!hub_->in_run() && !hub_->prepared) return detail::with_detail(errc::wrong_state, "the loop does not run");
     hub_->stop_asked = true;
+    hub_->rouse();
     return {};
 }
 
@@ -142,12 +126,13 @@ result<void> loop::leave() noexcept {
     return stopped;
 }
 
-bool loop::running() const noexcept { return hub_ && hub_->phase == hub_phase::running; }
+bool loop::running() const noexcept { return hub_ && hub_->in_run(); }
 
 loop_state loop::state() const noexcept {
     if (!hub_ || hub_->phase == hub_phase::ended) return loop_state::ended;
-    if (hub_->phase == hub_phase::idle) return loop_state::idle;
-    bool const goes_on = hub_->phase == hub_phase::running && !hub_->stop_asked && !hub_->shutting_down;
+    if (hub_->phase == hub_phase::idle && !hub_->visit) return loop_state::idle;
+    bool const ends = hub_->stop_asked || hub_->shutting_down || (hub_->visit && hub_->visits->stopping(*hub_));
+    bool const goes_on = hub_->phase != hub_phase::ending && !ends;
     return goes_on ? loop_state::running : loop_state::stopping;
 }
 
@@ -161,6 +146,8 @@ result<deadline> loop::prepare() {
     // Asleep from here on: whoever posts writes to the fd that the host polls. What came before is seen below.
     h.door->going_to_sleep();
     if (detail::has_ready(h)) return in(duration::zero());
+    // Whoever polls the fd hears of what plain code begins meanwhile, and need not ask again after each of its callbacks.
+    h.dozing = h.handed_out_backend;
     std::int64_t due = h.timers.next_due_ns();
     if (!settled) {
         std::int64_t const again = h.calls->monotonic_ns(h.on.context) + detail::retry_ns;

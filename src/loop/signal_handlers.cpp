@@ -81,6 +81,7 @@ result<handler> arm_signal(hub* on, handler_slot* s, callable_ops const* ops, in
     }
     s->state = slot_state::armed;
     h.signal_handlers.push_back(*s);
+    h.rouse();
     return handler_access::name(h.serial, *s);
 }
 

@@ -1,4 +1,4 @@
-// Channels: items go from the sender's hands into the receiver's, or into the slots between.
+// Channels: items go from the sender's hands into the receiver's, or into the places between.
 #include <spruce/channel.hpp>
 
 #include "waiters.hpp"
@@ -25,15 +25,15 @@ void wake_all(waiter_list& l, error why) noexcept {
 channel_core::channel_core(std::size_t room_for, item_ops const& ops) noexcept : items(&ops), capacity(room_for) {
     if (capacity == 0) return;
     memory = memory_here();
-    if (capacity <= static_cast<std::size_t>(-1) / 2 / ops.size) slots = allocate(memory, capacity * ops.size, ops.alignment);
-    refused = !slots;
+    if (capacity <= static_cast<std::size_t>(-1) / 2 / ops.size) places = allocate(memory, capacity * ops.size, ops.alignment);
+    refused = !places;
 }
 
 channel_core::~channel_core() {
     wake_all(senders, errc::closed);
     wake_all(receivers, errc::closed);
     for (; count != 0; --count) items->destroy(slot(count - 1));
-    if (slots) release(memory, slots, capacity * items->size, items->alignment);
+    if (places) release(memory, places, capacity * items->size, items->alignment);
 }
 
 // Receivers wait only while there is nothing, senders only while no slot is free: at most one of these lines has somebody

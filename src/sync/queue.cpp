@@ -22,20 +22,20 @@ void wake_all(waiter_list& l, error why) noexcept {
 
 queue_core::queue_core(std::size_t bound_, queue_ops const& ops) noexcept : items(&ops), bound(bound_) {
     memory = memory_here();
-    if (bound != 0 && bound <= static_cast<std::size_t>(-1) / 2 / ops.size) slots = allocate(memory, bound * ops.size, ops.alignment);
+    if (bound != 0 && bound <= static_cast<std::size_t>(-1) / 2 / ops.size) places = allocate(memory, bound * ops.size, ops.alignment);
 }
 
 queue_core::~queue_core() {
     wake_all(pushers, errc::closed);
     wake_all(takers, errc::closed);
     wake_all(joiners, errc::closed);
-    if (!slots) return;
+    if (!places) return;
     items->drop_all(*this);
-    release(memory, slots, bound * items->size, items->alignment);
+    release(memory, places, bound * items->size, items->alignment);
 }
 
 result<void> queue_core::usable() const noexcept {
-    if (slots) return {};
+    if (places) return {};
     return bound == 0 ? with_detail(errc::invalid_argument, "a queue's bound: 0") : error(errc::no_memory);
 }
 

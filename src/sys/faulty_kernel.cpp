@@ -245,6 +245,14 @@ int watch_child(void* c, int pid, bool on) noexcept {
     return failed != 0 ? failed : p.below.calls->watch_child(p.below.context, pid, on);
 }
 
+int lie_down(void* c) noexcept {
+    faulty_poller& p = poller_of(c);
+    if (int const failed = p.owner->strikes("poller lie_down", ENOMEM)) return failed;
+    return p.below.calls->lie_down(p.below.context);
+}
+// On another thread, which is not counted.
+int sleep(void* c, std::int64_t timeout_ns) noexcept { return poller_of(c).below.calls->sleep(poller_of(c).below.context, timeout_ns); }
+
 int make_poller(void* c, int which, memory_hook memory, kernel::made_poller* out) noexcept {
     faulty_state& s = of(c);
     if (int const failed = s.strikes("make_poller", EMFILE)) return failed;
@@ -263,7 +271,8 @@ int make_poller(void* c, int which, memory_hook memory, kernel::made_poller* out
     }
     poller_calls const& below = *made->below.calls;
     made->calls = {below.name, below.needs_rearm, change, wait, backend_fd, renew, close_poller, grain_ns,
-                   below.watch_signal ? watch_signal : nullptr, below.watch_child ? watch_child : nullptr};
+                   below.watch_signal ? watch_signal : nullptr, below.watch_child ? watch_child : nullptr,
+                   below.lie_down ? lie_down : nullptr, below.sleep ? sleep : nullptr};
     s.pollers = made;
     *out = {&made->calls, made};
     return 0;

@@ -145,6 +145,12 @@ struct poller_calls {
     // A child's end is told once, perhaps a little before its status can be had. Whatever the failure, look for the
     // status afterwards: -ESRCH is also said of a child that has ended.
     int (*watch_child)(void* context, int pid, bool on) noexcept = nullptr;
+    // wait() in two parts, for a loop whose thread is not the one that sleeps; null where there is no such thing.
+    // lie_down() is called on the loop's thread, after which sleep() may be called on one other: it blocks until wait()
+    // would give events, or for so long, and takes none. 0, or -errno; -EINTR is passed on. Meanwhile the loop's thread
+    // may do everything but wait(), renew() and close(); what it changes then need not be seen before the next lie_down().
+    int (*lie_down)(void* context) noexcept = nullptr;
+    int (*sleep)(void* context, std::int64_t timeout_ns) noexcept = nullptr;
 };
 }  // namespace detail
 

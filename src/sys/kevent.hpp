@@ -46,6 +46,9 @@ struct kevent_calls {
     bool has_receipts;       // false: each change is a call of its own
     bool pollable;           // a queue's fd may be polled
     std::int64_t grain_ns;   // how late a timeout may be
+    // Blocks until kevent() would give an event, or for so long; takes none, and may be called while another thread
+    // makes changes. 0, or -errno; -EINTR is passed on. Null where there is none.
+    int (*sleep)(void* context, int queue, std::int64_t timeout_ns) noexcept = nullptr;
 };
 
 int make_kqueue_poller(kevent_calls const& calls, void* context, memory_hook memory, kernel::made_poller* out) noexcept;

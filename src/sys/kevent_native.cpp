@@ -12,6 +12,7 @@
 #include <sys/event.h>
 #include <sys/time.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 #endif
 
@@ -129,8 +130,13 @@ int kevent_call(void*, int queue, kevent_record const* changes, int count, keven
 void close_queue(void*, int queue) noexcept { ::close(queue); }
 void forked(void*) noexcept {}
 
+int sleep(void*, int queue, std::int64_t timeout_ns) noexcept {
+    pollfd only{queue, POLLIN, 0};
+    return ::poll(&only, 1, poll_timeout_ms(timeout_ns)) < 0 ? -errno : 0;
+}
+
 constexpr kevent_calls the_system{create, kevent_call, close_queue, forked, native::kind_of, now, has_receipts,
-                                  true, grain_ns};
+                                  true, grain_ns, sleep};
 }  // namespace
 
 int make_native_kqueue_poller(memory_hook memory, kernel::made_poller* out) noexcept {

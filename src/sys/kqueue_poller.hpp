@@ -28,6 +28,7 @@ struct kqueue_poller {
     kqueue_watched* table = nullptr;   // by fd
     std::size_t places = 0;
     std::size_t refused = 0;   // whose refusal is still to be told
+    bool news = false;         // … so that there was nothing to sleep for
 };
 inline kqueue_watched* find_watched(kqueue_poller& p, int fd) noexcept {
     return fd >= 0 && static_cast<std::size_t>(fd) < p.places ? &p.table[fd] : nullptr;

@@ -2,6 +2,7 @@
 // of them owes.
 #pragma once
 #include <cerrno>
+#include <climits>
 
 #include "kernel.hpp"
 
@@ -46,6 +47,13 @@ void drain_waker(void*, int read_fd) noexcept;
 int open_child(void*, int pid) noexcept;
 int reap_child(void*, int pid, int child_fd, child_status* out) noexcept;
 }  // namespace native
+
+// For poll() and its like: the timeout in milliseconds, rounded up, so that none ends early; -1 for ever.
+inline int poll_timeout_ms(std::int64_t timeout_ns) noexcept {
+    if (timeout_ns <= 0) return timeout_ns < 0 ? -1 : 0;
+    std::int64_t const up = (timeout_ns - 1) / 1'000'000 + 1;
+    return up > INT_MAX ? INT_MAX : static_cast<int>(up);
+}
 
 // Makes an fd close-on-exec and non-blocking, where it could not be born so. 0, or -errno.
 int make_ours(int fd) noexcept;

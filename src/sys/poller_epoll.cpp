@@ -3,7 +3,6 @@
 
 #if defined(__linux__)
 #include <atomic>
-#include <climits>
 #include <new>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
@@ -67,12 +66,7 @@ int wait_raw(int set, epoll_event* events, int room, std::int64_t timeout_ns) no
         if (errno != ENOSYS && errno != EPERM) return -errno;
         has_pwait2.store(0, std::memory_order_relaxed);
     }
-    int milliseconds = timeout_ns < 0 ? -1 : 0;
-    if (timeout_ns > 0) {
-        std::int64_t const up = (timeout_ns - 1) / 1'000'000 + 1;   // never early
-        milliseconds = up > INT_MAX ? INT_MAX : static_cast<int>(up);
-    }
-    int const got = ::epoll_wait(set, events, room, milliseconds);
+    int const got = ::epoll_wait(set, events, room, poll_timeout_ms(timeout_ns));
     return got >= 0 ? got : -errno;
 }
 
@@ -124,6 +118,17 @@ int renew(void* context, bool after_fork) noexcept {
     return outer < 0 ? outer : 0;
 }
 
+// The outer set is ready as long as the other has anything to tell, and looking at it takes nothing.
+int lie_down(void* context) noexcept {
+    int const outer = backend_fd(context);
+    return outer < 0 ? outer : 0;
+}
+int sleep(void* context, std::int64_t timeout_ns) noexcept {
+    epoll_event only;
+    int const count = wait_raw(self(context).outer, &only, 1, timeout_ns);
+    return count < 0 ? count : 0;
+}
+
 void close_poller(void* context) noexcept {
     epoll_poller& p = self(context);
     if (p.outer >= 0) ::close(p.outer);
@@ -134,7 +139,8 @@ void close_poller(void* context) noexcept {
 
 std::int64_t grain_ns(void*) noexcept { return has_pwait2.load(std::memory_order_relaxed) != 0 ? 0 : 1'000'000; }
 
-constexpr poller_calls calls{"epoll", false, change, wait, backend_fd, renew, close_poller, grain_ns};
+constexpr poller_calls calls{"epoll", false, change, wait, backend_fd, renew, close_poller, grain_ns,
+                             nullptr, nullptr, lie_down, sleep};
 }  // namespace
 
 int make_epoll_poller(memory_hook memory, kernel::made_poller* out) noexcept {

@@ -106,6 +106,15 @@ int wait(void* context, poll_event* events, int room, std::int64_t timeout_ns) n
 
 int backend_fd(void* context) noexcept { return self(context).calls->pollable ? self(context).queue : -ENOSYS; }
 
+int lie_down(void* context) noexcept {
+    self(context).news = self(context).refused != 0;
+    return self(context).calls->sleep ? 0 : -ENOSYS;
+}
+int sleep(void* context, std::int64_t timeout_ns) noexcept {
+    kqueue_poller& p = self(context);
+    return p.news ? 0 : p.calls->sleep(p.context, p.queue, timeout_ns);
+}
+
 int renew(void* context, bool after_fork) noexcept {
     kqueue_poller& p = self(context);
     if (after_fork) {
@@ -150,7 +159,7 @@ int watch_child(void* context, int pid, bool on) noexcept {
 }
 
 constexpr poller_calls calls{"kqueue", false, change, wait, backend_fd, renew, close_poller, grain_ns,
-                             watch_signal, watch_child};
+                             watch_signal, watch_child, lie_down, sleep};
 }  // namespace
 
 int make_kqueue_poller(kevent_calls const& on, void* context, memory_hook memory, kernel::made_poller* out) noexcept {

@@ -1,6 +1,5 @@
 // poll(2): on every system, without limits but speed. It has no edges: an fd registered for edges is muted once it
 // has reported, until a change with the same interest arms it again.
-#include <climits>
 #include <fcntl.h>
 #include <new>
 #include <poll.h>
@@ -28,6 +27,8 @@ struct poll_poller {
     std::size_t count = 0, room = 0;
     std::int32_t* place = nullptr;   // of each fd number: its place plus 1, or 0
     std::size_t places = 0;
+    pollfd* asleep = nullptr;   // a copy, for another thread to sleep on
+    std::size_t asleep_count = 0, asleep_room = 0;
     std::size_t turn = 0;       // where the next wait begins to report, so that none is always last
 };
 poll_poller& self(void* context) noexcept { return *static_cast<poll_poller*>(context); }
@@ -114,12 +115,7 @@ void change(void* context, poll_change* changes, std::size_t count) noexcept {
 
 int wait(void* context, poll_event* events, int room, std::int64_t timeout_ns) noexcept {
     poll_poller& p = self(context);
-    int milliseconds = timeout_ns < 0 ? -1 : 0;
-    if (timeout_ns > 0) {
-        std::int64_t const up = (timeout_ns - 1) / 1'000'000 + 1;   // never early
-        milliseconds = up > INT_MAX ? INT_MAX : static_cast<int>(up);
-    }
-    int left = ::poll(p.fds, static_cast<nfds_t>(p.count), milliseconds);
+    int left = ::poll(p.fds, static_cast<nfds_t>(p.count), poll_timeout_ms(timeout_ns));
     if (left < 0) return errno == EINTR ? 0 : -errno;
     int made = 0;
     std::size_t const count = p.count;
@@ -150,6 +146,21 @@ int wait(void* context, poll_event* events, int room, std::int64_t timeout_ns) n
 
 int backend_fd(void*) noexcept { return -ENOSYS; }
 
+int lie_down(void* context) noexcept {
+    poll_poller& p = self(context);
+    if (p.asleep_room < p.count) {
+        if (!grow(p.memory, p.asleep, 0, p.asleep_room, p.room)) return -ENOMEM;
+        p.asleep_room = p.room;
+    }
+    p.asleep_count = p.count;
+    for (std::size_t i = 0; i != p.count; ++i) p.asleep[i] = p.fds[i];
+    return 0;
+}
+int sleep(void* context, std::int64_t timeout_ns) noexcept {
+    poll_poller& p = self(context);
+    return ::poll(p.asleep, static_cast<nfds_t>(p.asleep_count), poll_timeout_ms(timeout_ns)) < 0 ? -errno : 0;
+}
+
 int renew(void* context, bool) noexcept {
     poll_poller& p = self(context);
     while (p.count != 0) remove(p, p.count - 1);
@@ -160,6 +171,7 @@ void close_poller(void* context) noexcept {
     poll_poller& p = self(context);
     release(p.memory, p.fds, p.room * sizeof(pollfd), alignof(pollfd));
     release(p.memory, p.what, p.room * sizeof(watched), alignof(watched));
+    release(p.memory, p.asleep, p.asleep_room * sizeof(pollfd), alignof(pollfd));
     release(p.memory, p.place, p.places * sizeof(std::int32_t), alignof(std::int32_t));
     memory_hook const memory = p.memory;
     release(memory, &p, sizeof p, alignof(poll_poller));
@@ -167,7 +179,8 @@ void close_poller(void* context) noexcept {
 
 std::int64_t grain_ns(void*) noexcept { return 1'000'000; }
 
-constexpr poller_calls calls{"poll", true, change, wait, backend_fd, renew, close_poller, grain_ns};
+constexpr poller_calls calls{"poll", true, change, wait, backend_fd, renew, close_poller, grain_ns,
+                             nullptr, nullptr, lie_down, sleep};
 }  // namespace
 
 int make_poll_poller(memory_hook memory, kernel::made_poller* out) noexcept {

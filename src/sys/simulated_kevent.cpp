@@ -206,6 +206,16 @@ int kind_of(void* context, int fd) noexcept {
     return f ? kind_of_file(*f) : -EBADF;
 }
 
+int sleep(void* context, int queue, std::int64_t timeout_ns) noexcept {
+    simulated_kernel& k = at(context);
+    simulated_guard const guard(k);
+    simulated_file* const f = find_file(k, queue);
+    if (!f || !f->kqueue) return -EBADF;
+    return sleep_until_ready(*f->kqueue, [](simulated_watch_ready& link) noexcept {
+        return ask_filter(static_cast<simulated_knote&>(link)).active;
+    }, timeout_ns);
+}
+
 std::int64_t now_ns(void* context) noexcept { return at(context).now_ns.load(std::memory_order_relaxed); }
 
 constexpr std::int64_t day_ns = 86'400'000'000'000;
@@ -214,8 +224,8 @@ constexpr std::int64_t years_ns = 100'000'000'000'000'000;
 constexpr kevent_manners freebsd{true, -EPIPE, day_ns, false, 0, true, false};
 constexpr kevent_manners netbsd{false, -EBADF, years_ns, true, 1'000'000, false, false};
 constexpr kevent_manners openbsd{true, -EPIPE, years_ns, true, 0, false, true};
-constexpr kevent_calls with_receipts{create, kevent, close, forked, kind_of, nullptr, true, false, 0};
-constexpr kevent_calls without_receipts{create, kevent, close, forked, kind_of, now_ns, false, false, 0};
+constexpr kevent_calls with_receipts{create, kevent, close, forked, kind_of, nullptr, true, false, 0, sleep};
+constexpr kevent_calls without_receipts{create, kevent, close, forked, kind_of, now_ns, false, false, 0, sleep};
 }  // namespace
 
 kevent_manners const& manners_of(simulated_kernel const& k) noexcept {

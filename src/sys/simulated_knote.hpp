@@ -19,7 +19,7 @@ struct simulated_knote : simulated_knote_of_subject, simulated_knote_of_queue, s
 };
 
 struct simulated_queue : simulated_sleeper {
-    simulated_queue(simulated_kernel& k) noexcept : simulated_sleeper{k, nullptr, 0, {}} {}
+    simulated_queue(simulated_kernel& k) noexcept : simulated_sleeper{k, nullptr, 0, false, {}} {}
     intrusive_list<simulated_knote_of_queue> knotes;
     int pid = ::getpid();   // a forked child does not have it
 };

@@ -115,6 +115,16 @@ int wait(void* context, poll_event* events, int room, std::int64_t timeout_ns) n
 
 int backend_fd(void*) noexcept { return -ENOSYS; }
 
+int lie_down(void*) noexcept { return 0; }
+int sleep(void* context, std::int64_t timeout_ns) noexcept {
+    auto& p = *static_cast<simulated_poller*>(context);
+    simulated_guard const guard(p.kernel);
+    return sleep_until_ready(p, [](simulated_watch_ready& link) noexcept {
+        auto& w = static_cast<simulated_watch&>(link);
+        return (look_at(*w.file) & wanted_bits(w.wanted)) != 0;
+    }, timeout_ns);
+}
+
 int renew(void* context, bool after_fork) noexcept {
     auto& p = *static_cast<simulated_poller*>(context);
     if (after_fork) leave_parents(p.kernel);
@@ -136,7 +146,8 @@ void close(void* context) noexcept {
 
 std::int64_t grain_ns(void* context) noexcept { return static_cast<simulated_poller*>(context)->kernel.options.poll_grain.count(); }
 
-constexpr poller_calls calls{"simulated", false, change, wait, backend_fd, renew, close, grain_ns};
+constexpr poller_calls calls{"simulated", false, change, wait, backend_fd, renew, close, grain_ns,
+                             nullptr, nullptr, lie_down, sleep};
 }  // namespace
 
 void notify(simulated_kernel& k, simulated_file& f, unsigned key) noexcept {
@@ -163,7 +174,7 @@ int make_simulated_poller(void* context, int which, memory_hook memory, kernel::
     void* const at = allocate(memory, sizeof(simulated_poller), alignof(simulated_poller));
     if (!at) return -ENOMEM;
     simulated_guard const guard(k);
-    auto* const p = ::new (at) simulated_poller{{k, nullptr, 0, {}}, memory, {}};
+    auto* const p = ::new (at) simulated_poller{{k, nullptr, 0, false, {}}, memory, {}};
     p->bell = claim_bell(k, p);
     if (!p->bell) {
         p->~simulated_poller();

@@ -54,7 +54,7 @@ bool sleep(simulated_sleeper& p, std::int64_t end_ns) noexcept {
     bool rung = true;
     bool const may_jump = k.holds.load(std::memory_order_seq_cst) <= 0;
     if (p.ready.empty() && (!may_jump || end_ns == for_ever)) {
-        std::int64_t const longest = may_jump && k.options.stuck_after != duration::max() ? k.options.stuck_after.count() : -1;
+        std::int64_t const longest = may_jump && !p.patient && k.options.stuck_after != duration::max() ? k.options.stuck_after.count() : -1;
         k.unlock();
         rung = sleep_on(*p.bell, longest);
         k.lock();
@@ -64,6 +64,28 @@ bool sleep(simulated_sleeper& p, std::int64_t end_ns) noexcept {
     return rung;
 }
 }  // namespace
+
+namespace {
+struct looker {
+    bool (*is_ready)(simulated_watch_ready& link) noexcept;
+};
+int look(simulated_sleeper& p, void* by, int) noexcept {
+    while (simulated_watch_ready* const link = p.ready.take_front()) {
+        if (!static_cast<looker*>(by)->is_ready(*link)) continue;
+        p.ready.push_front(*link);
+        return 1;
+    }
+    return 0;
+}
+}  // namespace
+
+int sleep_until_ready(simulated_sleeper& p, bool (*is_ready)(simulated_watch_ready& link) noexcept, std::int64_t timeout_ns) noexcept {
+    looker by{is_ready};
+    p.patient = true;   // a host may do nothing for as long as it likes, and wake its guest then
+    int const got = wait_on(p, look, &by, 1, timeout_ns);
+    p.patient = false;
+    return got < 0 ? got : 0;
+}
 
 int wait_on(simulated_sleeper& p, int (*take)(simulated_sleeper& on, void* into, int room) noexcept, void* into, int room,
             std::int64_t timeout_ns) noexcept {

@@ -156,6 +156,7 @@ result<void> switch_now(task_block* block) noexcept {
         else h.watch->end();
     }
     h.dispatching = was_dispatching;
+    h.rouse();   // it may have parked with a deadline
     return {};
 }
 

@@ -68,6 +68,7 @@ void make_ready(scheduler& s, task_block& t) noexcept {
         ++s.h.holds;
     }
     s.h.ready.push_back(ring_node(t), t.stack_pointer);
+    s.h.rouse();
 }
 
 namespace {

@@ -121,6 +121,7 @@ void start_task(task_block* block, task_ops const* ops) noexcept {
     if (t.grouped) group_add(*t.group, t);
     void* const start = prepare_stack(s.machine, t.machine, stack_pool::bottom_of(t.size_class, t.top()), t.payload, task_main, &t);
     s.h.ready.push_back(ring_node(t), start);
+    s.h.rouse();
 }
 
 void free_block(task_block& t) noexcept {

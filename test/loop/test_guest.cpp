@@ -326,3 +326,39 @@ TEST("tasks of a guest wait and wake between the host's turns, and are driven to
     CHECK_EQ(std::string_view(seen), "abc");
     CHECK(t.done());
 }
+
+TEST("what plain code begins after prepare() makes the host's fd readable, and nothing else does") {
+    world w;
+    loop l(w.options());
+    host h(l);
+    auto const asleep = [&] {
+        REQUIRE(l.dispatch().ok());
+        REQUIRE(l.prepare().ok());
+        CHECK(!can_read_now(h.backend));
+    };
+    asleep();
+    int ran = 0;
+    handler later = l.call_later(1h, [&] { ++ran; });
+    CHECK(can_read_now(h.backend));      // the host sleeps for longer than that, perhaps
+    asleep();
+    CHECK(l.call_soon([&] { ++ran; }).active());
+    CHECK(can_read_now(h.backend));
+    REQUIRE(l.dispatch().ok());
+    CHECK_EQ(ran, 1);
+    asleep();
+    spawn([&] { ++ran; });
+    CHECK(can_read_now(h.backend));
+    REQUIRE(l.dispatch().ok());
+    CHECK_EQ(ran, 2);
+    event woken;
+    spawn([&] { static_cast<void>(woken.wait()), ++ran; });
+    REQUIRE(l.dispatch().ok());
+    asleep();
+    woken.set();
+    CHECK(can_read_now(h.backend));
+    REQUIRE(l.dispatch().ok());
+    CHECK_EQ(ran, 3);
+    asleep();
+    later.cancel();                      // this takes away, and brings nothing sooner
+    CHECK(!can_read_now(h.backend));
+}

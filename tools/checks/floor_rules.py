@@ -24,7 +24,7 @@ ALLOWED["all"] = set(ALLOWED)  # the umbrella header
 HEADERS = {
     "base": "callback config error memory result time verify",
     "sys": "faults testing",
-    "loop": "handler census exit_status hold_token loop_options loop_ref loop",
+    "loop": "handler census exit_status hold_token host_turn loop_options loop_ref loop",
     "task": "debug group run task task_local task_outcome this_task wait_point",
     "sync": "waiter_list backlog barrier conditions wait message future_core future future_sets async_function timer emitter emitted event_bus sync channel queue shared",
     "offload": "offload shards",

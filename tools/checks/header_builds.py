@@ -1,4 +1,4 @@
-"""Each public header compiles alone, without a warning, in both profiles, with each compiler at hand."""
+"""Each public header compiles alone, without a warning, in both profiles and beside Qt, with each compiler at hand."""
 import glob
 import os
 import tempfile
@@ -9,6 +9,8 @@ from .stamps import stamp
 FLAGS = ("-fsyntax-only -x c++ -std=c++20 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror").split()
 PROFILES = {
     "hosted": ["-DSPRUCE_EXCEPTIONS=1"],
+    # Words that Qt defines.
+    "beside Qt": ["-DSPRUCE_EXCEPTIONS=1", "-Dslots=", "-Dsignals=public", "-Demit=", "-Dforeach=for", "-Dforever=for(;;)"],
     "embedded": ["-DSPRUCE_EXCEPTIONS=0", "-fno-exceptions", "-fno-rtti"],
 }
 

@@ -1,0 +1,54 @@
+// What run() does in one go, in steps: start hooks, turns, shutdown hooks, the end of the background tasks.
+#include "guest.hpp"
+
+namespace spruce::inline v0::detail {
+
+namespace {
+void shut_down_to(hub& h, guest& g, int phase) noexcept {
+    g.phase = phase;
+    run_shutdown_phase(h, phase);
+    if (h.shutting_down) {
+        g.stage = guest_stage::shutting_down;
+        return;
+    }
+    g.stage = guest_stage::over;
+    if (!h.ext || h.ext->left(h, true) == 0) return;
+    h.ext->cancel_all(h, true);
+    g.until_ns = h.due_of(in(h.options.destroy_grace));
+    g.stage = guest_stage::ending_background;
+}
+}  // namespace
+
+void begin_run(hub& h) noexcept {
+    h.visit->stage = guest_stage::starting;
+    run_start_phase(h, 0);
+}
+
+bool go_on(hub& h) noexcept {
+    guest& g = *h.visit;
+    for (;;) {
+        switch (g.stage) {
+        case guest_stage::starting:
+            if (is_delayed(h, delayed::start)) return true;
+            run_start_phase(h, 1);
+            run_start_phase(h, 2);
+            g.stage = guest_stage::running;
+            break;
+        case guest_stage::running:
+            if (!h.stop_asked) return true;
+            shut_down_to(h, g, 0);
+            break;
+        case guest_stage::shutting_down:
+            if (is_delayed(h, delayed::shutdown)) return true;
+            shut_down_to(h, g, g.phase + 1);
+            break;
+        case guest_stage::ending_background:
+            if (h.ext->left(h, true) != 0 && h.now_ns < g.until_ns) return true;
+            g.stage = guest_stage::over;
+            break;
+        case guest_stage::over: return false;
+        }
+    }
+}
+
+}  // namespace spruce::inline v0::detail

@@ -1,0 +1,210 @@
+// loop::interleave(): a thread sleeps, the host gives turns. sys/poll_thread.hpp has the hand-off between the two.
+#include <cerrno>
+#include <cstdio>
+#include <new>
+#include <utility>
+
+#include <spruce/loop.hpp>
+
+#include "../loop/running_scope.hpp"
+#include "guest.hpp"
+
+namespace spruce::inline v0::detail {
+
+struct host_turn_access {
+    static host_turn make(poll_thread& of, std::uint32_t number) noexcept { return host_turn(&of, number); }
+};
+
+void refuse_post(post_outcome& how, error why) noexcept {
+    how.taken = false;
+    how.why = why;
+}
+void post_threw(post_outcome& how, char const* what) noexcept {
+    refuse_post(how, errc::task_failed);
+    std::snprintf(how.what, sizeof how.what, "%s", what);
+}
+
+namespace {
+// On the thread that sleeps.
+void post_to_host(void* context, std::uint32_t number, post_outcome& how) noexcept {
+    auto& g = *static_cast<guest*>(context);
+    post_call call{host_turn_access::make(*g.thread, number), &how};
+    g.post_ops->run(g.post, &call);
+}
+
+void free_guest(guest* g) noexcept {
+    std::size_t const bytes = g->bytes, alignment = g->alignment;
+    g->~guest();
+    release({}, g, bytes, alignment);
+}
+
+void tell_failures(hub& h, post_failures const& since) noexcept {
+    if (since.count == 0) return;
+    char text[160];
+    post_outcome const& first = since.first;
+    char const* const what = first.what[0] != '\0' ? first.what : "the host did not take a turn";
+    if (since.count == 1) std::snprintf(text, sizeof text, "interleave(): %s", what);
+    else std::snprintf(text, sizeof text, "interleave(), %u times: %s", static_cast<unsigned>(since.count), what);
+    tell_unhandled(&h, {{}, "", text, first.why});
+}
+
+// The loop's thread has done what it could: the other one sleeps for what comes next.
+void let_sleep(hub& h) noexcept {
+    guest& g = *h.visit;
+    // What the poller refused is tried again soon, and what lies on the other thread is not what is to be slept on.
+    bool const settled = settle_poller(h) && h.poller->lie_down(h.poller_context) == 0;
+    h.door->going_to_sleep();
+    std::int64_t timeout_ns = -1;
+    if (has_ready(h)) {
+        timeout_ns = 0;
+    } else {
+        std::int64_t due = h.timers.next_due_ns();
+        if (std::int64_t const step = next_step_ns(g); step < due) due = step;
+        std::int64_t const now = h.calls->monotonic_ns(h.on.context);
+        if (!settled && due > now + retry_ns) due = now + retry_ns;
+        if (due != no_time) timeout_ns = due > now ? due - now : 0;
+    }
+    h.dozing = timeout_ns != 0;
+    hand_over(*g.thread, timeout_ns);
+}
+
+// The thread goes, and with it the guest: nothing is posted any more.
+void leave_host(hub& h) noexcept {
+    guest* const g = std::exchange(h.visit, nullptr);
+    h.dozing = false;
+    if (!h.fds.is_parents()) {
+        h.calls->wake(h.on.context, h.wake.write_fd);
+        end_poll_thread(*g->thread);
+        h.door->woke_up();
+    }
+    g->post_ops->destroy(g->post);
+    release(*g->thread);
+    free_guest(g);
+}
+
+// After a turn, or the start. The hub is gone if its loop was destroyed in there.
+void after_turn(hub& h, poll_thread& thread, bool goes_on) noexcept {
+    if (owner_of(thread) != &h) return;
+    if (goes_on) let_sleep(h);
+    else leave_host(h);
+}
+
+void run_guest_turn(hub& h, post_failures const& since) noexcept {
+    poll_thread& thread = *h.visit->thread;
+    bool goes_on = true;
+    {
+        running_scope const scope(h);
+        tell_failures(h, since);
+        if (int const failed = turn(h, 0); failed < 0) {
+            // As it would end a run. The hooks are told, and what they delay comes without the poller.
+            tell_unhandled(&h, {{}, "", "interleave(): the poller failed, and ends the run", poller_failed(failed)});
+            h.stop_asked = true;
+        }
+        goes_on = go_on(h);
+    }
+    after_turn(h, thread, goes_on);
+}
+
+void end_visit(hub& h, std::int64_t until_ns) noexcept {
+    guest& g = *h.visit;
+    if (h.fds.is_parents()) return leave_host(h);
+    // Nobody else sleeps from here on: what is left of the run takes turns of its own.
+    h.dozing = false;
+    h.calls->wake(h.on.context, h.wake.write_fd);
+    end_poll_thread(*g.thread);
+    h.door->woke_up();
+    {
+        h.phase = hub_phase::running;
+        h.thread_signals.begin();
+        h.now_ns = h.calls->monotonic_ns(h.on.context);
+        if (g.stage <= guest_stage::running) h.stop_asked = true;
+        int refusals = 0;
+        while (go_on(h) && refusals != 16) {
+            std::int64_t const step = next_step_ns(g), first = step < until_ns ? step : until_ns;
+            refusals = turn(h, first) < 0 ? refusals + 1 : 0;
+            if (h.now_ns >= until_ns) h.stop_asked = true;   // ends all delays
+        }
+        h.thread_signals.end();
+        h.stop_asked = h.leave_asked = h.shutting_down = false;
+        h.delays = delayed::nothing;
+        h.phase = hub_phase::idle;
+    }
+    leave_host(h);
+}
+
+bool is_stopping(hub& h) noexcept { return h.visit->stage > guest_stage::running; }
+
+constexpr guest_calls visits{end_visit, is_stopping};
+}  // namespace
+
+result<guest*> claim_guest(hub* on, error const& status, std::size_t size, std::size_t alignment, void** room) noexcept {
+    SPRUCE_CHECK(runnable(on, status));
+    if (!on->poller->lie_down) return with_detail(errc::not_supported, "interleave(): this poller cannot be slept on");
+    std::size_t const strictest = alignment > alignof(guest) ? alignment : alignof(guest);
+    std::size_t const offset = (sizeof(guest) + alignment - 1) / alignment * alignment;
+    void* const block = allocate({}, offset + size, strictest);
+    if (!block) return errc::no_memory;
+    auto* const g = ::new (block) guest;
+    g->bytes = offset + size;
+    g->alignment = strictest;
+    *room = g->post = static_cast<std::byte*>(block) + offset;
+    return g;
+}
+
+void unclaim_guest(guest* g) noexcept { free_guest(g); }
+
+result<void> begin_guest(hub* on, guest* g, callable_ops const* post) noexcept {
+    hub& h = *on;
+    g->post_ops = post;
+    poll_thread_options const o{h.poller, h.poller_context, post_to_host, g, &h};
+    // What can fail comes first. Where the fd to sleep on cannot be had for now, it is tried again by the turns.
+    int failed = runnable(on, errc::closed) ? 0 : -EINVAL;   // a constructor of post's may have done anything
+    if (failed == 0) failed = h.poller->lie_down(h.poller_context);
+    if (failed == 0) failed = start_poll_thread(o, &g->thread);
+    if (failed < 0) {
+        post->destroy(g->post);
+        free_guest(g);
+        if (failed == -ENOSYS) return with_detail(errc::not_supported, "interleave(): this poller cannot be slept on");
+        if (failed == -EINVAL) return with_detail(errc::wrong_state, "interleave(): within the making of post");
+        return kernel_error(failed);
+    }
+    h.visit = g;
+    h.visits = &visits;
+    poll_thread& thread = *g->thread;
+    retain(thread);
+    bool goes_on = true;
+    {
+        running_scope const scope(h);
+        begin_run(h);
+        goes_on = go_on(h);
+    }
+    after_turn(h, thread, goes_on);
+    release(thread);
+    return {};
+}
+
+}  // namespace spruce::inline v0::detail
+
+namespace spruce::inline v0 {
+
+host_turn::host_turn(detail::poll_thread* of, std::uint32_t number) noexcept : of_(of), number_(number) {
+    if (of_) detail::keep_turn(*of_, number_);
+}
+host_turn::~host_turn() {
+    if (of_) detail::drop_turn(*of_, number_);
+}
+
+void host_turn::operator()() const noexcept {
+    if (!of_) return;
+    void const* const owner = detail::owner_of(*of_);
+    if (!owner) return;   // late, or in a forked child
+    detail::hub* const h = detail::current_hub;
+    if (h != owner) return detail::misplace_turn(*of_, number_, errc::wrong_thread);
+    if (h->phase != detail::hub_phase::idle || h->fds.is_parents() || (h->ext && h->ext->in_task(*h)))
+        return detail::misplace_turn(*of_, number_, errc::wrong_state);
+    host_turn const kept = *this;   // whoever holds this one may let it go meanwhile
+    detail::post_failures since;
+    if (detail::begin_turn(*kept.of_, kept.number_, since)) detail::run_guest_turn(*h, since);
+}
+
+}  // namespace spruce::inline v0

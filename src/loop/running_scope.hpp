@@ -1,0 +1,25 @@
+// A run on this thread, or one turn of a guest: from here until its end callbacks and tasks may run.
+#pragma once
+#include "hub.hpp"
+
+namespace spruce::inline v0::detail {
+
+struct running_scope {
+    explicit running_scope(hub& h) noexcept : h_(h) {
+        h_.phase = hub_phase::running;
+        h_.prepared = h_.dozing = false;
+        h_.now_ns = h_.calls->monotonic_ns(h_.on.context);
+        h_.thread_signals.begin();
+    }
+    ~running_scope() {
+        h_.thread_signals.end();
+        h_.phase = hub_phase::idle;
+        h_.stop_asked = h_.leave_asked = false;
+        if (h_.orphaned) static_cast<void>(end_hub(h_, in(h_.options.destroy_grace)));
+    }
+    running_scope(running_scope const&) = delete;
+    running_scope& operator=(running_scope const&) = delete;
+    hub& h_;
+};
+
+}  // namespace spruce::inline v0::detail

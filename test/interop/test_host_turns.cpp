@@ -1,0 +1,308 @@
+// What becomes of a turn: taken, refused, dropped, called twice, late, or on the wrong thread. And of a host that is busy,
+// or has nothing to do.
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <ctime>
+#include <dirent.h>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <spruce/spruce.hpp>
+
+#include "../harness/axes.hpp"
+#include "../harness/queue_host.hpp"
+#include "../harness/thread_count.hpp"
+
+using namespace spruce;
+using namespace std::chrono_literals;
+using harness::queue_host;
+using harness::threads;
+using harness::threads_become;
+using harness::world;
+
+namespace {
+// What the hook was told.
+struct hears {
+    explicit hears(loop& l) {
+        l.on_unhandled([this](unhandled const& u) {
+            texts.emplace_back(u.what);
+            reasons.push_back(u.reason);
+        });
+    }
+    bool has(char const* part) const {
+        for (auto const& t : texts)
+            if (t.find(part) != t.npos) return true;
+        return false;
+    }
+    std::vector<std::string> texts;
+    std::vector<error> reasons;
+};
+
+// How often the threads of this process gave up the processor or lost it, all but the calling one.
+long switches_of_others() {
+    long sum = 0;
+    DIR* const dir = ::opendir("/proc/self/task");
+    if (!dir) harness::skip("no /proc");
+    std::string const self = "/proc/self/task/" + std::to_string(static_cast<long>(::getpid())) + "/status";
+    while (dirent const* const e = ::readdir(dir)) {
+        std::string const path = std::string("/proc/self/task/") + e->d_name + "/status";
+        if (e->d_name[0] == '.' || path == self) continue;
+        std::FILE* const f = std::fopen(path.c_str(), "r");
+        char line[200];
+        long n = 0;
+        while (f && std::fgets(line, sizeof line, f))
+            if (std::sscanf(line, "voluntary_ctxt_switches: %ld", &n) == 1) sum += n;
+        if (f) std::fclose(f);
+    }
+    ::closedir(dir);
+    return sum;
+}
+}  // namespace
+
+TEST("a guest with nothing to do makes no call to its host, and its thread does not wake up") {
+    world w;
+    queue_host host;
+    loop l(w.options());
+    auto const [out, in] = w.pipe();
+    auto r = l.add_reader(out, [] { CHECK(false); });
+    auto forgotten = l.call_later(1h, [] {});
+    CHECK(forgotten.rearm(never()));
+    REQUIRE(l.interleave(host.post()).ok());
+    while (host.step(50ms)) {}
+    long const posts = host.posts(), before = switches_of_others();
+    std::this_thread::sleep_for(harness::nightly() ? 5s : 500ms);
+    CHECK_EQ(switches_of_others(), before);
+    CHECK_EQ(host.posts(), posts);
+    l.call_soon([] {});
+    CHECK(host.step());
+    CHECK_EQ(host.posts(), posts + 1);
+    CHECK(r->cancel());
+    CHECK(l.destroy().ok());
+    w.close(out);
+    w.close(in);
+}
+
+TEST("a host that is busy gets one turn and no pile of them, however much is ready, and costs no time meanwhile") {
+    world w;
+    queue_host host;
+    loop l(w.options());
+    auto const [out, in] = w.pipe();
+    int read = 0, posted = 0;
+    auto r = l.add_reader(out, [&, out = out] {
+        char room[8];
+        read += static_cast<int>(w.read(out, room, sizeof room));
+    });
+    REQUIRE(r.ok());
+    REQUIRE(l.interleave(host.post()).ok());
+    w.write(in, "abc");
+    host.wait_for_posts(1);
+    for (int i = 0; i != 1000; ++i) CHECK(l.remote().call([&] { ++posted; }).ok());
+    std::this_thread::sleep_for(20ms);
+    long const before = switches_of_others();
+    std::this_thread::sleep_for(200ms);
+    CHECK_EQ(switches_of_others(), before);
+    CHECK_EQ(host.posts(), 1);
+    CHECK_EQ(host.waiting(), 1U);
+    CHECK(host.run([&] { return read == 3 && posted == 1000; }));
+    CHECK_EQ(host.most(), 1U);
+    CHECK(host.posts() < 5);
+    CHECK(r->cancel());
+    CHECK(l.destroy().ok());
+    w.close(out);
+    w.close(in);
+}
+
+TEST("a post() that refuses is told to the hook once, and asked again until it takes the turn") {
+    world w;
+    queue_host host;
+    loop l(w.options());
+    hears heard(l);
+    bool ran = false;
+    l.call_soon([&] { ran = true; });
+    std::atomic<int> asked{0};
+    REQUIRE(l.interleave([&, post = host.post()](host_turn t) -> bool {
+                 if (++asked < 4) return false;
+                 post(t);
+                 return true;
+             }).ok());
+    CHECK(host.run([&] { return ran; }));
+    CHECK_EQ(asked.load(), 4);
+    REQUIRE(heard.texts.size() == 1);
+    CHECK(heard.has("3 times"));
+    CHECK(heard.reasons[0] == errc::full);
+}
+
+TEST("a post() may give a result, whose error is the one that the hook is told") {
+    world w;
+    queue_host host;
+    loop l(w.options());
+    hears heard(l);
+    std::atomic<int> asked{0};
+    l.call_soon([] {});
+    REQUIRE(l.interleave([&, post = host.post()](host_turn t) -> result<void> {
+                 if (++asked == 1) return error::from_errno(ENOBUFS);
+                 post(t);
+                 return {};
+             }).ok());
+    CHECK(host.step());
+    REQUIRE(heard.reasons.size() == 1);
+    CHECK(heard.reasons[0] == error::from_errno(ENOBUFS));
+    CHECK(!heard.has("times"));
+}
+
+#if SPRUCE_EXCEPTIONS
+TEST("a post() that throws is told to the hook, and asked again") {
+    world w;
+    queue_host host;
+    loop l(w.options());
+    hears heard(l);
+    int beats = 0;
+    l.call_every(1ms, [&] { ++beats; });
+    std::atomic<int> asked{0};
+    REQUIRE(l.interleave([&, post = host.post()](host_turn t) {
+                 int const n = ++asked;
+                 if (n == 2) throw std::runtime_error("the host is full");
+                 if (n == 5) throw 5;
+                 post(t);
+             }).ok());
+    CHECK(host.run([&] { return beats >= 5 && asked > 6; }));
+    CHECK_EQ(heard.texts.size(), 2U);
+    CHECK(heard.has("the host is full"));
+    CHECK(heard.has("not a std::exception"));
+    CHECK(heard.reasons[0] == errc::task_failed);
+}
+#endif
+
+TEST("a turn that the host lets go of uncalled comes again") {
+    world w;
+    queue_host host;
+    loop l(w.options());
+    hears heard(l);
+    bool ran = false;
+    l.call_soon([&] { ran = true; });
+    std::atomic<int> asked{0};
+    REQUIRE(l.interleave([&, post = host.post()](host_turn t) {
+                 if (++asked != 1) post(t);   // the first is gone with the argument
+             }).ok());
+    host.wait_for_posts(1);
+    host.forget();
+    host.wait_for_posts(2);
+    CHECK(host.run([&] { return ran; }));
+    CHECK_EQ(asked.load(), 3);
+    REQUIRE(heard.texts.size() == 1);
+    CHECK(heard.has("did not call"));
+}
+
+TEST("a turn runs once: a second call of it, of a copy, or a late one does nothing") {
+    world w;
+    queue_host host;
+    std::optional<loop> l(std::in_place, w.options());
+    std::optional<host_turn> kept;
+    int ran = 0;
+    l->on_turn([&] { ++ran; });
+    l->call_soon([] {});
+    std::atomic<bool> first{true};
+    REQUIRE(l->interleave([&, post = host.post()](host_turn t) {
+                 if (first.exchange(false)) kept = t;
+                 post(t);
+             }).ok());
+    CHECK(host.step());
+    CHECK_EQ(ran, 1);
+    for (int i = 0; i != 3; ++i) (*kept)();
+    CHECK_EQ(ran, 1);
+    l->call_soon([] {});
+    host.wait_for_posts(2);
+    (*kept)();   // of an earlier number
+    CHECK_EQ(ran, 1);
+    CHECK(host.step());
+    CHECK_EQ(ran, 2);
+    l->call_soon([&] { ran += 100; });
+    host.wait_for_posts(3);
+    l.reset();
+    int const after = ran;
+    CHECK(host.step(0ms));   // the one that was queued, after the loop's end
+    (*kept)();
+    host_turn const copy = *kept;
+    copy();
+    CHECK_EQ(ran, after);
+}
+
+TEST("a turn that is called on another thread runs nothing, is told, and comes again") {
+    world w;
+    queue_host host;
+    loop l(w.options());
+    hears heard(l);
+    std::thread::id on;
+    l.call_soon([&] { on = std::this_thread::get_id(); });
+    std::atomic<int> asked{0};
+    REQUIRE(l.interleave([&, post = host.post()](host_turn t) {
+                 if (++asked == 1) t();   // right here
+                 else if (asked == 2) std::thread([t] { t(); }).join();
+                 else post(t);
+             }).ok());
+    CHECK(host.run([&] { return on != std::thread::id(); }));
+    CHECK(on == std::this_thread::get_id());
+    CHECK_EQ(asked.load(), 3);
+    CHECK(heard.has("on a thread that is not the loop's"));
+    CHECK(heard.reasons[0] == errc::wrong_thread);
+}
+
+TEST("a turn that is called inside a task is put off") {
+    world w;
+    queue_host host;
+    loop l(w.options());
+    hears heard(l);
+    bool ran = false;
+    auto t = spawn([&] {
+        CHECK(host.step());   // run_now() in plain code: the host's call comes inside the task
+        CHECK(!ran);
+    });
+    l.call_soon([&] { ran = true; });
+    REQUIRE(l.interleave(host.post()).ok());
+    host.wait_for_posts(1);
+    CHECK(run_now(t).ok());
+    CHECK(t.done());
+    CHECK(host.run([&] { return ran; }));
+    CHECK(heard.has("inside a task"));
+}
+
+TEST("turns come and go while the host's thread and others call, stop and begin again") {
+    world w;
+    int const rounds = harness::nightly() ? 20'000 : 300;
+    queue_host host;
+    loop l(w.options());
+    std::atomic<bool> over{false};
+    std::atomic<long> sent{0};
+    long ran = 0;
+    std::thread other([&, ref = l.remote()] {
+        while (!over) {
+            if (ref.call([&] { ++ran; }).ok()) ++sent;
+            std::this_thread::yield();
+        }
+    });
+    harness::random random(harness::seed());
+    int const before = threads();
+    for (int i = 0; i != rounds; ++i) {
+        REQUIRE(l.interleave(host.post()).ok());
+        for (std::uint64_t n = random.below(5); n != 0; --n) {
+            if (random.chance(50)) l.call_soon([] {});
+            if (random.chance(30)) l.call_later(duration(random.below(50'000)), [] {});
+            if (random.chance(50)) host.step(1ms);
+        }
+        if (random.chance(10)) host.forget();
+        CHECK(random.chance(50) ? l.stop().ok() : l.remote().stop().ok());
+        CHECK(host.run([&] { return !l.running(); }));
+        CHECK(threads_become(before));
+    }
+    over = true;
+    other.join();
+    REQUIRE(l.interleave(host.post()).ok());
+    CHECK(host.run([&] { return ran == sent; }));
+    CHECK(l.stop().ok());
+    CHECK(host.run([&] { return !l.running(); }));
+    CHECK_EQ(host.most(), 1U);
+}
