@@ -169,8 +169,8 @@ public:
         switch (p.what) {
         case kind::permit: return permits != 0;
         case kind::flag: return set;
-        case kind::receive: return line[p.which].closed || !line[p.which].values.empty() || first(kind::send, p.which, &w);
-        case kind::send: return line[p.which].closed || line[p.which].values.size() < capacity(p.which) || first(kind::receive, p.which, &w);
+        case kind::receive: return line[p.which].closed || !line[p.which].values.empty() || first(kind::send, p.which, {&w});
+        case kind::send: return line[p.which].closed || line[p.which].values.size() < capacity(p.which) || first(kind::receive, p.which, {&w});
         case kind::future: return p.of->out.done();
         default: return w.due <= loop_clock::now();
         }
@@ -193,9 +193,23 @@ public:
             if (ready(w, w.picks[i])) return static_cast<int>(i);
         return -1;
     }
+    // Each for itself, and then one after another: nothing counts twice.
     bool all_ready(waiter const& w) {
+        std::size_t permits_left = permits, values[] = {line[0].values.size(), line[1].values.size()};
+        std::vector<waiter const*> besides{&w};
         for (auto& p : w.picks)
             if (!ready(w, p)) return false;
+        for (auto& p : w.picks) {
+            if (p.came) continue;
+            bool const sends = p.what == kind::send;
+            if (p.what == kind::permit && permits_left-- == 0) return false;
+            if ((p.what != kind::receive && !sends) || (sends && line[p.which].closed)) continue;
+            std::size_t& here = values[p.which];
+            if (auto* partner = first(sends ? kind::receive : kind::send, p.which, besides)) besides.push_back(partner);
+            else if (sends && here++ == capacity(p.which)) return false;
+            else if (!sends && here != 0) --here;
+            else if (!sends && !line[p.which].closed) return false;
+        }
         return true;
     }
     // A wait begins: it stands in line unless it has something at once.
@@ -253,10 +267,10 @@ private:
             if (p.what == what && p.which == which && !p.came) return &p;
         return nullptr;
     }
-    waiter* first(kind what, int which, waiter const* besides = nullptr) {
+    waiter* first(kind what, int which, std::vector<waiter const*> const& besides = {}) {
         for (auto& w : waiters) {
             bool const open = w->waits && w->how != mode::all && w->handed < 0 && !w->woken && !w->was_cancelled;
-            if (open && w->due > loop_clock::now() && w.get() != besides && find(*w, what, which)) return w.get();
+            if (open && w->due > loop_clock::now() && std::find(besides.begin(), besides.end(), w.get()) == besides.end() && find(*w, what, which)) return w.get();
         }
         return nullptr;
     }
@@ -353,7 +367,6 @@ private:
             if (p.what == kind::future) p.of = of_.to_come[random_.below(2)];
             w.picks.push_back(p);
         }
-        if (w.how == mode::all) keep_apart(w);
         if (w.how != mode::plain && !timed) w.due = time_point::max();
         if (w.how == mode::any && timed) w.picks.insert(w.picks.begin() + static_cast<long>(random_.below(count + 1)), pick{kind::time});
         w.handle = spawn([this, &w, dl] {
@@ -362,13 +375,6 @@ private:
             w.done = true;
         });
         yield();
-    }
-    // Who waits for all stands once in each line, and not on both sides of one.
-    static void keep_apart(waiter& w) {
-        auto line_of = [](pick const& p) { return p.what == kind::receive || p.what == kind::send ? 10 + p.which : static_cast<int>(p.what); };
-        for (std::size_t i = 0; i < w.picks.size(); ++i)
-            for (std::size_t j = w.picks.size() - 1; j > i; --j)
-                if (line_of(w.picks[i]) == line_of(w.picks[j])) w.picks.erase(w.picks.begin() + static_cast<long>(j));
     }
     void plain(waiter& w, deadline dl) {
         m_.begins(w);
