@@ -264,6 +264,9 @@ TEST_FOR(60, "of a thousand who wait for a permit and a value together half give
             if (random.chance(50) && released < sent + 10) released += s.release().ok();
             else if (c.try_send(int(sent)).ok()) ++sent;
             if (random.chance(25)) all[random.below(crowd)].cancel();
+            // Now and then somebody is faster than who was woken for both.
+            if (auto v = random.chance(5) ? c.try_receive() : result<int>(errc::would_wait)) ++seen[static_cast<std::size_t>(*v)];
+            if (random.chance(5)) static_cast<void>(s.try_acquire());
             if (random.chance(30)) REQUIRE(sleep_for(milliseconds_below(random, 1)).ok());
             if (both + gave_up == crowd) break;
         }
