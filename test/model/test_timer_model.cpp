@@ -27,7 +27,7 @@ public:
                 continue;
             }
             if (random_.chance(10)) world_.advance(std::chrono::microseconds(random_.below(100'000)));
-            time_point const until = loop_clock::now() + milliseconds_below(random_, 25);
+            time_point const until = loop_clock::now() + 1us + milliseconds_below(random_, 25);   // a turn, at least
             REQUIRE(sleep_until(until).ok());
             REQUIRE(yield().ok());   // behind those that are due in the same tick: the clock moves between two turns
             look(until);
