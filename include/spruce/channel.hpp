@@ -49,9 +49,13 @@ struct channel_core : pinned {
     // As conditions: in the line until left; `finish` when the wait is won.
     SPRUCE_API void arm_receive(wait_entry& e, wait_point& p, void* room) noexcept;
     SPRUCE_API bool can_receive(wait_entry const& e) const noexcept;
+    SPRUCE_API bool reserve_receive(wait_entry& e) noexcept;
+    SPRUCE_API void unreserve_receive(wait_entry& e) noexcept;
     SPRUCE_API result<void> finish_receive(wait_entry& e, void* room) noexcept;
     SPRUCE_API void arm_send(wait_entry& e, wait_point& p, void* value) noexcept;
     SPRUCE_API bool can_send(wait_entry const& e) const noexcept;
+    SPRUCE_API bool reserve_send(wait_entry& e) noexcept;
+    SPRUCE_API void unreserve_send(wait_entry& e) noexcept;
     SPRUCE_API result<void> finish_send(wait_entry& e, void* value) noexcept;
     void* slot(std::size_t n) noexcept {
         n = n < capacity - first ? first + n : n - (capacity - first);
@@ -150,6 +154,8 @@ public:
         }
         void disarm() noexcept { detail::leave_channel(entry_); }
         bool ready() const noexcept { return of_->core_.can_receive(entry_); }
+        bool reserve() noexcept { return of_->core_.reserve_receive(entry_); }
+        void unreserve() noexcept { of_->core_.unreserve_receive(entry_); }
         result<T> take() noexcept {
             if (auto const got = of_->core_.finish_receive(entry_, &item_); !got) return got.error();
             result<T> item(std::move(item_));
@@ -181,6 +187,8 @@ public:
     }
     void disarm() noexcept { detail::leave_channel(entry_); }
     bool ready() const noexcept { return of_->core_.can_send(entry_); }
+    bool reserve() noexcept { return of_->core_.reserve_send(entry_); }
+    void unreserve() noexcept { of_->core_.unreserve_send(entry_); }
     result<void> take() noexcept { return of_->core_.finish_send(entry_, &value_); }
 
 private:

@@ -54,7 +54,7 @@ SPRUCE_API result<void> take_from_channel(shared_entry& e, void* room) noexcept;
 
 // Values from threads to threads, in the order in which they were sent. Each is received once. Waiters are woken in the
 // order they came, one for each value or place there is; who does not have to wait may come first, and then the woken one
-// waits on, as the first. Who is woken and has given up meanwhile passes it on, and takes nothing. A task that is woken
+// waits on, where it stood. Who is woken and has given up meanwhile passes it on, and takes nothing. A task that is woken
 // takes its value when its loop next runs. T moves without throwing, and in its moves does not use the channel: they
 // happen with its lock held. Memory: room for `capacity` values when it is made, and a note for each wait of a task, from
 // the process's hook.

@@ -106,6 +106,8 @@ public:
         SPRUCE_API result<void> arm(wait_point& p) noexcept;
         SPRUCE_API void disarm() noexcept;
         SPRUCE_API bool ready() const noexcept;
+        SPRUCE_API bool reserve() noexcept;
+        SPRUCE_API void unreserve() noexcept;
         [[nodiscard]] SPRUCE_API result<permit> take() noexcept;
 
     private:

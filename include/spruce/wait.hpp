@@ -53,6 +53,11 @@ concept claimable = requires(C& c) {
     { c.claim() } noexcept -> std::same_as<bool>;
     { c.unclaim() } noexcept;
 };
+template <class C>
+concept reservable = requires(C& c) {
+    { c.reserve() } noexcept -> std::same_as<bool>;
+    { c.unreserve() } noexcept;
+};
 template <class C> inline constexpr condition_ops condition_ops_of{
     [](void* c, wait_point& p) noexcept {
         result<void> armed = errc::broken;   // if it throws
@@ -71,6 +76,14 @@ template <class C> inline constexpr condition_ops condition_ops_of{
     }(),
     [] {
         if constexpr (claimable<C>) return [](void* c) noexcept { static_cast<C*>(c)->unclaim(); };
+        else return nullptr;
+    }(),
+    [] {
+        if constexpr (reservable<C>) return [](void* c) noexcept -> bool { return static_cast<C*>(c)->reserve(); };
+        else return nullptr;
+    }(),
+    [] {
+        if constexpr (reservable<C>) return [](void* c) noexcept { static_cast<C*>(c)->unreserve(); };
         else return nullptr;
     }(),
 };
@@ -223,8 +236,9 @@ result<which<C...>> wait_any(C&&... conditions) {
 
 // Waits until all of the conditions have something, and only then takes from each. A deadline may stand last: it is the
 // call's. Until all are there nothing is taken, so that nothing is lost when the time is over, and others may come first
-// where a source (a semaphore, a channel) has only so much to give. Two tasks that wait_all() for both ends of a channel
-// without slots never meet.
+// where a source (a semaphore, a channel) has only so much to give. Nothing counts twice: one permit is not there for two,
+// nor one task that offers two things but would give only one. Two tasks that wait_all() for both ends of a channel without
+// slots never meet.
 // Returns: each one's value, or its error. Errors: canceled, timed_out, not_in_task; what a condition's arm() says.
 // Thread, Lifetime, Cancel: as of wait_any().
 template <condition... C>

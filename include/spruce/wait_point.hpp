@@ -47,6 +47,10 @@ struct condition_ops {
     // nobody else gets from now on; if not, it goes on waiting. unclaim: it may go to others again.
     bool (*claim)(void* condition) noexcept;
     void (*unclaim)(void* condition) noexcept;
+    // Of what a wait for all could find twice in one place; else null. reserve: whether take() would find something besides
+    // what those that are reserved already take, each after the other. All are given back before anything else happens.
+    bool (*reserve)(void* condition) noexcept;
+    void (*unreserve)(void* condition) noexcept;
 };
 struct condition_ref {
     void* condition;

@@ -120,6 +120,22 @@ bool channel_core::can_receive(wait_entry const& e) const noexcept {
     return entry_of<receiving>(e).outcome != parked::how::waiting || refused || closed || count != 0 || has_taker(waiters(senders), entry_of<receiving>(e).point);
 }
 
+// A sender's value comes to the receiver, or into the slot that it leaves: as many are left as before.
+bool channel_core::reserve_receive(wait_entry& e) noexcept {
+    auto& mine = entry_of<receiving>(e);
+    if (mine.outcome != parked::how::waiting || refused || speak_for(waiters(senders), mine.point)) return true;
+    if (count == 0) return closed;
+    --count;
+    return mine.reserves = true;
+}
+
+void channel_core::unreserve_receive(wait_entry& e) noexcept {
+    auto& mine = entry_of<receiving>(e);
+    if (mine.outcome != parked::how::waiting) return;
+    if (std::exchange(mine.reserves, false)) ++count;
+    let_off(waiters(senders));
+}
+
 result<void> channel_core::finish_receive(wait_entry& e, void* room) noexcept {
     auto const& mine = entry_of<receiving>(e);
     if (mine.outcome == parked::how::failed) return mine.reason;
@@ -134,6 +150,21 @@ void channel_core::arm_send(wait_entry& e, wait_point& p, void* value) noexcept 
 
 bool channel_core::can_send(wait_entry const& e) const noexcept {
     return entry_of<sending>(e).outcome != parked::how::waiting || refused || closed || count < capacity || has_taker(waiters(receivers), entry_of<sending>(e).point);
+}
+
+bool channel_core::reserve_send(wait_entry& e) noexcept {
+    auto& mine = entry_of<sending>(e);
+    if (mine.outcome != parked::how::waiting || refused || closed || speak_for(waiters(receivers), mine.point)) return true;
+    if (count == capacity) return false;
+    ++count;
+    return mine.reserves = true;
+}
+
+void channel_core::unreserve_send(wait_entry& e) noexcept {
+    auto& mine = entry_of<sending>(e);
+    if (mine.outcome != parked::how::waiting) return;
+    if (std::exchange(mine.reserves, false)) --count;
+    let_off(waiters(receivers));
 }
 
 result<void> channel_core::finish_send(wait_entry& e, void* value) noexcept {

@@ -99,6 +99,19 @@ bool semaphore::condition::ready() const noexcept {
     return mine.outcome != parked::how::waiting || of_->available_ != 0;
 }
 
+// One that has died has an answer for everybody.
+bool semaphore::condition::reserve() noexcept {
+    auto& mine = entry_of<acquiring>(entry_);
+    if (mine.outcome != parked::how::waiting) return true;
+    if (of_->available_ == 0) return false;
+    --of_->available_;
+    return mine.reserves = true;
+}
+
+void semaphore::condition::unreserve() noexcept {
+    if (std::exchange(entry_of<acquiring>(entry_).reserves, false)) ++of_->available_;
+}
+
 result<semaphore::permit> semaphore::condition::take() noexcept {
     auto& mine = entry_of<acquiring>(entry_);
     if (mine.outcome == parked::how::failed) return mine.reason;

@@ -53,16 +53,22 @@ result<shared_note*> make_note(shared_source& s, shared_line& l) noexcept {
     return ::new (room) shared_note(s, l, current_hub->door);
 }
 
-// With the lock.
-void enter(shared_line& l, shared_waiter& w, bool again) noexcept {
+// With the lock. Ahead of who returns stand only those that were woken in vain, too, and came before it.
+void enter(shared_line& l, shared_waiter& w) noexcept {
     w.at = shared_waiter::place::in_line;
-    if (again) l.waiting.push_front(w);
+    if (w.number == 0) {
+        w.number = ++l.arrivals;
+        return l.waiting.push_back(w);
+    }
+    shared_waiter* at = l.waiting.front();
+    while (at && at->number < w.number) at = l.waiting.after(*at);
+    if (at) w.insert_before(*at);
     else l.waiting.push_back(w);
 }
-void enter(shared_note& n, bool again) noexcept {
+void enter(shared_note& n) noexcept {
     n.references.fetch_add(1, std::memory_order_relaxed);
     n.arrived = false;
-    enter(n.line, static_cast<shared_waiter&>(n), again);
+    enter(n.line, static_cast<shared_waiter&>(n));
 }
 // It has looked, or gives its notice back: the end of the turn chooses another.
 void settle(shared_line& l, shared_waiter& w) noexcept {
@@ -151,10 +157,10 @@ void shared_turn::tell() noexcept {
 
 namespace {
 // Whether it is over; else the waiter is in its line.
-bool try_or_enter(shared_source& s, shared_line& l, shared_attempt attempt, void* call, blocked_thread& w, bool again) noexcept {
+bool try_or_enter(shared_source& s, shared_line& l, shared_attempt attempt, void* call, blocked_thread& w) noexcept {
     shared_turn const turn(s);
     if (attempt(s, call)) return true;
-    enter(l, w, again);
+    enter(l, w);
     return false;
 }
 
@@ -163,10 +169,12 @@ result<void> block(shared_source& s, shared_line& l, shared_attempt attempt, voi
         std::int64_t const now = loop_clock::now().time_since_epoch().count();
         dl = dl.ns() > no_time - now ? never() : deadline(deadline::kind::absolute, now + dl.ns());
     }
-    for (bool again = false;; again = true) {
+    for (std::uint64_t number = 0;;) {
         blocked_thread w;
+        w.number = number;
         if (int const failed = w.gate.status(); failed < 0) return kernel_error(failed);
-        if (try_or_enter(s, l, attempt, call, w, again)) return {};
+        if (try_or_enter(s, l, attempt, call, w)) return {};
+        number = w.number;
         if (!w.gate.wait(dl.remaining().count())) {
             {
                 shared_turn const turn(s);
@@ -187,7 +195,7 @@ bool try_or_enter(shared_note& n, shared_attempt attempt, void* call, bool again
     shared_turn const turn(n.source);
     if (again) settle(n.line, n);
     if (attempt(n.source, call)) return true;
-    enter(n, again);
+    enter(n);
     return false;
 }
 
@@ -242,7 +250,7 @@ result<void> arm_shared(shared_source& s, shared_line& l, shared_entry& e, wait_
         shared_turn const turn(s);
         there = s.is->claim(s, e);
         if (there) s.is->unclaim(s, e);
-        else enter(*e.note, false);
+        else enter(*e.note);
     }
     if (there) p.fire();
     return {};
@@ -253,7 +261,7 @@ bool shared_entry::claim() noexcept {
     shared_turn const turn(n.source);
     if (n.at == shared_waiter::place::told && n.arrived) settle(n.line, n);
     claimed = n.source.is->claim(n.source, *this);
-    if (!claimed && n.at == shared_waiter::place::away) enter(n, true);
+    if (!claimed && n.at == shared_waiter::place::away) enter(n);
     return claimed;
 }
 

@@ -22,13 +22,15 @@ struct shared_waiter : list_link {
         told       // taken out of the line, and counted there, until it has looked, or has passed that on
     };
     place at = place::away;       // with the source's lock
+    std::uint64_t number = 0;     // when it first entered its line; who was woken in vain goes back to where it stood
     remote* door = nullptr;       // its loop's; null of a thread
 };
 using told_waiters = intrusive_list<shared_waiter>;
 
 // Those who wait for one thing of a source. With its lock.
 struct shared_line {
-    told_waiters waiting;
+    told_waiters waiting;         // by their numbers
+    std::uint64_t arrivals = 0;
     std::size_t told = 0;
 };
 

@@ -109,6 +109,8 @@ struct parked : list_link {
     char const* noun;                     // what it waits for, one word, for the census
     bool outside;                         // something outside the process can end it
     bool uncancellable = false;
+    bool reserves = false;                // in a wait for all: something of its source is kept aside
+    bool spoken_for = false;              // such a wait would take from it, or give to it, and nothing more
     how outcome = how::waiting;
     error reason = errc::canceled;        // if failed
     task_block* who = nullptr;            // null of a condition's place in a line

@@ -84,7 +84,18 @@ struct wait_core : parked {
         for (std::size_t i = 0; i != count; ++i) {
             if (points[i].fired_ && conditions[i].ops->ready && !is_ready(i)) unfire(points[i]);
         }
-        return missing == 0 && claim_all();
+        return missing == 0 && are_apart() && claim_all();
+    }
+    // Two of them may have seen the same thing in one source, or the same partner in two.
+    bool are_apart() noexcept {
+        std::size_t i = 0;
+        for (; i != count; ++i)
+            if (auto* const reserve = conditions[i].ops->reserve; reserve && !reserve(conditions[i].condition)) break;
+        bool const all_are = i == count;
+        if (!all_are) unfire(points[i]);
+        while (i-- != 0)
+            if (auto* const unreserve = conditions[i].ops->unreserve) unreserve(conditions[i].condition);
+        return all_are;
     }
     // What other threads take from, too: all of it, or nothing.
     bool claim_all() noexcept {
@@ -153,9 +164,23 @@ struct wait_core : parked {
 
 bool accepts(parked& p) noexcept { return p.who || wait_core::of(*p.point).accepts(*p.point); }
 bool would_accept(parked const& p, wait_point const* own) noexcept {
-    if (p.who) return true;
+    if (p.who) return !p.spoken_for;
     wait_core const& c = wait_core::of(*p.point);
-    return c.is_open() && !(own && &c == &wait_core::of(*own));
+    return c.is_open() && !c.spoken_for && !(own && &c == &wait_core::of(*own));
+}
+namespace {
+parked& wait_of(parked& p) noexcept { return p.who ? p : wait_core::of(*p.point); }
+}  // namespace
+parked* speak_for(intrusive_list<parked>& line, wait_point const* own) noexcept {
+    for (parked* p = line.front(); p; p = line.after(*p)) {
+        if (!would_accept(*p, own)) continue;
+        wait_of(*p).spoken_for = true;
+        return p;
+    }
+    return nullptr;
+}
+void let_off(intrusive_list<parked>& line) noexcept {
+    for (parked* p = line.front(); p; p = line.after(*p)) wait_of(*p).spoken_for = false;
 }
 bool waits_for_all(wait_point const& p) noexcept { return wait_core::of(p).all; }
 void tell_line(intrusive_list<parked>& line) noexcept {

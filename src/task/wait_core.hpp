@@ -30,6 +30,10 @@ inline bool has_taker(intrusive_list<parked> const& line, wait_point const* own)
         if (would_accept(*p, own)) return true;
     return false;
 }
+// The first that would accept, besides `own`'s wait, and that nobody has spoken for: it is spoken for now. Or null.
+parked* speak_for(intrusive_list<parked>& line, wait_point const* own) noexcept;
+// Nobody in the line is spoken for any more.
+void let_off(intrusive_list<parked>& line) noexcept;
 // Whether the point's wait is for all of several.
 bool waits_for_all(wait_point const& p) noexcept;
 // Tells those who wait for all of several that there is something, though it is not theirs yet.

@@ -266,7 +266,7 @@ TEST("an emitter bounds its connections, and says why it refused one; emitting a
     CHECK(c.connected());
 }
 
-TEST("random connecting, disconnecting and emitting, also within calls: each emit calls whom a snapshot says") {
+TEST_FOR(300, "random connecting, disconnecting and emitting, also within calls: each emit calls whom a snapshot says") {
     harness::random r(harness::seed());
     struct place {
         connection of;
@@ -277,7 +277,7 @@ TEST("random connecting, disconnecting and emitting, also within calls: each emi
     std::vector<place> places(12);
     std::deque<std::size_t> order;   // the places that are connected, as they are to be called
     long numbers = 0;
-    long const steps = model_steps() / 10;
+    long const steps = model_steps();
     int depth = 0;
     std::vector<std::vector<std::size_t>> called;   // of each emit under way
     std::function<void()> change;

@@ -132,7 +132,7 @@ TEST("a queue without a bound's worth of room says so at every call") {
     CHECK(huge.try_take() == errc::no_memory);
 }
 
-TEST("a thousand who push, take and give up at random: no item lost or doubled, in each order") {
+TEST_FOR(60, "a thousand who push, take and give up at random: no item lost or doubled, in each order") {
     auto r = run_virtually([]() -> result<void> {
         auto campaign = [](auto& q, std::uint64_t seed) {
             harness::random random(seed);
@@ -164,12 +164,15 @@ TEST("a thousand who push, take and give up at random: no item lost or doubled, 
             CHECK(out.size() > 100);
             CHECK(q.join(in(0s)).ok());
         };
-        queue<int> q(5);
-        lifo_queue<int> l(5);
-        priority_queue<int> p(5);
-        campaign(q, harness::seed());
-        campaign(l, harness::seed() + 1);
-        campaign(p, harness::seed() + 2);
+        harness::random seeds(harness::seed());
+        for (int round = 0; round != (harness::nightly() ? 200 : 4); ++round) {
+            queue<int> q(5);
+            lifo_queue<int> l(5);
+            priority_queue<int> p(5);
+            campaign(q, seeds.next());
+            campaign(l, seeds.next());
+            campaign(p, seeds.next());
+        }
         return {};
     });
     CHECK(r.ok());

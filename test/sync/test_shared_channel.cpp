@@ -185,6 +185,31 @@ TEST("who was woken and finds that another was faster waits on, as the first, an
     CHECK(l.run().ok());
 }
 
+TEST("two who were woken in vain wait on in the order in which they came") {
+    world w;
+    loop l(w.options());
+    shared_channel<int> c(2);
+    std::string order;
+    for (char who : {'a', 'b', 'c'})
+        spawn([&, who] {
+            auto const got = c.receive();
+            if (got.ok()) order += who;
+        });
+    spawn([&] {
+        CHECK(c.try_send(0).ok());
+        CHECK(c.try_send(1).ok());
+        CHECK(c.try_receive().ok());
+        CHECK(c.try_receive().ok());
+        sleep_for(1ms);
+        for (int i = 0; i != 3; ++i) {
+            CHECK(c.try_send(int(i)).ok());
+            sleep_for(1ms);
+        }
+        CHECK_EQ(order, "abc");
+    });
+    CHECK(l.run().ok());
+}
+
 TEST("close() of a shared channel wakes all: senders keep their values, receivers get what is left, then end_of_stream") {
     shared_channel<int> full(1), empty(1);
     CHECK(full.try_send(1).ok());

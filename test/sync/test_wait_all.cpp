@@ -170,3 +170,56 @@ TEST("a wait for all that was woken, and finds that others were faster, sees tha
     });
     CHECK(r.ok());
 }
+
+TEST("one permit, or one value, does not stand for two in a wait for all: it waits for the second, and takes both") {
+    auto r = run_virtually([]() -> result<void> {
+        semaphore s(1);
+        channel<int> c(2);
+        auto permits = spawn([&]() -> result<void> {
+            SPRUCE_TRY(auto both, wait_all(s, s));
+            CHECK(std::get<0>(both).ok() && std::get<1>(both).ok());
+            return {};
+        });
+        CHECK(c.try_send(1).ok());
+        auto values = spawn([&]() -> result<int> {
+            SPRUCE_TRY(auto both, wait_all(c, c));
+            return 10 * std::get<0>(both).value_or(0) + std::get<1>(both).value_or(0);
+        });
+        settle();
+        CHECK(!permits.done() && !values.done());
+        CHECK_EQ(s.available(), 1U);
+        CHECK_EQ(c.size(), 1U);
+        CHECK(s.release().ok());
+        CHECK(c.try_send(2).ok());
+        CHECK(permits.get().ok());
+        CHECK_EQ(values.get().value_or(0), 12);
+        CHECK_EQ(s.available(), 2U);
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("a task that offers two things, and gives one, is not both for a wait for all: that takes neither until another comes") {
+    auto r = run_virtually([]() -> result<void> {
+        channel<int> in_, out;
+        auto offers = spawn([&]() -> result<std::size_t> {
+            sending gives(in_, 7);
+            SPRUCE_TRY(auto won, wait_any(gives, out));
+            return won.index();
+        });
+        auto wants = spawn([&]() -> result<int> {
+            sending mine(out, 3);
+            SPRUCE_TRY(auto both, wait_all(in_, mine));
+            CHECK(std::get<1>(both).ok());
+            return std::move(std::get<0>(both));
+        });
+        settle();
+        CHECK(!offers.done() && !wants.done());
+        auto other = spawn([&]() -> result<int> { return out.receive(); });
+        CHECK_EQ(wants.get().value_or(0), 7);
+        CHECK_EQ(offers.get().value_or(9), 0U);
+        CHECK_EQ(other.get().value_or(0), 3);
+        return {};
+    });
+    CHECK(r.ok());
+}
