@@ -217,6 +217,7 @@ int run_every_failure(test_case const& t) {
     }
     std::uint64_t const count = notes->counted;
     int bad = 0;
+    std::string waits;   // the rounds that waited for ever
     std::uint64_t rounds = 0;
     failures_in_turn in_turn(count, how.most_seconds != 0, seed());
     // Rounds that hang take much longer than the usual one: only the clock knows how many there is time for.
@@ -230,12 +231,15 @@ int run_every_failure(test_case const& t) {
             std::printf("%s: when %.*s %llu%s%s fails\n%s", fault, static_cast<int>(how.each.size()), how.each.data(),
                         static_cast<unsigned long long>(n), notes->struck[0] ? ", " : "", notes->struck, o.text.c_str());
             ++bad;
+        } else if (o.hung) {
+            waits += ' ' + std::to_string(n);
         }
         // Failures change what follows: there may be more calls than without.
         if (how.at != 0 || (notes->ran_out && n > count) || n > count * 2 + 100) break;
         ++rounds;
     }
-    std::printf("%llu of %llu failures, %.1f s\n", static_cast<unsigned long long>(rounds), static_cast<unsigned long long>(count), now() - began);
+    std::printf("%llu of %llu failures, %.1f s%s%s\n", static_cast<unsigned long long>(rounds), static_cast<unsigned long long>(count), now() - began,
+                waits.empty() ? "" : "; for ever waited:", waits.c_str());
     return bad ? exit_failed : 0;
 }
 
