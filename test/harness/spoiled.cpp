@@ -223,7 +223,7 @@ int run_every_failure(test_case const& t) {
     // Rounds that hang take much longer than the usual one: only the clock knows how many there is time for.
     while (bad < 5 && (how.most_seconds == 0 || now() - began < how.most_seconds)) {
         std::uint64_t const n = how.at != 0 ? how.at : in_turn.next();
-        double const seconds = 0.6 + alone * 10;
+        double const seconds = std::getenv("RS") ? std::atof(std::getenv("RS")) : 0.6 + alone * 10;
         outcome o = fork_round(t, n, *notes, seconds);
         // A loaded machine may take that long by itself: what spins does so with more time, too.
         if (o.hung && fault_of(o, usual)) o = fork_round(t, n, *notes, 5 * seconds);
