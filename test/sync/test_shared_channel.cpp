@@ -56,10 +56,10 @@ TEST("a shared channel without room answers every call with invalid_argument, on
 }
 
 TEST("a wait that finds no memory for its note fails with no_memory, and the channel goes on") {
-    world w;
-    loop l(w.options());
     shared_channel<int> c(1);
     bool done = false;
+    world w;
+    loop l(w.options());
     spawn([&] {
         harness::refused_allocations() = {0, 1};
         CHECK(c.receive() == errc::no_memory);
@@ -107,9 +107,9 @@ TEST("plain code on a thread with a loop gets not_in_task where a shared source 
 }
 
 TEST("a cancelled task gets canceled from a shared channel, also where it would not have to wait, and takes nothing") {
+    shared_channel<int> c(1);
     world w;
     loop l(w.options());
-    shared_channel<int> c(1);
     auto waits = spawn([&] { CHECK(c.receive() == errc::canceled); });
     spawn([&] {
         waits.cancel();
@@ -128,11 +128,11 @@ TEST("a cancelled task gets canceled from a shared channel, also where it would 
 }
 
 TEST("who was woken for a value and is cancelled before its loop has heard of it passes it on to the next") {
-    world w;
-    loop l(w.options());
     shared_channel<int> c(4);
     bool second_got = false;
     errc first{};
+    world w;
+    loop l(w.options());
     auto one = spawn([&] {
         auto const got = c.receive();
         first = got.ok() ? errc{} : static_cast<errc>(got.error().code());
@@ -152,11 +152,11 @@ TEST("who was woken for a value and is cancelled before its loop has heard of it
 }
 
 TEST("who was woken and finds that another was faster waits on, as the first, and can still be cancelled") {
-    world w;
-    loop l(w.options());
     shared_channel<int> c(4);
     std::string order;
     errc ended{};
+    world w;
+    loop l(w.options());
     auto first = spawn([&] {
         for (auto& v : c) order += static_cast<char>('a' + v);
         ended = static_cast<errc>(c.receive().error().code());
@@ -220,13 +220,13 @@ TEST("a shared channel that dies wakes those who wait with closed, and ends the 
         std::atomic<int>* count;
     };
     std::atomic<int> alive{0};
-    world w;
-    loop l(w.options());
     auto full = std::make_unique<shared_channel<counted>>(2);
     auto empty = std::make_unique<shared_channel<counted>>(2);
-    CHECK(full->try_send(counted(alive)).ok());
-    CHECK(full->try_send(counted(alive)).ok());
     int closed = 0;
+    world w;
+    loop l(w.options());
+    CHECK(full->try_send(counted(alive)).ok());
+    CHECK(full->try_send(counted(alive)).ok());
     spawn([&] {
         counted third(alive);
         closed += full->send(std::move(third)) == errc::closed;
@@ -276,10 +276,10 @@ TEST("a thread that blocks, and a task of another loop, get closed when the shar
 }
 
 TEST("wait_any takes from the shared channel that has won alone, and passes on what it was woken for by the others") {
+    shared_channel<int> a(4), b(4);
+    int got = 0, other = 0;
     world w;
     loop l(w.options());
-    shared_channel<int> a(4), b(4);
-    int got = 0;
     spawn([&] {
         auto won = wait_any(a, b, in(10s));
         REQUIRE(won.ok() && won->index() == 0);
@@ -288,7 +288,6 @@ TEST("wait_any takes from the shared channel that has won alone, and passes on w
         REQUIRE(late.ok());
         CHECK(late->timed_out());
     });
-    int other = 0;
     spawn([&] { other = *b.receive(); });
     spawn([&] {
         CHECK(b.try_send(2).ok());   // both notices come in the same turn
@@ -300,12 +299,12 @@ TEST("wait_any takes from the shared channel that has won alone, and passes on w
 }
 
 TEST("wait_any that is woken in vain by a shared channel waits on, for the conditions behind it, too") {
-    world w;
-    loop l(w.options());
     shared_channel<int> a(1);
     event e;
     std::size_t winner = 9;
     shared_channel<int>::condition kept(a);
+    world w;
+    loop l(w.options());
     auto waits = spawn([&] {
         auto won = wait_any(kept, e);
         REQUIRE(won.ok());
@@ -334,10 +333,11 @@ TEST("wait_any that is woken in vain by a shared channel waits on, for the condi
 }
 
 TEST("wait_all keeps nothing from a shared channel while it waits for another, and takes when all are there") {
-    world w;
-    loop l(w.options());
     shared_channel<int> a(2), b(2);
     bool all = false;
+    int other = 0;
+    world w;
+    loop l(w.options());
     spawn([&] {
         auto won = wait_all(a, b, in(10s));
         REQUIRE(won.ok());
@@ -345,7 +345,6 @@ TEST("wait_all keeps nothing from a shared channel while it waits for another, a
         CHECK_EQ(*std::get<1>(*won), 3);
         all = true;
     });
-    int other = 0;
     spawn([&] { other = *a.receive(); });
     spawn([&] {
         CHECK(a.try_send(1).ok());
@@ -378,14 +377,17 @@ TEST("a loop that ends while its task waits passes on what the task was woken fo
     });
     spin_until([&] { return stage == 1; });
     int got = 0;
-    world w;
-    loop l(w.options());
-    spawn([&] { got = c.receive().value_or(0); });
-    spawn([&] {
-        CHECK(c.try_send(1).ok());   // for the first who waits, whose loop does not run
-        stage = 2;
-    });
-    CHECK(l.run().ok());
+    {
+        world w;
+        loop l(w.options());
+        spawn([&] { got = c.receive().value_or(0); });
+        spawn([&] {
+            CHECK(c.try_send(1).ok());   // for the first who waits, whose loop does not run
+            stage = 2;
+        });
+        CHECK(l.run().ok());
+    }
+    stage = 2;   // or it could not be sent
     dying.join();
     CHECK_EQ(got, 1);
 }
