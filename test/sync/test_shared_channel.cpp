@@ -13,6 +13,7 @@ TEST("a value goes through a shared channel from a thread to a task and back, in
     shared_channel<std::unique_ptr<int>> there(2), back(2);
     loop_thread echo([&] {
         for (auto& v : there) CHECK(back.send(std::move(v)).ok());
+        REQUIRE(there.receive() == errc::end_of_stream);   // else the sender waits for room
         back.close();
     });
     std::thread sender([&] {
@@ -94,6 +95,7 @@ TEST("a deadline ends a wait of a shared channel with timed_out; one that has pa
 TEST("plain code on a thread with a loop gets not_in_task where a shared source would have to wait, and what is there else") {
     world w;
     loop l(w.options());
+    REQUIRE(l.status().ok());
     shared_channel<int> c(1);
     CHECK(c.receive() == errc::not_in_task);
     CHECK(c.send(1).ok());
@@ -178,7 +180,7 @@ TEST("who was woken and finds that another was faster waits on, as the first, an
         CHECK_EQ(order, "bC");
         CHECK(c.try_send(3).ok());
         CHECK_EQ(*c.try_receive(), 3);
-        CHECK(l.remote().call([&] { first.cancel(); }).ok());   // woken, cancelled, and only then it runs
+        REQUIRE(l.remote().call([&] { first.cancel(); }).ok());   // woken, cancelled, and only then it runs
         CHECK(first.join(in(10s)).ok());
         CHECK(ended == errc::canceled);
     });
@@ -256,7 +258,8 @@ TEST("a thread that blocks, and a task of another loop, get closed when the shar
     std::atomic<int> closed{0};
     auto const receives = [&, core = c.get()] {
         result<int> item(errc::broken);
-        closed += core->receive(&item, {}) == errc::closed;
+        REQUIRE(core->receive(&item, {}) == errc::closed);
+        ++closed;
     };
     std::thread blocked(receives);
     loop_thread other(receives);
@@ -326,7 +329,7 @@ TEST("wait_any that is woken in vain by a shared channel waits on, for the condi
         sleep_for(1ms);
         CHECK(a.try_send(6).ok());
         CHECK_EQ(*a.try_receive(), 6);
-        CHECK(l.remote().call([&] { waits.cancel(); }).ok());   // woken, cancelled, and only then it runs
+        REQUIRE(l.remote().call([&] { waits.cancel(); }).ok());   // woken, cancelled, and only then it runs
         CHECK(waits.join(in(10s)).ok());
     });
     CHECK(l.run().ok());

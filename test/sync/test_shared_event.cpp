@@ -69,6 +69,7 @@ TEST("a shared event's wait ends by its deadline, by cancellation, and is not_in
     shared_event e;
     world w;
     loop l(w.options());
+    REQUIRE(l.status().ok());
     CHECK(e.wait() == errc::not_in_task);
     CHECK(wait_any(e) == errc::not_in_task);
     auto waits = spawn([&] { CHECK(e.wait() == errc::canceled); });
