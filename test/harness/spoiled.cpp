@@ -232,6 +232,7 @@ int run_every_failure(test_case const& t) {
                         static_cast<unsigned long long>(n), notes->struck[0] ? ", " : "", notes->struck, o.text.c_str());
             ++bad;
         } else if (o.hung) {
+            if (how.at != 0) std::printf("%s", o.text.c_str());   // it may say why
             waits += ' ' + std::to_string(n);
         }
         // Failures change what follows: there may be more calls than without.
