@@ -254,6 +254,7 @@ TEST("a shared channel that dies wakes those who wait with closed, and ends the 
 
 TEST("a thread that blocks, and a task of another loop, get closed when the shared channel dies") {
     auto c = std::make_unique<detail::shared_channel_core>(1, detail::item_ops_of<int>);
+    REQUIRE(c->state != nullptr);
     auto& state = *c->state;
     std::atomic<int> closed{0};
     auto const receives = [&, core = c.get()] {
