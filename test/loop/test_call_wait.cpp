@@ -310,17 +310,18 @@ TEST("in a forked child a task that waits for another thread's loop gets closed;
     if (SPRUCE_TSAN || SPRUCE_ASAN)
         harness::skip("the sanitizer's own locks, which another thread may hold at the fork, are not the child's to free");
     other_loop other;
-    world w;
-    loop l(w.options());
     obstacle wall;
     std::optional<result<int>> got;
-    spawn([&] {
+    world w;
+    loop l(w.options());
+    harness::needed([&] {
         got = other.door().call_wait([&] {
             wall();
             return 5;
         });
     });
-    CHECK(l.run_once(in(0s)).ok());
+    REQUIRE(l.run_once(in(0s)).ok());
+    REQUIRE(!got.has_value());   // the call is on its way
     wall.wait();
     auto const child = harness::forked([&] {
         ::alarm(15);
