@@ -27,7 +27,8 @@ struct kqueue_poller {
     std::uint32_t mark = 0;    // of the process that has it: a forked child does not, and its number may be another thing there
     kqueue_watched* table = nullptr;   // by fd
     std::size_t places = 0;
-    std::size_t refused = 0;   // whose refusal is still to be told
+    std::size_t refused = 0;        // whose refusal is still to be told
+    std::size_t next_refused = 0;   // where in the table telling goes on
 };
 inline kqueue_watched* find_watched(kqueue_poller& p, int fd) noexcept {
     return fd >= 0 && static_cast<std::size_t>(fd) < p.places ? &p.table[fd] : nullptr;
