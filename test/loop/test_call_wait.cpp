@@ -112,9 +112,8 @@ TEST("what f throws in a call_wait comes back as task_failed, with its text, and
 #endif
 
 TEST("a call_wait that its deadline or a cancel ends before f began never runs f, and f is gone") {
+    obstacle wall;
     other_loop other;
-    auto block = std::make_unique<obstacle>();
-    obstacle& wall = *block;
     REQUIRE(other.door().call([&] { wall(); }).ok());
     wall.wait();
     std::atomic<int> ran{0};
@@ -146,6 +145,7 @@ TEST("a call_wait that its deadline or a cancel ends before f began never runs f
 }
 
 TEST("once f has begun, a deadline, a cancel and a destroy wait for its end: what it uses may be the caller's") {
+    obstacle wall;
     other_loop other;
     in_both([&](bool) {
         int here = 0;
@@ -159,7 +159,6 @@ TEST("once f has begun, a deadline, a cancel and a destroy wait for its end: wha
         else CHECK(r == errc::timed_out);
         CHECK_EQ(here, r.ok() ? 1 : 0);
     });
-    obstacle wall;
     int here = 0;
     world w;
     loop l(w.options());
@@ -309,8 +308,8 @@ TEST("in a forked child a task that waits for another thread's loop gets closed;
     if (harness::simulated()) harness::skip("the real kernel's fork()");
     if (SPRUCE_TSAN || SPRUCE_ASAN)
         harness::skip("the sanitizer's own locks, which another thread may hold at the fork, are not the child's to free");
-    other_loop other;
     obstacle wall;
+    other_loop other;
     std::optional<result<int>> got;
     world w;
     loop l(w.options());
