@@ -180,6 +180,10 @@ void prepare(kqueue_poller& p, change_batch& b, poll_change& c) noexcept {
 }  // namespace
 
 void change_kqueue(kqueue_poller& p, poll_change* changes, std::size_t count) noexcept {
+    if (p.mark != fork_mark()) {
+        for (std::size_t i = 0; i != count; ++i) changes[i].result = -EBADF;
+        return;
+    }
     change_batch b;
     for (std::size_t i = 0; i != count; ++i) {
         poll_change& c = changes[i];

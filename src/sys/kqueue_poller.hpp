@@ -27,8 +27,9 @@ struct kqueue_poller {
     std::uint32_t mark = 0;    // of the process that has it: a forked child does not, and its number may be another thing there
     kqueue_watched* table = nullptr;   // by fd
     std::size_t places = 0;
-    std::size_t refused = 0;   // whose refusal is still to be told
-    bool news = false;         // … so that there was nothing to sleep for
+    std::size_t refused = 0;        // whose refusal is still to be told
+    std::size_t next_refused = 0;   // where in the table telling goes on
+    bool news = false;              // a refusal since the last poll, so that there is nothing to sleep for
 };
 inline kqueue_watched* find_watched(kqueue_poller& p, int fd) noexcept {
     return fd >= 0 && static_cast<std::size_t>(fd) < p.places ? &p.table[fd] : nullptr;

@@ -48,9 +48,14 @@ int put_event(kqueue_poller& p, poll_event* events, int made, poll_event const& 
     return made + 1;
 }
 
-// Whoever waits to write what the kernel does not watch may do so at once.
-int tell_refused(kqueue_poller& p, poll_event* events, int made, int room) noexcept {
-    for (std::size_t fd = 0; fd != p.places && made != room && p.refused != 0; ++fd) {
+// Whoever waits to write what the kernel does not watch may do so at once. Half of the room is the kernel's, whose fds
+// would else never be heard of; and the next look begins where this one ended.
+int tell_refused(kqueue_poller& p, poll_event* events, int room) noexcept {
+    int const most = room > 1 ? room / 2 : 1;
+    int made = 0;
+    for (std::size_t n = p.places; n != 0 && made != most && p.refused != 0; --n) {
+        if (p.next_refused >= p.places) p.next_refused = 0;
+        std::size_t const fd = p.next_refused++;
         kqueue_watched& w = p.table[fd];
         if (!w.refused || w.told) continue;
         made = put_event(p, events, made, {static_cast<int>(fd), w.generation, ready_write});
@@ -86,9 +91,10 @@ int collect(kqueue_poller& p, kevent_record* into, int room, std::int64_t timeou
 
 int wait(void* context, poll_event* events, int room, std::int64_t timeout_ns) noexcept {
     kqueue_poller& p = self(context);
+    if (p.mark != fork_mark()) return -EBADF;   // the number may be another thing here
     kevent_record got[kqueue_batch];
     if (room > kqueue_batch) room = kqueue_batch;
-    int made = p.refused != 0 ? tell_refused(p, events, 0, room) : 0;
+    int made = p.refused != 0 ? tell_refused(p, events, room) : 0;
     if (made != room) {
         int const count = collect(p, got, room - made, made != 0 ? 0 : timeout_ns);
         // Interrupted: whoever asked looks at the clock and at what the signal brought.
@@ -104,7 +110,11 @@ int wait(void* context, poll_event* events, int room, std::int64_t timeout_ns) n
     return made;
 }
 
-int backend_fd(void* context) noexcept { return self(context).calls->pollable ? self(context).queue : -ENOSYS; }
+int backend_fd(void* context) noexcept {
+    kqueue_poller const& p = self(context);
+    if (p.mark != fork_mark()) return -EBADF;
+    return p.calls->pollable ? p.queue : -ENOSYS;
+}
 
 int lie_down(void* context) noexcept {
     self(context).news = self(context).refused != 0;

@@ -24,6 +24,13 @@ inline spruce::testing::simulation_options as_asked(spruce::testing::simulation_
     return o;
 }
 
+// Spawns what others wait for without end: where there is no place for it, the test is over.
+template <class... A> auto needed(A&&... a) {
+    auto made = spruce::spawn(std::forward<A>(a)...);
+    REQUIRE(made.id() != spruce::task_id{});
+    return made;
+}
+
 // A kernel for one test: the real one or a simulated one, as the run asks, with its pipes and their far ends.
 class world {
 public:

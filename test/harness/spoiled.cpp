@@ -209,14 +209,19 @@ int run_every_failure(test_case const& t) {
     auto* const notes = static_cast<shared_notes*>(::mmap(nullptr, sizeof(shared_notes), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
     if (notes == MAP_FAILED) return exit_failed;
     double const began = now();
-    outcome const usual = fork_round(t, 0, *notes, t.time_limit_s);
+    outcome const usual = fork_round(t, 0, *notes, how.most_seconds != 0 ? how.most_seconds : t.time_limit_s);
     double const alone = now() - began;
+    if (usual.hung && how.most_seconds != 0) {
+        std::puts("by itself it takes the seconds that there are for its rounds");
+        return exit_skipped;
+    }
     if (usual.hung || !WIFEXITED(usual.status) || WEXITSTATUS(usual.status) != 0) {
         std::printf("%s", WIFEXITED(usual.status) && WEXITSTATUS(usual.status) == exit_skipped ? usual.text.c_str() : "it fails by itself\n");
         return WIFEXITED(usual.status) && WEXITSTATUS(usual.status) == exit_skipped ? exit_skipped : exit_failed;
     }
     std::uint64_t const count = notes->counted;
     int bad = 0;
+    std::string waits;   // the rounds that waited for ever
     std::uint64_t rounds = 0;
     failures_in_turn in_turn(count, how.most_seconds != 0, seed());
     // Rounds that hang take much longer than the usual one: only the clock knows how many there is time for.
@@ -230,12 +235,16 @@ int run_every_failure(test_case const& t) {
             std::printf("%s: when %.*s %llu%s%s fails\n%s", fault, static_cast<int>(how.each.size()), how.each.data(),
                         static_cast<unsigned long long>(n), notes->struck[0] ? ", " : "", notes->struck, o.text.c_str());
             ++bad;
+        } else if (o.hung) {
+            if (how.at != 0) std::printf("%s", o.text.c_str());   // it may say why
+            waits += ' ' + std::to_string(n);
         }
         // Failures change what follows: there may be more calls than without.
         if (how.at != 0 || (notes->ran_out && n > count) || n > count * 2 + 100) break;
         ++rounds;
     }
-    std::printf("%llu of %llu failures, %.1f s\n", static_cast<unsigned long long>(rounds), static_cast<unsigned long long>(count), now() - began);
+    std::printf("%llu of %llu failures, %.1f s%s%s\n", static_cast<unsigned long long>(rounds), static_cast<unsigned long long>(count), now() - began,
+                waits.empty() ? "" : "; for ever waited:", waits.c_str());
     return bad ? exit_failed : 0;
 }
 

@@ -6,7 +6,7 @@
 #include <thread>
 #include <unistd.h>
 
-#include "../harness/axes.hpp"
+#include "socket_pair.hpp"
 
 using namespace spruce;
 using namespace std::chrono_literals;
@@ -110,16 +110,16 @@ TEST("bytes behind an urgent one are read, though it ends a read early") {
 TEST("a read whose deadline has passed takes what is there already") {
     world w;
     auto r = run(w.options(), [&]() -> result<void> {
-        auto ends = w.sockets();
-        SPRUCE_TRY(auto a, stream::adopt(ends.first));
+        socket_pair ends(w);
+        SPRUCE_TRY(auto a, ends.first());
         char room[8];
-        CHECK_EQ(w.write(ends.second, "x"), 1);
+        CHECK_EQ(ends.write_second("x"), 1);
         CHECK_EQ(a.read(room).value_or(0), 1U);
         CHECK(a.read(room, in(0s)) == errc::timed_out);
-        CHECK_EQ(w.write(ends.second, "y"), 1);
+        CHECK_EQ(ends.write_second("y"), 1);
         // It needs no turn of the loop for that: who asks again and again without one would never have it.
         CHECK_EQ(a.read(room, in(0s)).value_or(0), 1U);
-        CHECK_EQ(w.close(ends.second), 0);
+        CHECK_EQ(ends.close_second(), 0);
         CHECK(a.read(room, in(0s)) == errc::end_of_stream);
         SPRUCE_TRY(auto listener, tcp_listener::listen("127.0.0.1:0"));
         CHECK(listener.accept(in(0s)) == errc::timed_out);

@@ -1,7 +1,9 @@
 // Loops on the model of kqueue, as of each BSD, whatever poller the run asks for: signals and children that the poller
 // tells of, and forks, which leave its queue behind.
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <iterator>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -105,6 +107,29 @@ TEST("kqueue, a child handler and one of SIGCHLD: both are told, and the last to
         CHECK(l.run().ok());
         CHECK_EQ(code, 6);
         CHECK_EQ(told, 1);
+    }
+}
+
+TEST("kqueue: hundreds who may write to pipes without a reader take turns, and keep nobody from reading") {
+    constexpr std::size_t many = 300;   // more than one look at the poller tells of
+    for (kqueue_of const of : each) {
+        testing::simulation world({.kqueue = of});
+        int writes[many] = {}, reads = 0;
+        loop l(loop_options{.on = world.on()});
+        for (int& ran : writes) {
+            auto const [out, into] = *world.make_pipe();
+            REQUIRE(world.close(out).ok());
+            REQUIRE(l.add_writer(into, [&] { ++ran; }).ok());
+        }
+        auto const [out, into] = *world.make_pipe();
+        REQUIRE(l.add_reader(out, [&] { ++reads; }).ok());
+        REQUIRE(world.write(into, "c").ok());
+        constexpr int turns = 20;
+        for (int i = 0; i != turns; ++i) CHECK(l.run_once(in(0s)).ok());
+        CHECK_EQ(reads, turns);
+        auto const [least, most] = std::minmax_element(std::begin(writes), std::end(writes));
+        CHECK(*least > 1);
+        CHECK(*most <= *least + 1);
     }
 }
 

@@ -145,7 +145,7 @@ TEST("calls from other threads wake a loop whose new set refused the waker for a
         while (!k.waits) std::this_thread::yield();
         static_cast<void>(door.call([&] { ++called; }));
     });
-    CHECK(l.run_until([&] { return called == 1; }, in(1h)).ok());
+    REQUIRE(l.run_until([&] { return called == 1; }, in(1h)).ok());   // else the other thread waits for it
     caller.join();
     // The same as a guest, and it sleeps as long as ever once the waker is back.
     auto until = l.prepare();
@@ -177,7 +177,7 @@ TEST("a signalfd that the poller refuses is an error of the call, and leaves not
         k.refuse = false;
         CHECK(l.add_signal_handler(SIGUSR2, [&] { ++heard; }).ok());
         ::kill(::getpid(), SIGUSR2);
-        CHECK(l.run_until([&] { return heard == 1; }, in(5s)).ok());
+        REQUIRE(l.run_until([&] { return heard == 1; }, in(5s)).ok());   // else the signal is there to be delivered
     }
     ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }

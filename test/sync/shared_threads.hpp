@@ -13,10 +13,14 @@
 class loop_thread {
 public:
     template <class F> explicit loop_thread(F f) : thread_([f = std::move(f)]() mutable {
-        harness::world w;
-        spruce::loop l(w.options());
-        spruce::spawn(std::move(f));
-        CHECK(l.run().ok());
+        bool ran;
+        {
+            harness::world w;
+            spruce::loop l(w.options());
+            harness::needed(std::move(f));
+            ran = l.run().ok();
+        }
+        REQUIRE(ran);   // else others may wait for what its tasks were to do
     }) {}
     loop_thread(loop_thread&&) noexcept = default;
     ~loop_thread() {
@@ -36,9 +40,9 @@ template <class P> void spin_until(P&& holds) {
 // Runs `body` where a wait blocks the thread, and as a task, where it parks; it is told which.
 template <class F> void in_both(F&& body) {
     std::thread([&] { body(false); }).join();
+    bool done = false;
     harness::world w;
     spruce::loop l(w.options());
-    bool done = false;
     spruce::spawn([&] {
         body(true);
         done = true;

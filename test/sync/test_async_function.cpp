@@ -4,11 +4,6 @@ using namespace spruce;
 using namespace std::chrono_literals;
 
 TEST("a call runs to its first wait before it returns, from a task, a callback, or plain code") {
-    testing::simulation world(harness::as_asked());
-    loop_options o;
-    o.on = world.on();
-    loop hub(o);
-    REQUIRE(hub.status().ok());
     std::string seen;
     async_function walk([&](std::string const& who) {
         seen += who + "1 ";
@@ -16,6 +11,11 @@ TEST("a call runs to its first wait before it returns, from a task, a callback, 
         seen += who + "2 ";
         return static_cast<int>(who.size());
     });
+    testing::simulation world(harness::as_asked());
+    loop_options o;
+    o.on = world.on();
+    loop hub(o);
+    REQUIRE(hub.status().ok());
     auto plain = walk("plain");
     CHECK_EQ(std::string_view(seen), "plain1 ");
     hub.call_soon([&] { walk("callback"), seen += "back "; });

@@ -13,6 +13,7 @@ TEST("a value goes through a shared channel from a thread to a task and back, in
     shared_channel<std::unique_ptr<int>> there(2), back(2);
     loop_thread echo([&] {
         for (auto& v : there) CHECK(back.send(std::move(v)).ok());
+        REQUIRE(there.receive() == errc::end_of_stream);   // else the sender waits for room
         back.close();
     });
     std::thread sender([&] {
@@ -56,10 +57,10 @@ TEST("a shared channel without room answers every call with invalid_argument, on
 }
 
 TEST("a wait that finds no memory for its note fails with no_memory, and the channel goes on") {
-    world w;
-    loop l(w.options());
     shared_channel<int> c(1);
     bool done = false;
+    world w;
+    loop l(w.options());
     spawn([&] {
         harness::refused_allocations() = {0, 1};
         CHECK(c.receive() == errc::no_memory);
@@ -94,6 +95,7 @@ TEST("a deadline ends a wait of a shared channel with timed_out; one that has pa
 TEST("plain code on a thread with a loop gets not_in_task where a shared source would have to wait, and what is there else") {
     world w;
     loop l(w.options());
+    REQUIRE(l.status().ok());
     shared_channel<int> c(1);
     CHECK(c.receive() == errc::not_in_task);
     CHECK(c.send(1).ok());
@@ -107,9 +109,9 @@ TEST("plain code on a thread with a loop gets not_in_task where a shared source 
 }
 
 TEST("a cancelled task gets canceled from a shared channel, also where it would not have to wait, and takes nothing") {
+    shared_channel<int> c(1);
     world w;
     loop l(w.options());
-    shared_channel<int> c(1);
     auto waits = spawn([&] { CHECK(c.receive() == errc::canceled); });
     spawn([&] {
         waits.cancel();
@@ -128,11 +130,11 @@ TEST("a cancelled task gets canceled from a shared channel, also where it would 
 }
 
 TEST("who was woken for a value and is cancelled before its loop has heard of it passes it on to the next") {
-    world w;
-    loop l(w.options());
     shared_channel<int> c(4);
     bool second_got = false;
     errc first{};
+    world w;
+    loop l(w.options());
     auto one = spawn([&] {
         auto const got = c.receive();
         first = got.ok() ? errc{} : static_cast<errc>(got.error().code());
@@ -152,11 +154,11 @@ TEST("who was woken for a value and is cancelled before its loop has heard of it
 }
 
 TEST("who was woken and finds that another was faster waits on, as the first, and can still be cancelled") {
-    world w;
-    loop l(w.options());
     shared_channel<int> c(4);
     std::string order;
     errc ended{};
+    world w;
+    loop l(w.options());
     auto first = spawn([&] {
         for (auto& v : c) order += static_cast<char>('a' + v);
         ended = static_cast<errc>(c.receive().error().code());
@@ -178,7 +180,7 @@ TEST("who was woken and finds that another was faster waits on, as the first, an
         CHECK_EQ(order, "bC");
         CHECK(c.try_send(3).ok());
         CHECK_EQ(*c.try_receive(), 3);
-        CHECK(l.remote().call([&] { first.cancel(); }).ok());   // woken, cancelled, and only then it runs
+        REQUIRE(l.remote().call([&] { first.cancel(); }).ok());   // woken, cancelled, and only then it runs
         CHECK(first.join(in(10s)).ok());
         CHECK(ended == errc::canceled);
     });
@@ -245,13 +247,13 @@ TEST("a shared channel that dies wakes those who wait with closed, and ends the 
         std::atomic<int>* count;
     };
     std::atomic<int> alive{0};
-    world w;
-    loop l(w.options());
     auto full = std::make_unique<shared_channel<counted>>(2);
     auto empty = std::make_unique<shared_channel<counted>>(2);
-    CHECK(full->try_send(counted(alive)).ok());
-    CHECK(full->try_send(counted(alive)).ok());
     int closed = 0;
+    world w;
+    loop l(w.options());
+    CHECK(full->try_send(counted(alive)).ok());
+    CHECK(full->try_send(counted(alive)).ok());
     spawn([&] {
         counted third(alive);
         closed += full->send(std::move(third)) == errc::closed;
@@ -277,11 +279,13 @@ TEST("a shared channel that dies wakes those who wait with closed, and ends the 
 
 TEST("a thread that blocks, and a task of another loop, get closed when the shared channel dies") {
     auto c = std::make_unique<detail::shared_channel_core>(1, detail::item_ops_of<int>);
+    REQUIRE(c->state != nullptr);
     auto& state = *c->state;
     std::atomic<int> closed{0};
     auto const receives = [&, core = c.get()] {
         result<int> item(errc::broken);
-        closed += core->receive(&item, {}) == errc::closed;
+        REQUIRE(core->receive(&item, {}) == errc::closed);
+        ++closed;
     };
     std::thread blocked(receives);
     loop_thread other(receives);
@@ -301,10 +305,10 @@ TEST("a thread that blocks, and a task of another loop, get closed when the shar
 }
 
 TEST("wait_any takes from the shared channel that has won alone, and passes on what it was woken for by the others") {
+    shared_channel<int> a(4), b(4);
+    int got = 0, other = 0;
     world w;
     loop l(w.options());
-    shared_channel<int> a(4), b(4);
-    int got = 0;
     spawn([&] {
         auto won = wait_any(a, b, in(10s));
         REQUIRE(won.ok() && won->index() == 0);
@@ -313,7 +317,6 @@ TEST("wait_any takes from the shared channel that has won alone, and passes on w
         REQUIRE(late.ok());
         CHECK(late->timed_out());
     });
-    int other = 0;
     spawn([&] { other = *b.receive(); });
     spawn([&] {
         CHECK(b.try_send(2).ok());   // both notices come in the same turn
@@ -325,12 +328,12 @@ TEST("wait_any takes from the shared channel that has won alone, and passes on w
 }
 
 TEST("wait_any that is woken in vain by a shared channel waits on, for the conditions behind it, too") {
-    world w;
-    loop l(w.options());
     shared_channel<int> a(1);
     event e;
     std::size_t winner = 9;
     shared_channel<int>::condition kept(a);
+    world w;
+    loop l(w.options());
     auto waits = spawn([&] {
         auto won = wait_any(kept, e);
         REQUIRE(won.ok());
@@ -352,17 +355,18 @@ TEST("wait_any that is woken in vain by a shared channel waits on, for the condi
         sleep_for(1ms);
         CHECK(a.try_send(6).ok());
         CHECK_EQ(*a.try_receive(), 6);
-        CHECK(l.remote().call([&] { waits.cancel(); }).ok());   // woken, cancelled, and only then it runs
+        REQUIRE(l.remote().call([&] { waits.cancel(); }).ok());   // woken, cancelled, and only then it runs
         CHECK(waits.join(in(10s)).ok());
     });
     CHECK(l.run().ok());
 }
 
 TEST("wait_all keeps nothing from a shared channel while it waits for another, and takes when all are there") {
-    world w;
-    loop l(w.options());
     shared_channel<int> a(2), b(2);
     bool all = false;
+    int other = 0;
+    world w;
+    loop l(w.options());
     spawn([&] {
         auto won = wait_all(a, b, in(10s));
         REQUIRE(won.ok());
@@ -370,7 +374,6 @@ TEST("wait_all keeps nothing from a shared channel while it waits for another, a
         CHECK_EQ(*std::get<1>(*won), 3);
         all = true;
     });
-    int other = 0;
     spawn([&] { other = *a.receive(); });
     spawn([&] {
         CHECK(a.try_send(1).ok());
@@ -403,14 +406,17 @@ TEST("a loop that ends while its task waits passes on what the task was woken fo
     });
     spin_until([&] { return stage == 1; });
     int got = 0;
-    world w;
-    loop l(w.options());
-    spawn([&] { got = c.receive().value_or(0); });
-    spawn([&] {
-        CHECK(c.try_send(1).ok());   // for the first who waits, whose loop does not run
-        stage = 2;
-    });
-    CHECK(l.run().ok());
+    {
+        world w;
+        loop l(w.options());
+        spawn([&] { got = c.receive().value_or(0); });
+        spawn([&] {
+            CHECK(c.try_send(1).ok());   // for the first who waits, whose loop does not run
+            stage = 2;
+        });
+        CHECK(l.run().ok());
+    }
+    stage = 2;   // or it could not be sent
     dying.join();
     CHECK_EQ(got, 1);
 }

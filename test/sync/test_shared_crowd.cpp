@@ -80,7 +80,10 @@ TEST_FOR(120, "1,000 tasks on two loops wait for values, half of them give up, a
         std::atomic<int> next{0};
         auto const sends = [&] {
             for (int v; (v = next++) < values;)
-                while (!c.send(v, in(100us)).ok()) {}
+                for (result<void> sent = errc::timed_out; !sent;) {
+                    sent = c.send(v, in(100us));
+                    if (sent == errc::canceled) return;   // its loop has failed
+                }
         };
         std::thread sender(sends);
         loop_thread sending_loop([&] {
@@ -118,13 +121,15 @@ TEST_FOR(120, "waiters that give up pass their notices on: a patient one gets ea
         harness::random r(harness::seed());
         while (!over) {
             if (r.chance(50)) {
-                count(c.receive(in(duration(r.below(60'000)))));
+                auto const got = c.receive(in(duration(r.below(60'000))));
+                if (got == errc::canceled) return;   // its loop has failed
+                count(got);
             } else {
                 auto t = spawn([&] { count(c.receive()); });
-                if (r.chance(50)) sleep_for(duration(r.below(60'000)));
-                else this_task::yield();
+                auto const paused = r.chance(50) ? sleep_for(duration(r.below(60'000))) : this_task::yield();
                 t.cancel();
                 CHECK(t.join().ok());
+                if (!paused) return;
             }
         }
     };

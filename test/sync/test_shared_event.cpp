@@ -23,7 +23,7 @@ TEST("set() of a shared event wakes all who wait, tasks of several loops and thr
         threads.emplace_back(waits);
         loops.emplace_back([&] {
             task_group g;
-            for (int n = 0; n != 10; ++n) g.spawn(waits);
+            for (int n = 0; n != 10; ++n) REQUIRE(g.spawn(waits).id() != task_id{});   // all are waited for
             CHECK(g.join().ok());
         });
     }
@@ -41,10 +41,10 @@ TEST("set() of a shared event wakes all who wait, tasks of several loops and thr
 }
 
 TEST("set() ends the waits that had begun, though clear() follows at once") {
-    world w;
-    loop l(w.options());
     shared_event e;
     int woken = 0;
+    world w;
+    loop l(w.options());
     spawn([&] { woken += e.wait().ok(); });
     spawn([&] { woken += wait_any(e).ok(); });
     spawn([&] { woken += wait_all(e, in(10s)).ok(); });
@@ -66,9 +66,10 @@ TEST("a shared event's wait ends by its deadline, by cancellation, and is not_in
         e.set();
         CHECK(e.wait(in(0s)).ok());
     });
+    shared_event e;
     world w;
     loop l(w.options());
-    shared_event e;
+    REQUIRE(l.status().ok());
     CHECK(e.wait() == errc::not_in_task);
     CHECK(wait_any(e) == errc::not_in_task);
     auto waits = spawn([&] { CHECK(e.wait() == errc::canceled); });
@@ -86,10 +87,10 @@ TEST("a shared event's wait ends by its deadline, by cancellation, and is not_in
 }
 
 TEST("a shared event that dies wakes those who wait with closed") {
-    world w;
-    loop l(w.options());
     auto e = std::make_unique<shared_event>();
     int closed = 0;
+    world w;
+    loop l(w.options());
     spawn([&] { closed += e->wait() == errc::closed; });
     spawn([&] {
         auto won = wait_any(*e, in(10s));
@@ -101,17 +102,17 @@ TEST("a shared event that dies wakes those who wait with closed") {
 }
 
 TEST("a shared event without memory is never set, and its wait says so; a wait without memory leaves it as it was") {
-    world w;
-    loop l(w.options());
     harness::refused_allocations() = {0, 1};
     shared_event none;
     harness::refused_allocations() = {0, 0};
+    shared_event e;
+    bool done = false;
+    world w;
+    loop l(w.options());
     none.set();
     none.clear();
     CHECK(!none.is_set());
     CHECK(none.wait() == errc::no_memory);
-    shared_event e;
-    bool done = false;
     spawn([&] {
         harness::refused_allocations() = {0, 1};
         CHECK(e.wait() == errc::no_memory);
@@ -125,23 +126,26 @@ TEST("a shared event without memory is never set, and its wait says so; a wait w
 }
 
 TEST("a task that waits for a shared event holds its run, and the census says what it waits for") {
-    world w;
-    loop l(w.options());
     shared_event e;
     bool woken = false;
-    spawn([&] { woken = e.wait().ok(); });
     std::atomic<bool> go{false};
     std::thread other([&] {
         spin_until([&] { return go.load(); });
         e.set();
     });
-    l.call_soon([&] {
-        std::string_view noun;
-        for (auto const& t : l.census()) noun = t.waiting_for;
-        CHECK_EQ(noun, "shared_event");
-        go = true;
-    });
-    CHECK(l.run().ok());
+    {
+        world w;
+        loop l(w.options());
+        spawn([&] { woken = e.wait().ok(); });
+        REQUIRE(l.call_soon([&] {
+            std::string_view noun;
+            for (auto const& t : l.census()) noun = t.waiting_for;
+            CHECK_EQ(noun, "shared_event");
+            go = true;
+        }));
+        CHECK(l.run().ok());
+    }
+    go = true;   // or the run has failed
     other.join();
     CHECK(woken);
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "../../src/sys/kevent.hpp"
+#include "../harness/forked.hpp"
 #include "../harness/harness.hpp"
 
 using namespace spruce;
@@ -27,6 +28,7 @@ struct scripted_queue {
     std::vector<kevent_record> events;
     std::vector<std::int64_t> timeouts;     // of each wait
     int next_wait = 0;                      // what a wait gives instead, once
+    bool none_left = false;                 // no queue can be made
     int made = 0, closed = 0, calls_made = 0;
     kevent_calls calls{create, kevent, close, forked, kind_of, nullptr, true, true, 0};
     kernel::made_poller poller;
@@ -38,7 +40,7 @@ struct scripted_queue {
     ~scripted_queue() { poller.calls->close(poller.context); }
 
     static scripted_queue& self(void* context) { return *static_cast<scripted_queue*>(context); }
-    static int create(void* c) noexcept { return 500 + self(c).made++; }
+    static int create(void* c) noexcept { return self(c).none_left ? -EMFILE : 500 + self(c).made++; }
     static void close(void* c, int) noexcept { ++self(c).closed; }
     static void forked(void*) noexcept {}
     static int kind_of(void*, int fd) noexcept { return fd < 400 ? +fd_other_socket : -EBADF; }
@@ -195,5 +197,27 @@ TEST("kqueue's poller: in a forked child its parent's queue is left alone, its n
         CHECK_EQ(q.closed, 0);
         CHECK_EQ(q.poller.calls->renew(q.poller.context, false), 0);
         CHECK(q.registered.empty() && q.made == 1);   // the queue stays
+    }
+}
+
+TEST("kqueue's poller: where a forked child could have no queue, its parent's number is asked for nothing until it can") {
+    for (bool const receipts : {true, false}) {
+        scripted_queue q(receipts);
+        q.refuse(6, kevent_filter::write, -EPIPE);
+        CHECK_EQ(q.change(5, none, rd), 0);
+        CHECK_EQ(q.change(6, none, wr), 0);
+        auto const child = harness::forked([&] {
+            poll_event e;
+            auto const wait = [&] { return q.poller.calls->wait(q.poller.context, &e, 1, 0); };
+            int const calls = q.calls_made;
+            q.none_left = true;
+            bool fine = q.poller.calls->renew(q.poller.context, true) == -EMFILE;
+            fine = fine && q.change(5, rd, rd | wr) < 0 && q.change(7, none, wr) < 0 && q.change(5, rd, none) < 0;
+            fine = fine && wait() < 0 && q.poller.calls->backend_fd(q.poller.context) < 0 && q.calls_made == calls;
+            q.none_left = false;
+            fine = fine && q.poller.calls->renew(q.poller.context, true) == 0 && q.change(7, none, wr) == 0 && wait() == 0;
+            ::_exit(fine ? 0 : 1);
+        });
+        CHECK(WIFEXITED(child.status) && WEXITSTATUS(child.status) == 0);
     }
 }

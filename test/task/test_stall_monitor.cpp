@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <csignal>
 #include <cstring>
 #include <mutex>
@@ -24,9 +25,12 @@ struct told {
     task_id task;
     duration held_up;
 };
+constexpr duration limit = 2ms;
+
 // What the monitor has told; and a way to hold up the loop until it tells more.
 struct reports {
     std::mutex lock{};
+    std::condition_variable more{};
     std::vector<told> all{};
     std::atomic<std::size_t> count{0};
 
@@ -35,19 +39,35 @@ struct reports {
         std::lock_guard const hold(r.lock);
         r.all.push_back({s.kind, s.name, s.number, s.task, s.held_up});
         ++r.count;
+        r.more.notify_all();
+    }
+    void wait_for_more(std::size_t before) {
+        std::unique_lock held(lock);
+        more.wait(held, [&] { return count != before; });
     }
     // Holds up whoever calls until it was told, and then so long that it could be told again.
-    void hold_up() {
-        std::size_t const before = count;
-        while (count == before) std::this_thread::sleep_for(1ms);
-        std::this_thread::sleep_for(10ms);
-    }
+    void hold_up();
     told last() {
         std::lock_guard const hold(lock);
         return all.empty() ? told{} : all.back();
     }
 };
-constexpr duration limit = 2ms;
+
+// As long as a monitor that begins now takes to tell of another loop: one that has begun before has looked by then, too.
+void let_monitors_look() {
+    std::thread([] {
+        loop l;
+        reports r;
+        auto const monitor = debug::watch_stalls(limit, reports::take, &r);
+        if (!monitor.ok()) return;
+        l.call_soon([&] { r.wait_for_more(0); });
+        CHECK(l.run().ok());
+    }).join();
+}
+void reports::hold_up() {
+    wait_for_more(count);
+    let_monitors_look();
+}
 }  // namespace
 
 TEST("each kind of callback that holds up its loop is told once, by what it is for") {
@@ -127,7 +147,7 @@ TEST("a task that starts the monitor and goes on without waiting is told itself"
             r.hold_up();
         });
         // In the ring behind it: after that the monitor is over, and this is not told.
-        auto u = spawn({.name = "second"}, [] { std::this_thread::sleep_for(3 * limit); });
+        auto u = spawn({.name = "second"}, [] { let_monitors_look(); });
         CHECK(t.join().ok() && u.join().ok());
     }).ok());
     CHECK_EQ(r.count.load(), 1U);
@@ -171,7 +191,7 @@ TEST("within run_now() the inner task is told, and after it the outer again") {
     CHECK(run_now(t).ok());
     CHECK_EQ(r.last().name, std::string("from plain code"));
     std::size_t const before = r.count;
-    std::this_thread::sleep_for(5 * limit);
+    let_monitors_look();
     CHECK_EQ(r.count.load(), before);
 }
 
