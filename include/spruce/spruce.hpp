@@ -12,6 +12,7 @@
 #include "exit_status.hpp"
 #include "future.hpp"
 #include "future_sets.hpp"
+#include "generator.hpp"
 #include "group.hpp"
 #include "handler.hpp"
 #include "hold_token.hpp"
