@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "channel.hpp"
+#include "counted.hpp"
 #include "group.hpp"
-#include "memory.hpp"
 #include "sync.hpp"
 #include "task.hpp"
 
@@ -26,7 +26,7 @@ template <class T> class generator;
 namespace detail {
 // What a generator and its task share; it goes with the later of the two. Thread: the loop's, both.
 template <class T> struct generator_state : pinned {
-    explicit generator_state(std::size_t look_ahead) : values(look_ahead + 1), wanted(look_ahead), memory(memory_here()) {}
+    explicit generator_state(std::size_t look_ahead) : values(look_ahead + 1), wanted(look_ahead) {}
     void ask() noexcept {
         if (unclaimed != 0) --unclaimed;
         else static_cast<void>(wanted.release());
@@ -41,37 +41,8 @@ template <class T> struct generator_state : pinned {
     semaphore wanted;             // a permit for each value that may be made
     std::size_t unclaimed = 0;    // what was asked for by waits that ended without it
     task<void> maker;
-    memory_hook memory;
-    std::size_t references = 1;
 };
-template <class T> class generator_ref {
-public:
-    explicit generator_ref(std::size_t look_ahead) {
-        if (look_ahead == static_cast<std::size_t>(-1)) return;
-        memory_hook const memory = memory_here();
-        if (void* const room = allocate(memory, sizeof(generator_state<T>), alignof(generator_state<T>)))
-            at_ = ::new (room) generator_state<T>(look_ahead);
-    }
-    generator_ref(generator_ref const& other) noexcept : at_(other.at_) {
-        if (at_) ++at_->references;
-    }
-    generator_ref(generator_ref&& other) noexcept : at_(std::exchange(other.at_, nullptr)) {}
-    generator_ref& operator=(generator_ref other) noexcept {
-        std::swap(at_, other.at_);
-        return *this;
-    }
-    ~generator_ref() {
-        if (!at_ || --at_->references != 0) return;
-        memory_hook const memory = at_->memory;
-        at_->~generator_state<T>();
-        release(memory, at_, sizeof(generator_state<T>), alignof(generator_state<T>));
-    }
-    explicit operator bool() const noexcept { return at_ != nullptr; }
-    generator_state<T>* operator->() const noexcept { return at_; }
-
-private:
-    generator_state<T>* at_ = nullptr;
-};
+template <class T> using generator_ref = counted<generator_state<T>>;
 
 // The task's hold on it: its end, run or not, is the end of the values.
 template <class T> struct generator_end {
@@ -116,12 +87,13 @@ template <class T> class generator {
 public:
     using value_type = T;
     // Empty: its calls give wrong_state.
-    generator() noexcept : state_(static_cast<std::size_t>(-1)) {}
+    generator() noexcept = default;
     // f gives nothing, or a result<void>: an error comes after the values. It lies on its task's stack.
     template <class F>
         requires std::invocable<std::decay_t<F>&, yielder<T>&>
     explicit generator(F&& f, generator_options options = {})
-        : state_(options.look_ahead), why_(errc::no_memory) {
+        : why_(errc::no_memory) {
+        if (options.look_ahead != static_cast<std::size_t>(-1)) state_ = detail::generator_ref<T>::make(options.look_ahead);
         if (!state_) return;
         state_->maker = detail::spawn_in(nullptr, &options.task, body<std::decay_t<F>>{detail::generator_end<T>(state_), std::forward<F>(f)});
     }

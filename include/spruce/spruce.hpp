@@ -1,5 +1,6 @@
 // All of Spruce.
 #pragma once
+#include "as_future.hpp"
 #include "async_function.hpp"
 #include "census.hpp"
 #include "channel.hpp"
@@ -11,7 +12,9 @@
 #include "event_bus.hpp"
 #include "exit_status.hpp"
 #include "future.hpp"
+#include "future_filter.hpp"
 #include "future_sets.hpp"
+#include "future_timers.hpp"
 #include "generator.hpp"
 #include "group.hpp"
 #include "handler.hpp"

@@ -84,6 +84,19 @@ bool cancel_future(future_block* b) noexcept {
     return true;
 }
 
+void forsake(future_block& b) noexcept {
+    if (is_pending(b) && can_cancel(b)) cancel_down(b, this_task::id());
+}
+
+void cancel_when_dropped(future_block* b, std::uint8_t makers) noexcept { b->makers = makers; }
+
+void expire_future(future_block* b, future_block* with) noexcept {
+    if (!is_here(*b) || !is_pending(*b)) return;
+    if (b->state == future_state::following) stop_following(*b);
+    if (with) static_cast<void>(cancel_future(with));
+    fail_block(*b, errc::timed_out);
+}
+
 bool future_cancelable(future_block* b) noexcept { return is_here(*b) && can_cancel(*b); }
 
 bool was_canceled(future_block* b) noexcept { return b->canceled; }
