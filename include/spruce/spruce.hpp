@@ -2,6 +2,7 @@
 #pragma once
 #include "as_future.hpp"
 #include "async_function.hpp"
+#include "bound.hpp"
 #include "census.hpp"
 #include "channel.hpp"
 #include "config.hpp"
