@@ -82,6 +82,10 @@ SPRUCE_API void finish_call(future_block* call) noexcept;
 SPRUCE_API void end_call(future_block* call) noexcept;
 SPRUCE_API future_ref last_call(future_block* call) noexcept;
 SPRUCE_API void pace_call(future_block* call, duration interval) noexcept;
+SPRUCE_API result<void> set_call_interval(future_block* b, duration interval) noexcept;
+SPRUCE_API result<void> set_call_active(future_block* b, bool active) noexcept;
+SPRUCE_API result<duration> call_interval(future_block* b) noexcept;
+SPRUCE_API bool call_active(future_block* b) noexcept;
 }  // namespace detail
 
 // What a call knows of itself: f may take one first. Thread: the call's task. Lifetime: until f returns.
@@ -236,6 +240,30 @@ private:
     detail::function_core* core_ = nullptr;   // null: there was no memory for it
     future<value> (*call_)(detail::function_core* core, A&&... arguments);
 };
+// How a call goes on, from outside, by its future or one that follows it.
+// Errors: wrong_state (no call: it has ended, or never was one), wrong_thread. From other threads, by loop_ref::call().
+
+// Each yield() of the call pauses so long from now on; 0: it only lets others go first. A pause that is under way counts
+// from when it began.
+template <class T> result<void> set_interval(future<T> const& call, duration d) {
+    auto const& of = detail::future_access::ref(call);
+    return of.block() ? detail::set_call_interval(of.block(), d) : result<void>(of.why());
+}
+template <class T> result<duration> interval_of(future<T> const& call) {
+    auto const& of = detail::future_access::ref(call);
+    return of.block() ? detail::call_interval(of.block()) : result<duration>(of.why());
+}
+// false: the next yield() of the call, or the pause that is under way, lasts until it is active again, or cancelled.
+template <class T> result<void> set_active(future<T> const& call, bool active) {
+    auto const& of = detail::future_access::ref(call);
+    return of.block() ? detail::set_call_active(of.block(), active) : result<void>(of.why());
+}
+// Whether it is a call that runs, and goes on by itself.
+template <class T> bool is_active(future<T> const& call) noexcept {
+    auto const& of = detail::future_access::ref(call);
+    return of.block() && detail::call_active(of.block());
+}
+
 template <class F> async_function(F, async_options = {}) -> async_function<typename detail::callable_signature<F>::type>;
 
 }  // namespace spruce::inline v0
