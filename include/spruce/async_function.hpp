@@ -74,6 +74,8 @@ SPRUCE_API call_claim claim_call(function_core* f, future_ops const* ops) noexce
 SPRUCE_API task_options call_options(function_core* f) noexcept;
 // Runs it until it first waits; or says why there is no task.
 SPRUCE_API void start_call(future_block* call, task_block* task) noexcept;
+// The same, in its turn.
+SPRUCE_API void adopt_call(future_block* call, task_block* task) noexcept;
 SPRUCE_API void refuse_call(future_block* call, error why) noexcept;
 // In its task: waits for its turn. Gives where the outcome is to be; null if it was cancelled before.
 SPRUCE_API void* begin_call(future_block* call) noexcept;
@@ -135,6 +137,32 @@ private:
     future_block* call_;
 };
 
+// In a call's task: what invoke() gives or throws is the outcome.
+template <class R, class Invoke> void run_call(future_block* call, Invoke&& invoke) {
+    void* const at = begin_call(call);
+    if (!at) return;
+    auto& outcome = *static_cast<task_outcome<R>*>(at);
+    auto const run = [&] {
+        if constexpr (std::is_void_v<decltype(invoke())>) {
+            invoke();
+            outcome.make();
+        } else {
+            outcome.make(invoke());
+        }
+    };
+#if SPRUCE_THROWS
+    try {
+        run();
+    } catch (...) {
+        outcome.thrown = std::current_exception();
+        if (!outcome.made) outcome.make(error(errc::task_failed));
+    }
+#else
+    run();
+#endif
+    finish_call(call);
+}
+
 // What a call's task runs.
 template <class F, class R, class... A> struct call_body {
     call_guard call;
@@ -142,33 +170,13 @@ template <class F, class R, class... A> struct call_body {
     std::tuple<kept_argument<A>...> arguments;
 
     void operator()() {
-        void* const at = begin_call(call.block());
-        if (!at) return;
-        auto& outcome = *static_cast<task_outcome<R>*>(at);
-#if SPRUCE_THROWS
-        try {
-            run(outcome);
-        } catch (...) {
-            outcome.thrown = std::current_exception();
-            if (!outcome.made) outcome.make(error(errc::task_failed));
-        }
-#else
-        run(outcome);
-#endif
-        finish_call(call.block());
-    }
-    void run(task_outcome<R>& outcome) {
-        [[maybe_unused]] call_context<R> context(call.block());
-        auto go = [&](auto&... kept) -> decltype(auto) {
-            if constexpr (std::invocable<F&, A...>) return std::invoke(f, static_cast<A&&>(kept)...);
-            else return std::invoke(f, context, static_cast<A&&>(kept)...);
-        };
-        if constexpr (std::is_void_v<decltype(std::apply(go, arguments))>) {
-            std::apply(go, arguments);
-            outcome.make();
-        } else {
-            outcome.make(std::apply(go, arguments));
-        }
+        run_call<R>(call.block(), [this]() -> decltype(auto) {
+            [[maybe_unused]] call_context<R> context(call.block());
+            return std::apply([&](auto&... kept) -> decltype(auto) {
+                if constexpr (std::invocable<F&, A...>) return std::invoke(f, static_cast<A&&>(kept)...);
+                else return std::invoke(f, context, static_cast<A&&>(kept)...);
+            }, arguments);
+        });
     }
 };
 }  // namespace detail

@@ -34,6 +34,7 @@
 #include "sync.hpp"
 #include "task.hpp"
 #include "task_local.hpp"
+#include "task_pool.hpp"
 #include "time.hpp"
 #include "timer.hpp"
 #include "wait.hpp"

@@ -118,11 +118,15 @@ call_claim claim_call(function_core* f, future_ops const* ops) noexcept {
     return {c, 0};
 }
 
-void start_call(future_block* call, task_block* task) noexcept {
+void adopt_call(future_block* call, task_block* task) noexcept {
     call_block& c = call_at(call);
     c.task = task;
     c.by = c.id = task->id;
     copy_name(c.name, c.function->name, std::strlen(c.function->name));
+}
+
+void start_call(future_block* call, task_block* task) noexcept {
+    adopt_call(call, task);
     static_cast<void>(switch_now(task));
 }
 

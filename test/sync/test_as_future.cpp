@@ -199,3 +199,25 @@ TEST("a callable finishes its future when it is called: with nothing, a value, a
     });
     CHECK(r.ok());
 }
+
+TEST("one result for one waiter is a promise and its future: given before the wait or in it, a value or an error, once") {
+    auto r = run_virtually([]() -> result<void> {
+        auto ask = [](bool at_once, result<int> answer) {
+            promise<int> p;
+            auto f = p.get_future();
+            auto give = [p = std::move(p), answer]() mutable {
+                CHECK(answer ? p.set(*answer).ok() : p.fail(answer.error()).ok());
+                CHECK(p.set(9) == errc::wrong_state);
+            };
+            if (at_once) give();
+            else loop::current()->call_soon(std::move(give));
+            return std::move(f).get();
+        };
+        for (bool at_once : {true, false}) {
+            CHECK_EQ(ask(at_once, 3).value_or(0), 3);
+            CHECK(ask(at_once, errc::broken) == errc::broken);
+        }
+        return {};
+    });
+    CHECK(r.ok());
+}
