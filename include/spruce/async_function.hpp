@@ -74,6 +74,8 @@ SPRUCE_API call_claim claim_call(function_core* f, future_ops const* ops) noexce
 SPRUCE_API task_options call_options(function_core* f) noexcept;
 // Runs it until it first waits; or says why there is no task.
 SPRUCE_API void start_call(future_block* call, task_block* task) noexcept;
+// The same, in its turn.
+SPRUCE_API void adopt_call(future_block* call, task_block* task) noexcept;
 SPRUCE_API void refuse_call(future_block* call, error why) noexcept;
 // In its task: waits for its turn. Gives where the outcome is to be; null if it was cancelled before.
 SPRUCE_API void* begin_call(future_block* call) noexcept;
@@ -82,6 +84,10 @@ SPRUCE_API void finish_call(future_block* call) noexcept;
 SPRUCE_API void end_call(future_block* call) noexcept;
 SPRUCE_API future_ref last_call(future_block* call) noexcept;
 SPRUCE_API void pace_call(future_block* call, duration interval) noexcept;
+SPRUCE_API result<void> set_call_interval(future_block* b, duration interval) noexcept;
+SPRUCE_API result<void> set_call_active(future_block* b, bool active) noexcept;
+SPRUCE_API result<duration> call_interval(future_block* b) noexcept;
+SPRUCE_API bool call_active(future_block* b) noexcept;
 }  // namespace detail
 
 // What a call knows of itself: f may take one first. Thread: the call's task. Lifetime: until f returns.
@@ -131,6 +137,32 @@ private:
     future_block* call_;
 };
 
+// In a call's task: what invoke() gives or throws is the outcome.
+template <class R, class Invoke> void run_call(future_block* call, Invoke&& invoke) {
+    void* const at = begin_call(call);
+    if (!at) return;
+    auto& outcome = *static_cast<task_outcome<R>*>(at);
+    auto const run = [&] {
+        if constexpr (std::is_void_v<decltype(invoke())>) {
+            invoke();
+            outcome.make();
+        } else {
+            outcome.make(invoke());
+        }
+    };
+#if SPRUCE_THROWS
+    try {
+        run();
+    } catch (...) {
+        outcome.thrown = std::current_exception();
+        if (!outcome.made) outcome.make(error(errc::task_failed));
+    }
+#else
+    run();
+#endif
+    finish_call(call);
+}
+
 // What a call's task runs.
 template <class F, class R, class... A> struct call_body {
     call_guard call;
@@ -138,33 +170,13 @@ template <class F, class R, class... A> struct call_body {
     std::tuple<kept_argument<A>...> arguments;
 
     void operator()() {
-        void* const at = begin_call(call.block());
-        if (!at) return;
-        auto& outcome = *static_cast<task_outcome<R>*>(at);
-#if SPRUCE_THROWS
-        try {
-            run(outcome);
-        } catch (...) {
-            outcome.thrown = std::current_exception();
-            if (!outcome.made) outcome.make(error(errc::task_failed));
-        }
-#else
-        run(outcome);
-#endif
-        finish_call(call.block());
-    }
-    void run(task_outcome<R>& outcome) {
-        [[maybe_unused]] call_context<R> context(call.block());
-        auto go = [&](auto&... kept) -> decltype(auto) {
-            if constexpr (std::invocable<F&, A...>) return std::invoke(f, static_cast<A&&>(kept)...);
-            else return std::invoke(f, context, static_cast<A&&>(kept)...);
-        };
-        if constexpr (std::is_void_v<decltype(std::apply(go, arguments))>) {
-            std::apply(go, arguments);
-            outcome.make();
-        } else {
-            outcome.make(std::apply(go, arguments));
-        }
+        run_call<R>(call.block(), [this]() -> decltype(auto) {
+            [[maybe_unused]] call_context<R> context(call.block());
+            return std::apply([&](auto&... kept) -> decltype(auto) {
+                if constexpr (std::invocable<F&, A...>) return std::invoke(f, static_cast<A&&>(kept)...);
+                else return std::invoke(f, context, static_cast<A&&>(kept)...);
+            }, arguments);
+        });
     }
 };
 }  // namespace detail
@@ -236,6 +248,30 @@ private:
     detail::function_core* core_ = nullptr;   // null: there was no memory for it
     future<value> (*call_)(detail::function_core* core, A&&... arguments);
 };
+// How a call goes on, from outside, by its future or one that follows it.
+// Errors: wrong_state (no call: it has ended, or never was one), wrong_thread. From other threads, by loop_ref::call().
+
+// Each yield() of the call pauses so long from now on; 0: it only lets others go first. A pause that is under way counts
+// from when it began.
+template <class T> result<void> set_interval(future<T> const& call, duration d) {
+    auto const& of = detail::future_access::ref(call);
+    return of.block() ? detail::set_call_interval(of.block(), d) : result<void>(of.why());
+}
+template <class T> result<duration> interval_of(future<T> const& call) {
+    auto const& of = detail::future_access::ref(call);
+    return of.block() ? detail::call_interval(of.block()) : result<duration>(of.why());
+}
+// false: the next yield() of the call, or the pause that is under way, lasts until it is active again, or cancelled.
+template <class T> result<void> set_active(future<T> const& call, bool active) {
+    auto const& of = detail::future_access::ref(call);
+    return of.block() ? detail::set_call_active(of.block(), active) : result<void>(of.why());
+}
+// Whether it is a call that runs, and goes on by itself.
+template <class T> bool is_active(future<T> const& call) noexcept {
+    auto const& of = detail::future_access::ref(call);
+    return of.block() && detail::call_active(of.block());
+}
+
 template <class F> async_function(F, async_options = {}) -> async_function<typename detail::callable_signature<F>::type>;
 
 }  // namespace spruce::inline v0

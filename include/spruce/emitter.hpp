@@ -31,26 +31,30 @@ struct emitter_core : pinned {
     emission* running = nullptr;      // calls of emit that have not come back, on whatever stacks
     std::uint64_t next_number = 0;    // of the next connection
     std::size_t count = 0, bound;
+    std::size_t watchers = 0;         // who is told of connections; not counted
     bool ending = false;
 };
 
+struct connection_kind {
+    bool first = false;       // before those who are connected already
+    bool once = false;        // disconnected before it is called
+    bool told_end = false;    // called without an argument when the emitter disconnects it
+    bool watches = false;     // called when others are connected and disconnected, and never by emit
+};
 // A place for a callable; room is null when refused, and then `why` says so.
 struct connection_claim {
     connected_slot* slot = nullptr;
     void* room = nullptr;
     errc why{};
 };
-struct connection_kind {
-    bool first = false;       // before those who are connected already
-    bool once = false;        // disconnected before it is called
-    bool told_end = false;    // called without an argument when the emitter disconnects it
-};
-SPRUCE_API connection_claim claim_connection(emitter_core& to, std::size_t size, std::size_t alignment) noexcept;
+SPRUCE_API connection_claim claim_connection(emitter_core& to, std::size_t size, std::size_t alignment, connection_kind kind) noexcept;
 SPRUCE_API void unclaim_connection(connected_slot* s) noexcept;
 SPRUCE_API void arm_connection(emitter_core& to, connected_slot* s, callable_ops const* ops, connection_kind kind) noexcept;
 // Calls all who are connected now. false: the emitter died meanwhile.
 SPRUCE_API bool emit_to(emitter_core& from, void* argument) noexcept;
 SPRUCE_API void disconnect_all(emitter_core& from) noexcept;
+// Those that were made with these ops, and that equal() says so of; how many they were.
+SPRUCE_API std::size_t disconnect_equal(emitter_core& from, callable_ops const* ops, bool (*equal)(void const*, void const*), void const* to) noexcept;
 SPRUCE_API bool disconnect(connected_slot* s) noexcept;
 SPRUCE_API bool is_connected(connected_slot const* s) noexcept;
 // The connection object lets go, and disconnects unless it is kept.
@@ -73,7 +77,18 @@ template <class F, class... A> void run_connected(void* callable, void* argument
 }
 template <class F, class... A>
 inline constexpr callable_ops connected_ops{run_connected<F, A...>, destroy_callable<F>, sizeof(F), alignof(F)};
+template <class F> void run_watch(void* callable, void* change) noexcept;
+template <class F> inline constexpr callable_ops watch_ops{run_watch<F>, destroy_callable<F>, sizeof(F), alignof(F)};
 }  // namespace detail
+
+// What an emitter's watchers are told: something was connected to it, or disconnected; and how many are connected now.
+struct connection_change {
+    bool connected;
+    std::size_t size;
+};
+template <class F> void detail::run_watch(void* callable, void* change) noexcept {
+    call_guarded([&] { static_cast<void>((*static_cast<F*>(callable))(*static_cast<connection_change const*>(change))); });
+}
 
 // A callable in an emitter's hands. Owns it: disconnects when it dies. Thread: the emitter's.
 // Lifetime: may outlive its emitter, and end within a call of its own callable.
@@ -113,7 +128,7 @@ public:
     }
     template <class F, class G>
     static connection make(detail::emitter_core& to, G&& f, detail::callable_ops const& ops, detail::connection_kind kind) {
-        detail::connection_claim const c = detail::claim_connection(to, sizeof(F), alignof(F));
+        detail::connection_claim const c = detail::claim_connection(to, sizeof(F), alignof(F), kind);
         if (!c.room) return refused(c.why);
         detail::move_in<F>(c.room, std::forward<G>(f), [&] { detail::unclaim_connection(c.slot); });
         detail::arm_connection(to, c.slot, &ops, kind);
@@ -159,6 +174,26 @@ public:
     }
     // The same.
     bool operator()(A... args) { return emit(std::forward<A>(args)...); }
+    // Calls what is emitted here there as well, in this one's turn: false there is false here. Both may have watchers.
+    // Errors: as of connect(). Lifetime: the other one outlives the connection; the two do not call each other in a circle.
+    connection forward_to(emitter& other) {
+        return connect([&other](A const&... values) { return other.emit(values...); });
+    }
+    // From here on f is called when something is connected or disconnected, once that is so; within the call that does it.
+    // It may do what callables may. It does not count itself, and hears of no other watcher, nor of the emitter's own end.
+    // Errors (of the connection, which is empty): no_memory.
+    template <std::invocable<connection_change const&> F> connection on_change(F&& f) { return watch(std::forward<F>(f), {.watches = true}); }
+    // Disconnects those that were connected with an equal callable of this type: a function's address, or of a class with
+    // an operator==, see bound(). Returns: how many they were.
+    template <class F>
+        requires std::equality_comparable<std::decay_t<F>> && std::invocable<std::decay_t<F>&, A const&...>
+    std::size_t disconnect(F const& f) noexcept {
+        using held = std::decay_t<F>;
+        held const wanted(f);
+        return detail::disconnect_equal(core_, &detail::connected_ops<held, A...>, [](void const* a, void const* b) {
+            return *static_cast<held const*>(a) == *static_cast<held const*>(b);
+        }, &wanted);
+    }
     // Disconnects all, those within their call too.
     void disconnect_all() noexcept { detail::disconnect_all(core_); }
     // How many are connected.
@@ -167,6 +202,11 @@ public:
     // For the library's own use.
     detail::emitter_core& core() noexcept { return core_; }
 
+    template <class F> connection watch(F&& f, detail::connection_kind kind) {
+        using held = std::decay_t<F>;
+        return connection::make<held>(core_, std::forward<F>(f), detail::watch_ops<held>, kind);
+    }
+
 private:
     template <class F> connection add(F&& f, detail::connection_kind kind) {
         using held = std::decay_t<F>;
@@ -174,6 +214,16 @@ private:
     }
     detail::emitter_core core_;
 };
+
+// Emits at once if somebody is connected; else once somebody is, within that call of connect(). Returns: what waits for
+// that; its end takes it back, and it is empty if nothing waits. Errors (of the connection): no_memory.
+// Lifetime: of the connection, the emitter's.
+template <class... A> connection emit_when_connected(emitter<A...>& from, std::type_identity_t<A>... args) {
+    if (from.size() != 0) return from.emit(std::move(args)...), connection();
+    return from.watch([&from, held = std::tuple<std::type_identity_t<A>...>(std::move(args)...)](connection_change const&) mutable {
+        std::apply([&](auto&... values) { from.emit(std::move(values)...); }, held);
+    }, {.once = true, .watches = true});
+}
 
 }  // namespace spruce::inline v0
 

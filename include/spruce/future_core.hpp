@@ -129,6 +129,11 @@ private:
 SPRUCE_API future_ref shield_future(future_ref const& of, future_ops const* ops) noexcept;
 SPRUCE_API result<void> follow_future(future_block* b, future_ref const& other) noexcept;
 
+// From now on it is cancelled once only its makers, with so many references, are left: dropped on the loop's thread.
+SPRUCE_API void cancel_when_dropped(future_block* b, std::uint8_t makers) noexcept;
+// It follows nobody any more, and is timed out, unless it has its outcome. with: cancelled first, or null.
+SPRUCE_API void expire_future(future_block* b, future_block* with) noexcept;
+
 struct future_access {
     template <class T> static future<T> handle(future_ref ref) noexcept { return future<T>(std::move(ref)); }
     template <class T> static future_ref const& ref(future<T> const& f) noexcept { return f.ref_; }

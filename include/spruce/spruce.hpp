@@ -1,6 +1,8 @@
 // All of Spruce.
 #pragma once
+#include "as_future.hpp"
 #include "async_function.hpp"
+#include "bound.hpp"
 #include "census.hpp"
 #include "channel.hpp"
 #include "config.hpp"
@@ -11,7 +13,10 @@
 #include "event_bus.hpp"
 #include "exit_status.hpp"
 #include "future.hpp"
+#include "future_filter.hpp"
 #include "future_sets.hpp"
+#include "future_timers.hpp"
+#include "generator.hpp"
 #include "group.hpp"
 #include "handler.hpp"
 #include "hold_token.hpp"
@@ -30,6 +35,7 @@
 #include "sync.hpp"
 #include "task.hpp"
 #include "task_local.hpp"
+#include "task_pool.hpp"
 #include "time.hpp"
 #include "timer.hpp"
 #include "wait.hpp"

@@ -118,11 +118,15 @@ call_claim claim_call(function_core* f, future_ops const* ops) noexcept {
     return {c, 0};
 }
 
-void start_call(future_block* call, task_block* task) noexcept {
+void adopt_call(future_block* call, task_block* task) noexcept {
     call_block& c = call_at(call);
     c.task = task;
     c.by = c.id = task->id;
     copy_name(c.name, c.function->name, std::strlen(c.function->name));
+}
+
+void start_call(future_block* call, task_block* task) noexcept {
+    adopt_call(call, task);
     static_cast<void>(switch_now(task));
 }
 
@@ -203,11 +207,44 @@ future_ref last_call(future_block* call) noexcept {
     return future_ref(reinterpret_cast<std::uintptr_t>(last));
 }
 
+// -- how a call goes on
+
 void pace_call(future_block* call, duration interval) noexcept {
     task_block* const t = call_at(call).task;
-    if (!t) return;
-    t->paced = interval.count() > 0;
-    t->pace_ns = interval.count();
+    if (t) set_pace(*t, {interval.count(), pace_of(*t).active});
+}
+
+namespace {
+// The task of the call whose outcome it has, or will have.
+result<task_block*> task_behind(future_block* b) noexcept {
+    if (!is_here(*b)) return why_not_here(*b);
+    future_block& r = root_of(*b);
+    task_block* const t = r.kind == future_kind::call ? call_at(&r).task : nullptr;
+    if (!t) return with_detail(errc::wrong_state, "no call that runs");
+    return t;
+}
+}  // namespace
+
+result<void> set_call_interval(future_block* b, duration interval) noexcept {
+    SPRUCE_TRY(task_block* const t, task_behind(b));
+    set_pace(*t, {interval.count(), pace_of(*t).active});
+    return {};
+}
+
+result<void> set_call_active(future_block* b, bool active) noexcept {
+    SPRUCE_TRY(task_block* const t, task_behind(b));
+    set_pace(*t, {pace_of(*t).interval_ns, active});
+    return {};
+}
+
+result<duration> call_interval(future_block* b) noexcept {
+    SPRUCE_TRY(task_block* const t, task_behind(b));
+    return duration(pace_of(*t).interval_ns);
+}
+
+bool call_active(future_block* b) noexcept {
+    auto const t = task_behind(b);
+    return t && pace_of(**t).active;
 }
 
 }  // namespace spruce::inline v0::detail

@@ -12,8 +12,15 @@ struct call_place : list_link {
     call_block* of = nullptr;
 };
 
+// A call that waits for its task: a cancellation takes it back, and afterwards destroys it, which runs users' code.
+struct queued_call {
+    void (*withdraw)(queued_call& q) noexcept;
+    void (*destroy)(queued_call& q) noexcept;
+};
+
 struct call_block : future_block {
     task_block* task = nullptr;           // while it runs
+    queued_call* queued = nullptr;        // while it waits for its task
     function_core* function = nullptr;    // held until it ends
     policy_queue* queue = nullptr;        // null: of no policy, or the group has gone
     call_place place;

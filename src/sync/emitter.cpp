@@ -18,6 +18,7 @@ struct connected_slot : list_link {
     std::uint32_t pins = 0;              // emits that stand here
     bool held = false;                   // a connection object lives
     bool once = false, told_end = false;
+    bool watches = false;                // is told of connections, not of emissions
 };
 
 // A call of emit, in its frame. They need not end in the order they began: a callable that waits lets others emit.
@@ -63,7 +64,7 @@ void unpin(connected_slot& s) noexcept {
 }
 
 void take_off(connected_slot& s) noexcept {
-    --s.of->count;
+    --(s.watches ? s.of->watchers : s.of->count);
     s.of = nullptr;
 }
 }  // namespace
@@ -84,9 +85,9 @@ emitter_core::~emitter_core() {
     }
 }
 
-connection_claim claim_connection(emitter_core& to, std::size_t size, std::size_t alignment) noexcept {
+connection_claim claim_connection(emitter_core& to, std::size_t size, std::size_t alignment, connection_kind kind) noexcept {
     if (to.ending) return {.why = errc::closed};
-    if (to.count >= to.bound) return {.why = errc::full};
+    if (!kind.watches && to.count >= to.bound) return {.why = errc::full};
     if (alignment < alignof(connected_slot)) alignment = alignof(connected_slot);
     std::size_t const offset = (sizeof(connected_slot) + alignment - 1) / alignment * alignment;
     memory_hook const memory = memory_here();
@@ -101,27 +102,30 @@ connection_claim claim_connection(emitter_core& to, std::size_t size, std::size_
 }
 void unclaim_connection(connected_slot* s) noexcept { free_slot(*s); }
 
-void arm_connection(emitter_core& to, connected_slot* s, callable_ops const* ops, connection_kind kind) noexcept {
-    s->of = &to;
-    s->ops = ops;
-    s->once = kind.once;
-    s->told_end = kind.told_end;
-    s->held = true;
-    s->number = to.next_number++;
-    ++to.count;
-    kind.first ? slots(to).push_front(*s) : slots(to).push_back(*s);
+namespace {
+// Calls each(slot) for those that were connected when it began, in their order, as long as the emitter lives; each() says
+// whether it has disconnected that one, which is told to who watches.
+// Returns: whether the emitter still lives.
+template <class Each> bool walk(emitter_core& over, Each each) noexcept;
+
+void tell_change(emitter_core& of, bool connected) noexcept {
+    if (of.watchers == 0 || of.ending) return;
+    connection_change change{connected, of.count};
+    walk(of, [&](connected_slot& s) {
+        if (!s.watches) return false;
+        if (s.once) take_off(s);
+        s.ops->run(s.callable, &change);
+        return false;
+    });
 }
 
-namespace {
-// Calls each(slot) for those that were connected when it began, in their order, as long as the emitter lives.
-// Returns: whether it still does.
 template <class Each> bool walk(emitter_core& over, Each each) noexcept {
     emission here(over);
     std::uint64_t const end = over.next_number;
     connected_slot* at = slots(over).front();
     if (at) ++at->pins;
     while (at) {
-        if (at->of && at->number < end) each(*at);
+        if (at->of && at->number < end && each(*at) && here.of) tell_change(*here.of, false);
         // The next one is pinned first: the end of this one's callable may disconnect it.
         connected_slot* const next = here.of ? slots(over).after(*at) : nullptr;
         if (next) ++next->pins;
@@ -136,11 +140,27 @@ template <class Each> bool walk(emitter_core& over, Each each) noexcept {
 }
 }  // namespace
 
+void arm_connection(emitter_core& to, connected_slot* s, callable_ops const* ops, connection_kind kind) noexcept {
+    s->of = &to;
+    s->ops = ops;
+    s->once = kind.once;
+    s->told_end = kind.told_end;
+    s->watches = kind.watches;
+    s->held = true;
+    s->number = to.next_number++;
+    ++(kind.watches ? to.watchers : to.count);
+    kind.first ? slots(to).push_front(*s) : slots(to).push_back(*s);
+    if (!kind.watches) tell_change(to, true);
+}
+
 bool emit_to(emitter_core& from, void* argument) noexcept {
     if (from.ending) return false;
     return walk(from, [&](connected_slot& s) {
-        if (s.once) take_off(s);
+        if (s.watches) return false;
+        bool const once = s.once;
+        if (once) take_off(s);
         s.ops->run(s.callable, argument);
+        return once;
     });
 }
 
@@ -148,15 +168,37 @@ void disconnect_all(emitter_core& from) noexcept {
     if (from.ending) return;
     // What is connected meanwhile, by the callables' ends, stays.
     walk(from, [](connected_slot& s) {
+        if (s.watches) return false;
         take_off(s);
         if (s.told_end) s.ops->run(s.callable, nullptr);
+        return true;
     });
+}
+
+std::size_t disconnect_equal(emitter_core& from, callable_ops const* ops, bool (*equal)(void const*, void const*), void const* to) noexcept {
+    std::size_t found = 0;
+    if (from.ending) return found;
+    walk(from, [&](connected_slot& s) {
+        if (s.ops != ops || s.watches || !equal(s.callable, to)) return false;
+        take_off(s);
+        ++found;
+        return true;
+    });
+    return found;
 }
 
 bool disconnect(connected_slot* s) noexcept {
     if (!s->of) return false;
+    bool const told = !s->watches && s->of->watchers != 0;
+    if (!told) {
+        take_off(*s);
+        if (s->pins == 0) drop_callable(*s);
+        return true;
+    }
+    emission here(*s->of);   // which may die by what follows
     take_off(*s);
     if (s->pins == 0) drop_callable(*s);
+    if (here.of) tell_change(*here.of, false);
     return true;
 }
 

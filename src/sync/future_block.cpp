@@ -125,8 +125,18 @@ template <class F> void for_each_held(future_block& b, F&& f) noexcept {
 }
 }  // namespace
 
+namespace {
+// Whether that was the last reference. If its makers alone are left, they are here, too.
+bool let_go(future_block* b) noexcept {
+    std::uint32_t const makers = b->makers != 0 && is_here(*b) ? b->makers : 0;
+    std::uint32_t const left = b->references.fetch_sub(1, std::memory_order_acq_rel) - 1;
+    if (left != 0 && left == makers) forsake(*b);
+    return left == 0;
+}
+}  // namespace
+
 void release_future(future_block* b) noexcept {
-    if (b->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    if (!let_go(b)) return;
     if (is_here(*b) || !send_home(*b, end_ops)) end_block(b);
 }
 
@@ -146,7 +156,7 @@ void end_block(future_block* first) noexcept {
             if (b.kind == future_kind::set) leave_members(static_cast<future_set&>(b));
         }
         for_each_held(b, [&](future_block* held) {
-            if (held->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+            if (!let_go(held)) return;
             held->walk = dead;
             dead = held;
         });

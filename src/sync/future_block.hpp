@@ -43,6 +43,7 @@ struct future_block {
     bool canceled = false;            // cancel() gave the outcome
     bool looked = false;              // somebody saw the outcome
     bool derived = false;             // an error in it is another's, which tells of it
+    std::uint8_t makers = 0;          // if not 0: so many references are its makers'; left alone with those, it is cancelled
     remote* door = nullptr;           // of its loop; held
     future_ops const* ops = nullptr;
     void* outcome = nullptr;
@@ -111,6 +112,8 @@ void cancel_down(future_block& first, task_id by) noexcept;
 void queue_slot(hub& h, handler_slot& s, bool holds) noexcept;
 // Lets go of a block that nobody names any more, and of those that only it named. Thread: any.
 void end_block(future_block* first) noexcept;
+// Nobody but its makers names it any more.
+void forsake(future_block& b) noexcept;
 // Whether `from` takes or gathers the outcome of `what`, directly or not.
 bool leads_to(future_block& from, future_block& what) noexcept;
 // Its outcome counts as seen.

@@ -32,7 +32,10 @@ bool can_cancel(future_block& first) noexcept {
     for (; b->state == future_state::following && b->cancelers.empty(); b = b->source)
         if (b->shielded) return false;
     if (b->state == future_state::done) return false;
-    if (b->kind == future_kind::call) return static_cast<call_block*>(b)->task != nullptr;
+    if (b->kind == future_kind::call) {
+        auto const& c = *static_cast<call_block*>(b);
+        return c.task || c.queued;
+    }
     return !b->cancelers.empty();
 }
 
@@ -40,6 +43,7 @@ bool can_cancel(future_block& first) noexcept {
 // small stack. They wake in the other order: the last one first, as if each had been cancelled by who waits for it.
 void cancel_down(future_block& first, task_id by) noexcept {
     awaiting* path = nullptr;
+    queued_call* taken_back = nullptr;
     for (future_block* b = &first;;) {
         bool alone = true;
         while (alone && b->state == future_state::following && b->cancelers.empty()) {
@@ -51,6 +55,12 @@ void cancel_down(future_block& first, task_id by) noexcept {
         if (b->kind != future_kind::call) {
             if (b->state == future_state::following) stop_following(*b);
             b->canceled = true;
+            fail_block(*b, error(errc::task_canceled).caused_by(by));
+            break;
+        }
+        if (queued_call* const q = std::exchange(static_cast<call_block*>(b)->queued, nullptr)) {
+            q->withdraw(*q);
+            taken_back = q;
             fail_block(*b, error(errc::task_canceled).caused_by(by));
             break;
         }
@@ -76,12 +86,26 @@ void cancel_down(future_block& first, task_id by) noexcept {
         make_ready(*path->who->home, *path->who);
         path = up;
     }
+    if (taken_back) taken_back->destroy(*taken_back);
 }
 
 bool cancel_future(future_block* b) noexcept {
     if (!is_here(*b) || !can_cancel(*b)) return false;
     cancel_down(*b, this_task::id());
     return true;
+}
+
+void forsake(future_block& b) noexcept {
+    if (is_pending(b) && can_cancel(b)) cancel_down(b, this_task::id());
+}
+
+void cancel_when_dropped(future_block* b, std::uint8_t makers) noexcept { b->makers = makers; }
+
+void expire_future(future_block* b, future_block* with) noexcept {
+    if (!is_here(*b) || !is_pending(*b)) return;
+    if (b->state == future_state::following) stop_following(*b);
+    if (with) static_cast<void>(cancel_future(with));
+    fail_block(*b, errc::timed_out);
 }
 
 bool future_cancelable(future_block* b) noexcept { return is_here(*b) && can_cancel(*b); }

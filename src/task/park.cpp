@@ -176,6 +176,24 @@ void close_shield(shield_state& s) noexcept {
     s.of->scope_due = s.scope_due;
 }
 
+// -- pauses: what yield() is to a paced task
+
+namespace {
+void end_pause(parked&) noexcept {}
+}  // namespace
+
+pace pace_of(task_block const& t) noexcept {
+    if (!t.paced) return {};
+    return t.pace_ns < 0 ? pace{~t.pace_ns, false} : pace{t.pace_ns, true};
+}
+
+void set_pace(task_block& t, pace p) noexcept {
+    if (p.interval_ns < 0) p.interval_ns = 0;
+    t.paced = p.interval_ns != 0 || !p.active;
+    t.pace_ns = p.active ? p.interval_ns : ~p.interval_ns;
+    if (t.state == task_state::waiting && t.wait->abandon == end_pause && t.wait->outcome == parked::how::waiting) wake(*t.wait);
+}
+
 }  // namespace spruce::inline v0::detail
 
 namespace spruce::inline v0 {
@@ -202,9 +220,25 @@ result<void> sleep_until_woken(deadline dl) noexcept {
     return !slept && slept == error(errc::timed_out) ? result<void>() : slept;
 }
 
+// Until the interval is over that holds then, and the task is to go on.
+result<void> pause(scheduler& s, task_block& t) noexcept {
+    SPRUCE_CHECK(begin_wait());
+    std::int64_t const began = s.h.fresh_now();
+    while (t.paced) {
+        pace const now = pace_of(t);
+        if (now.active && now.interval_ns == 0) break;
+        parked p(now.active ? "sleep" : "activity", now.active);
+        p.abandon = end_pause;
+        std::int64_t const due = now.interval_ns < no_time - began ? began + now.interval_ns : no_time;
+        auto const over = park(p, now.active ? at(time_point(duration(due))) : never());
+        if (!over) return over == error(errc::timed_out) ? result<void>() : over;
+    }
+    return {};
+}
+
 // Its time to go on is not yet, or never again.
-[[gnu::noinline]] result<void> yield_slowly(scheduler const& s, task_block const& t) noexcept {
-    return must_end(s, t) ? begin_wait() : sleep_until_woken(in(duration(t.pace_ns)));
+[[gnu::noinline]] result<void> yield_slowly(scheduler& s, task_block& t) noexcept {
+    return must_end(s, t) ? begin_wait() : pause(s, t);
 }
 }  // namespace
 

@@ -57,7 +57,7 @@ struct alignas(sizeof(void*) == 8 ? 64 : 16) task_block : listener {
     bool succeeded = false;               // it ended, without an error
     bool locals_over = false;             // no more of them are made
     bool trivial = false;                 // its outcome needs no destructor
-    bool paced = false;                   // each yield() is a sleep of `pace_ns`
+    bool paced = false;                   // each yield() is a pause, as `pace_ns` says
     execution machine;
 
     // -- what its birth and its end touch besides
@@ -75,7 +75,7 @@ struct alignas(sizeof(void*) == 8 ? 64 : 16) task_block : listener {
     task_block* group_next;
     task_block* group_previous;
     task_id cancelled_by;                 // if `cancelled`
-    std::int64_t pace_ns;                 // if `paced`
+    std::int64_t pace_ns;                 // if `paced`: how long; its complement, as long as it is to stand still
     alignas(done_handlers) std::byte handlers_room[sizeof(done_handlers)];
     alignas(post_node) std::byte release_note[sizeof(post_node)];   // see drop_handle()
     char name[stall_watch::name_bytes];
@@ -133,5 +133,14 @@ result<void> park_untimed(scheduler& s, task_block& self, parked& p) noexcept;
 // Ends the wait. The source has let go of p already. Thread: the loop's, outside its poll.
 void wake(parked& p) noexcept;
 void wake_failed(parked& p, error why) noexcept;
+
+// How long each yield() of a task pauses, and whether it comes back at all for now.
+struct pace {
+    std::int64_t interval_ns = 0;
+    bool active = true;
+};
+pace pace_of(task_block const& t) noexcept;
+// From now on; a pause under way counts anew, from when it began.
+void set_pace(task_block& t, pace p) noexcept;
 
 }  // namespace spruce::inline v0::detail

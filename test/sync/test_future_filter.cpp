@@ -1,0 +1,69 @@
+#include "virtual_tasks.hpp"
+
+using namespace spruce;
+using namespace std::chrono_literals;
+
+namespace {
+auto const failures = [](auto const& outcome) { return !outcome.ok(); };
+}
+
+TEST("when_any with a filter passes over those it ignores, unless one is the last of all") {
+    auto r = run_virtually([]() -> result<void> {
+        std::vector<promise<int>> p(4);
+        std::vector<future<int>> f;
+        for (auto& each : p) f.push_back(each.get_future());
+        auto first = when_any(failures, std::span(f));
+        CHECK(p[3].fail(errc::broken).ok() && p[0].fail(errc::closed).ok());
+        settle();
+        CHECK(!first.done());
+        CHECK(p[2].set(2).ok());
+        CHECK_EQ(first.get().value_or(9), 2U);
+        CHECK(!f[1].done());
+        // All of them are ignored: the last one it is.
+        auto odd = when_any([](result<int> const& o) { return o.value_or(1) % 2 != 0; }, std::span(f).first(2));
+        settle();
+        CHECK(!odd.done());
+        CHECK(p[1].set(3).ok());
+        CHECK_EQ(odd.get().value_or(9), 1U);
+        // Those that were done before count, as they stand.
+        CHECK_EQ(when_any(failures, std::span(f)).get().value_or(9), 1U);
+        CHECK(when_any(failures, std::span<future<int>>()).get() == errc::invalid_argument);
+        std::vector<future<int>> empty(2);
+        CHECK_EQ(when_any(failures, std::span(empty)).get().value_or(9), 1U);
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("when_any with a filter takes several types, and does not look at those that come after the answer") {
+    auto r = run_virtually([]() -> result<void> {
+        SPRUCE_TRY(loop& hub, loop::current());
+        int told = 0;
+        hub.on_unhandled([&](unhandled const&) { ++told; });
+        {
+            promise<int> a;
+            promise<std::string> b;
+            promise<void> c;
+            auto won = when_any(failures, a.get_future(), b.get_future(), c.get_future());
+            CHECK(a.fail(errc::broken).ok());
+            settle();
+            CHECK(!won.done());
+            CHECK(b.set("good").ok());
+            auto got = std::move(won).get();
+            CHECK(got.ok() && got->index() == 1 && got->get<1>().value_or("") == "good");
+            CHECK(c.fail(errc::too_long).ok());
+            settle();
+        }
+        CHECK_EQ(told, 1);   // of the loser that failed later; the filter has seen the other one
+        {
+            promise<int> a;
+            auto won = when_any(failures, a.get_future(), future<int>());
+            CHECK(a.fail(errc::broken).ok());
+            auto got = std::move(won).get();
+            CHECK(got.ok() && got->index() == 0 && got->get<0>() == errc::broken);
+        }
+        CHECK_EQ(told, 1);
+        return {};
+    });
+    CHECK(r.ok());
+}
