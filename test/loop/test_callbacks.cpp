@@ -211,12 +211,16 @@ TEST("an idle callback runs once, when nothing else is ready, and does not hold 
     world w;
     loop l(w.options());
     std::string seen;
-    l.call_when_idle([&] { seen += 'i'; });
+    handler far = l.call_later(1h, [&] { seen += '?'; });
+    l.call_when_idle([&] {
+        seen += 'i';
+        far.cancel();
+        l.call_later(1ms, [&] { seen += 't'; });
+    });
     l.call_soon([&] {
         seen += 'a';
         l.call_soon([&] { seen += 'b'; });
     });
-    l.call_later(1ms, [&] { seen += 't'; });
     CHECK(l.run().ok());
     CHECK_EQ(std::string_view(seen), "abit");
 }

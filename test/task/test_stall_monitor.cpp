@@ -71,8 +71,8 @@ void reports::hold_up() {
 }  // namespace
 
 TEST("each kind of callback that holds up its loop is told once, by what it is for") {
-    loop l;
     reports r;
+    loop l;
     // Its limit is long enough for whatever does not hold it up on purpose, but under load: those are not counted.
     auto const monitor = debug::watch_stalls(limit, reports::take, &r);
     REQUIRE(monitor.ok());
@@ -105,9 +105,9 @@ TEST("each kind of callback that holds up its loop is told once, by what it is f
     CHECK(posted.ok());
     l.call_soon([] { ::raise(SIGUSR1); });
     auto held = l.hold();
-    CHECK(l.run_until([&] { return ran >= 8; }).ok());
+    REQUIRE(l.run_until([&] { return ran >= 8; }).ok());
     held.release();
-    CHECK(l.run().ok());
+    REQUIRE(l.run().ok());
     CHECK_EQ(ran, 10);
     ::close(ends[0]);
     ::close(ends[1]);
@@ -170,8 +170,8 @@ TEST("the next task of the same turn is seen as well when the monitor begins in 
 }
 
 TEST("within run_now() the inner task is told, and after it the outer again") {
-    loop l;
     reports r;
+    loop l;
     auto const monitor = debug::watch_stalls(limit, reports::take, &r);
     REQUIRE(monitor.ok());
     l.call_soon([&] {
@@ -185,7 +185,7 @@ TEST("within run_now() the inner task is told, and after it the outer again") {
         r.hold_up();
         CHECK_EQ(r.last().name, std::string("outer"));
     });
-    CHECK(l.run().ok());
+    REQUIRE(l.run().ok());
     // Plain code is not the loop's.
     auto t = spawn({.name = "from plain code"}, [&] { r.hold_up(); });
     CHECK(run_now(t).ok());
@@ -196,8 +196,8 @@ TEST("within run_now() the inner task is told, and after it the outer again") {
 }
 
 TEST("a monitor that begins within run_now() sees who called it, and the rest of the turn") {
-    loop l;
     reports r;
+    loop l;
     debug::stall_monitor kept;
     auto const begin = [&] {
         auto t = spawn([&] {
@@ -217,19 +217,19 @@ TEST("a monitor that begins within run_now() sees who called it, and the rest of
         CHECK_EQ(r.last().name, std::string("next"));
         kept = {};
     });
-    CHECK(l.run().ok());
+    REQUIRE(l.run().ok());
     l.call_soon([&] {
         begin();
         CHECK_EQ(r.last().kind, std::string("callback"));
         kept = {};
     });
-    CHECK(l.run().ok());
+    REQUIRE(l.run().ok());
     CHECK_EQ(r.count.load(), 3U);
 }
 
 TEST("calls from other threads begin and end a monitor for those that come after them") {
-    loop l;
     reports r;
+    loop l;
     debug::stall_monitor kept;
     CHECK(l.call_from_thread([&] {
         auto monitor = debug::watch_stalls(limit, reports::take, &r);
@@ -243,14 +243,14 @@ TEST("calls from other threads begin and end a monitor for those that come after
     CHECK(l.call_from_thread([&] { kept = {}; }).ok());
     int ran = 0;
     CHECK(l.call_from_thread([&] { ++ran; }).ok());
-    CHECK(l.run().ok());
+    REQUIRE(l.run().ok());
     CHECK_EQ(ran, 1);
     CHECK_EQ(r.count.load(), 1U);
 }
 
 TEST("a loop that is busy with short turns is not told of, nor one that sleeps") {
-    loop l;
     reports r;
+    loop l;
     static constexpr duration long_limit = 60ms;
     auto const monitor = debug::watch_stalls(long_limit, reports::take, &r);
     REQUIRE(monitor.ok());
@@ -270,12 +270,12 @@ TEST("a loop that is busy with short turns is not told of, nor one that sleeps")
             }
         }));
     }
-    CHECK(l.run().ok());
+    REQUIRE(l.run().ok());
     CHECK(r.count == 0 || worst > long_limit / 2);
     std::size_t const before = r.count;
     auto sleeper = spawn([] { static_cast<void>(sleep_for(5 * long_limit)); });
     auto const began = clock::now();
-    CHECK(l.run().ok());
+    REQUIRE(l.run().ok());
     CHECK(r.count == before || clock::now() - began > 6 * long_limit);
 }
 

@@ -134,7 +134,7 @@ TEST("a group that ends while an exception passes waits for members that throw, 
                 said += e.what();
             }
         });
-        CHECK(t.get().ok());
+        REQUIRE(t.get().ok());   // what it says into is here
         CHECK_EQ(std::string_view(said), "innerinnerinnerouter");
     });
     CHECK(r.ok());
