@@ -12,7 +12,7 @@
 
 #include "async_function.hpp"
 #include "group.hpp"
-#include "memory.hpp"
+#include "waiter_list.hpp"
 
 namespace spruce::inline v0 {
 
