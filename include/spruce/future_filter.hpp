@@ -70,7 +70,7 @@ template <class S, class T, class Answer> void watch_member(S const& of, std::si
     of->watches.at()[place] = h;
 }
 // A member that has its outcome.
-template <std::size_t I, class Members> struct found {
+template <std::size_t I, class Members> struct found_member {
     Members& members;
     auto take() const { return std::get<I>(members).get(); }
 };
@@ -105,7 +105,7 @@ future<which<future<T>...>> when_any(Ignore ignore, future<T>... futures) {
     auto made = all->answer.get_future();
     [&]<std::size_t... I>(std::index_sequence<I...>) {
         (detail::watch_member(all, I, futures, [](searching& s) {
-            detail::found<I, std::tuple<future<T>...>> const winner{s.members};
+            detail::found_member<I, std::tuple<future<T>...>> const winner{s.members};
             outcome won = detail::which_access::make<outcome>(I);
             detail::which_access::take(won, winner);
             return won;

@@ -12,7 +12,7 @@
 
 #include "async_function.hpp"
 #include "group.hpp"
-#include "memory.hpp"
+#include "waiter_list.hpp"
 
 namespace spruce::inline v0 {
 
@@ -103,19 +103,19 @@ template <class F, class R, class... A> struct job_body {
 
 // The results of task_pool::map(), in the order of what went in. Its end cancels the jobs that have not ended and, in a
 // task, waits until they have. Moves. Thread: the pool's.
-template <class R> class mapped {
+template <class R> class pool_results {
 public:
     // For the library's own use: room for so many.
-    mapped(std::size_t count, deadline dl) noexcept : dl_(dl), memory_(detail::memory_here()), room_(count) {
+    pool_results(std::size_t count, deadline dl) noexcept : dl_(dl), memory_(detail::memory_here()), room_(count) {
         if (count <= static_cast<std::size_t>(-1) / 2 / sizeof(future<R>))
             at_ = static_cast<future<R>*>(detail::allocate(memory_, (count + 1) * sizeof(future<R>), alignof(future<R>)));
         if (!at_) fail(errc::no_memory);
     }
-    mapped(mapped&& other) noexcept
+    pool_results(pool_results&& other) noexcept
         : dl_(other.dl_), memory_(other.memory_), at_(std::exchange(other.at_, nullptr)), room_(other.room_),
           made_(std::exchange(other.made_, 0)), next_(std::exchange(other.next_, 0)), why_(other.why_), failed_(other.failed_) {}
-    mapped& operator=(mapped&&) = delete;
-    ~mapped() {
+    pool_results& operator=(pool_results&&) = delete;
+    ~pool_results() {
         for (std::size_t i = next_; i < made_; ++i) at_[i].cancel();
         cancel_shield const whatever_happens;
         for (std::size_t i = 0; i < made_; ++i) {
@@ -145,7 +145,7 @@ public:
     // is over, or that who waits was cancelled.
     class iterator {
     public:
-        explicit iterator(mapped& of) : of_(&of) { ++*this; }
+        explicit iterator(pool_results& of) : of_(&of) { ++*this; }
         result<R>& operator*() noexcept { return now_; }
         iterator& operator++() {
             over_ = !of_->advance(now_);
@@ -154,7 +154,7 @@ public:
         bool operator==(std::default_sentinel_t) const noexcept { return over_; }
 
     private:
-        mapped* of_;
+        pool_results* of_;
         result<R> now_ = errc::end_of_stream;
         bool over_ = false;
     };
@@ -228,7 +228,7 @@ public:
         using input = std::decay_t<decltype(*begin(inputs))>;
         using R = detail::started_t<F const&, input>;
         deadline const until = detail::begun(dl);
-        mapped<R> all(static_cast<std::size_t>(std::distance(begin(inputs), end(inputs))), until);
+        pool_results<R> all(static_cast<std::size_t>(std::distance(begin(inputs), end(inputs))), until);
         for (auto at = begin(inputs); all.active() && at != end(inputs); ++at) {
             // As long as the places last nothing waits, and no time is needed.
             auto made = try_submit(std::as_const(f), input(*at));
