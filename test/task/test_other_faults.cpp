@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 namespace {
 using byte_pointer = char volatile*;
 
-byte_pointer mapped(std::size_t bytes, int protection) {
+byte_pointer mapping_of(std::size_t bytes, int protection) {
     void* const at = ::mmap(nullptr, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return at == MAP_FAILED ? nullptr : static_cast<byte_pointer>(at);
 }
@@ -72,15 +72,15 @@ constexpr fault anywhere[] = {
         *p = 1;
     }},
     {"the last address", [] { byte_pointer volatile p = reinterpret_cast<byte_pointer>(~std::uintptr_t{0}); sink = *p; }},
-    {"a page nobody may touch", [] { write_to(mapped(page(), PROT_NONE)); }},
-    {"a page that is only read", [] { write_to(mapped(page(), PROT_READ)); }},
+    {"a page nobody may touch", [] { write_to(mapping_of(page(), PROT_NONE)); }},
+    {"a page that is only read", [] { write_to(mapping_of(page(), PROT_READ)); }},
     {"a page that was unmapped", [] {
-        byte_pointer const p = mapped(page(), PROT_READ | PROT_WRITE);
+        byte_pointer const p = mapping_of(page(), PROT_READ | PROT_WRITE);
         ::munmap(const_cast<char*>(p), page());
         write_to(p);
     }},
     {"data that is run", [] {
-        byte_pointer const p = mapped(page(), PROT_READ | PROT_WRITE);
+        byte_pointer const p = mapping_of(page(), PROT_READ | PROT_WRITE);
         reinterpret_cast<void (*)()>(reinterpret_cast<std::uintptr_t>(p))();
     }},
     {"a file mapped beyond its end", [] {
@@ -217,7 +217,7 @@ TEST("a handler that was there before gets the fault as it was: address, mask an
         };
         ::sigaction(SIGSEGV, &a, nullptr);
         auto const reports = debug::report_overflows();
-        where = mapped(page(), PROT_NONE);
+        where = mapping_of(page(), PROT_NONE);
         beside_tasks([] { *where = 1; });
     });
     CHECK(WIFEXITED(e.status) && WEXITSTATUS(e.status) == 7);
@@ -235,7 +235,7 @@ TEST("a handler that mends the fault goes on, and one for a single signal gets a
         };
         ::sigaction(SIGSEGV, &a, nullptr);
         auto const reports = debug::report_overflows();
-        where = mapped(page(), PROT_NONE);
+        where = mapping_of(page(), PROT_NONE);
         *where = 1;
         say("on\n");
         forbid(where, page());
@@ -253,7 +253,7 @@ TEST("a signal that was ignored stays so when it is sent, and a fault ends the p
         auto const reports = debug::report_overflows();
         ::raise(SIGSEGV);
         say("lives\n");
-        write_to(mapped(page(), PROT_NONE));
+        write_to(mapping_of(page(), PROT_NONE));
     });
     CHECK(e.died_by(SIGSEGV));
     CHECK_EQ(e.said, std::string("lives\n"));
