@@ -300,6 +300,33 @@ TEST("in a forked child a guest is none any more, and may be one anew") {
     CHECK(host.run([&] { return ran == 1; }));
 }
 
+TEST("in a child that is forked in a guest's turn, the run is over with that turn") {
+    if (harness::simulated()) harness::skip("forks with the real kernel");
+    world w;
+    for (bool const renews : {false, true}) {
+        queue_host host;
+        loop l(w.options());
+        int ran = 0, shut = 0, pid = -1;
+        l.on_shutdown(shutdown_phase::during, [&] { ++shut; });
+        l.call_soon([&] {
+            pid = ::fork();
+            if (pid == 0 && renews && !l.after_fork()) ::_exit(1);
+        });
+        REQUIRE(l.interleave(host.post()).ok());
+        CHECK(host.step());
+        if (pid == 0) {
+            if (l.running() || shut != 0) ::_exit(2);
+            if (!l.after_fork()) ::_exit(3);
+            l.call_soon([&] { ++ran; });
+            ::_exit(l.run().ok() && ran == 1 ? 0 : 4);
+        }
+        int status = -1;
+        while (::waitpid(pid, &status, 0) < 0) {}
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        CHECK(l.running());
+    }
+}
+
 TEST("a child that ends its copy of an interleaved loop leaves the parent's alone") {
     if (harness::simulated()) harness::skip("forks with the real kernel");
     world w;
