@@ -4,7 +4,7 @@
 #include <new>
 #include <utility>
 
-#include <spruce/loop.hpp>
+#include <spruce/interop.hpp>
 
 #include "../loop/running_scope.hpp"
 #include "guest.hpp"
@@ -152,6 +152,13 @@ result<guest*> claim_guest(hub* on, error const& status, std::size_t size, std::
     g->alignment = strictest;
     *room = g->post = static_cast<std::byte*>(block) + offset;
     return g;
+}
+
+result<void> may_run_host(hub* h, error const& why_none) noexcept {
+    if (!h) return why_none;
+    if (h->phase == hub_phase::running || (h->ext && h->ext->in_task(*h)))
+        return with_detail(errc::wrong_state, "the host is run by plain code, not inside a turn of its guest's");
+    return {};
 }
 
 void unclaim_guest(guest* g) noexcept { free_guest(g); }

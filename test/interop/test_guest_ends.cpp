@@ -7,6 +7,7 @@
 
 #include <spruce/spruce.hpp>
 
+#include "../../src/context/sanitizers.hpp"
 #include "../harness/axes.hpp"
 #include "../harness/forked.hpp"
 #include "../harness/queue_host.hpp"
@@ -278,6 +279,7 @@ TEST("what post holds is destroyed with the run, on the loop's thread, and moved
 }
 
 TEST("in a forked child a guest is none any more, and may be one anew") {
+    if (SPRUCE_TSAN) harness::skip("the sanitizer takes no new threads in the child of a process with several");
     if (harness::simulated()) harness::skip("forks with the real kernel");
     world w;
     queue_host host;

@@ -13,6 +13,7 @@
 
 #include <spruce/spruce.hpp>
 
+#include "../../src/context/sanitizers.hpp"
 #include "../harness/axes.hpp"
 #include "../harness/queue_host.hpp"
 #include "../harness/thread_count.hpp"
@@ -64,6 +65,7 @@ long switches_of_others() {
 }  // namespace
 
 TEST("a guest with nothing to do makes no call to its host, and its thread does not wake up") {
+    if (SPRUCE_TSAN) harness::skip("the sanitizer has a thread of its own that wakes up");
     world w;
     queue_host host;
     loop l(w.options());
@@ -87,6 +89,7 @@ TEST("a guest with nothing to do makes no call to its host, and its thread does 
 }
 
 TEST("a host that is busy gets one turn and no pile of them, however much is ready, and costs no time meanwhile") {
+    if (SPRUCE_TSAN) harness::skip("the sanitizer has a thread of its own that wakes up");
     world w;
     queue_host host;
     loop l(w.options());
