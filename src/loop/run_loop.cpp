@@ -147,6 +147,8 @@ result<deadline> loop::prepare() {
     // Asleep from here on: whoever posts writes to the fd that the host polls. What came before is seen below.
     h.door->going_to_sleep();
     if (detail::has_ready(h)) return in(duration::zero());
+    // Whoever polls the fd hears of what plain code begins meanwhile, and need not ask again after each of its callbacks.
+    h.dozing = h.handed_out_backend;
     std::int64_t due = h.timers.next_due_ns();
     if (!settled) {
         std::int64_t const again = h.calls->monotonic_ns(h.on.context) + detail::retry_ns;
