@@ -322,6 +322,7 @@ TEST("in a child that is forked in a guest's turn, the run is over with that tur
             l.call_soon([&] { ++ran; });
             ::_exit(l.run().ok() && ran == 1 ? 0 : 4);
         }
+        REQUIRE(pid > 0);
         int status = -1;
         while (::waitpid(pid, &status, 0) < 0) {}
         CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
