@@ -72,8 +72,10 @@ void let_sleep(hub& h) noexcept {
 void end_sleeping(hub& h, guest& g) noexcept {
     h.dozing = false;
     if (is_lost(*g.thread)) return;
-    h.calls->wake(h.on.context, h.wake.write_fd);
-    end_poll_thread(*g.thread);
+    end_poll_thread(*g.thread, [](void* at) noexcept {
+        hub& asleep = *static_cast<hub*>(at);
+        asleep.calls->wake(asleep.on.context, asleep.wake.write_fd);
+    }, &h);
     h.door->woke_up();
 }
 

@@ -187,13 +187,14 @@ void const* owner_of(poll_thread& t) noexcept {
     return t.state == sleep_state::ended ? nullptr : t.options.owner;
 }
 
-void end_poll_thread(poll_thread& t) noexcept {
+void end_poll_thread(poll_thread& t, void (*wake)(void* context) noexcept, void* context) noexcept {
     if (is_lost(t)) return;
     {
         guard const held(t);
         if (t.state == sleep_state::ended) return;
         set_state(t, sleep_state::ended);
     }
+    wake(context);   // not before: it would see its sleep end, and post
     ::pthread_join(t.thread, nullptr);
 }
 

@@ -258,6 +258,18 @@ TEST("interleaving twice, on another thread, in a run, and what an interleaved l
     CHECK(loop().interleave(no).ok());
 }
 
+TEST("a guest with nothing to do ends without a call to its host") {
+    world w;
+    std::atomic<int> posts{0};
+    for (int i = 0; i != 300; ++i) {
+        loop l(w.options());
+        REQUIRE(l.interleave([&](host_turn) { ++posts; }).ok());
+        if (i % 2 == 0) std::this_thread::yield();
+        CHECK(l.destroy().ok());
+    }
+    CHECK_EQ(posts.load(), 0);
+}
+
 TEST("what post holds is destroyed with the run, on the loop's thread, and moved in if it only moves") {
     world w;
     struct note_thread {

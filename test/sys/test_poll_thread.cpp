@@ -14,6 +14,8 @@ using namespace spruce::detail;
 using namespace std::chrono_literals;
 
 namespace {
+void wake(void*) noexcept {}   // no sleep here is a long one
+
 // What the sleeps give, and the numbers that were posted.
 struct scene {
     std::atomic<int> sleep_gives{0};
@@ -43,7 +45,7 @@ struct scene {
         REQUIRE(start_poll_thread(o, &thread) == 0);
     }
     ~scene() {
-        end_poll_thread(*thread);
+        end_poll_thread(*thread, wake, nullptr);
         release(*thread);
     }
     // Waits for a turn and begins it. What went wrong before comes back.
@@ -120,8 +122,8 @@ TEST("the thread ends from whatever it does: working, asleep, posted, or pausing
             while (s.refusals.load() > 999'995) std::this_thread::yield();
         }
         std::uint32_t const number = s.posted;
-        end_poll_thread(*s.thread);
-        end_poll_thread(*s.thread);   // twice is harmless
+        end_poll_thread(*s.thread, wake, nullptr);
+        end_poll_thread(*s.thread, wake, nullptr);   // twice is harmless
         CHECK(owner_of(*s.thread) == nullptr);
         post_failures since;
         CHECK(!begin_turn(*s.thread, number, since));
