@@ -20,6 +20,8 @@
 #include "group.hpp"
 #include "handler.hpp"
 #include "hold_token.hpp"
+#include "host_turn.hpp"
+#include "interop.hpp"
 #include "io.hpp"
 #include "loop.hpp"
 #include "loop_options.hpp"

@@ -4,18 +4,16 @@
 namespace spruce::inline v0::detail {
 
 namespace {
-void shut_down_to(hub& h, guest& g, int phase) noexcept {
+// true: there is a turn to come first, one at least, however short the background tasks' grace is.
+bool shut_down_to(hub& h, guest& g, int phase) noexcept {
     g.phase = phase;
     run_shutdown_phase(h, phase);
-    if (h.shutting_down) {
-        g.stage = guest_stage::shutting_down;
-        return;
-    }
-    g.stage = guest_stage::over;
-    if (!h.ext || h.ext->left(h, true) == 0) return;
+    g.stage = h.shutting_down ? guest_stage::shutting_down : guest_stage::over;
+    if (h.shutting_down || !h.ext || h.ext->left(h, true) == 0) return false;
     h.ext->cancel_all(h, true);
     g.until_ns = h.due_of(in(h.options.destroy_grace));
     g.stage = guest_stage::ending_background;
+    return true;
 }
 }  // namespace
 
@@ -36,11 +34,11 @@ bool go_on(hub& h) noexcept {
             break;
         case guest_stage::running:
             if (!h.stop_asked) return true;
-            shut_down_to(h, g, 0);
+            if (shut_down_to(h, g, 0)) return true;
             break;
         case guest_stage::shutting_down:
             if (is_delayed(h, delayed::shutdown)) return true;
-            shut_down_to(h, g, g.phase + 1);
+            if (shut_down_to(h, g, g.phase + 1)) return true;
             break;
         case guest_stage::ending_background:
             if (h.ext->left(h, true) != 0 && h.now_ns < g.until_ns) return true;

@@ -4,7 +4,7 @@
 #include <new>
 #include <utility>
 
-#include <spruce/loop.hpp>
+#include <spruce/interop.hpp>
 
 #include "../loop/running_scope.hpp"
 #include "guest.hpp"
@@ -68,24 +68,30 @@ void let_sleep(hub& h) noexcept {
     hand_over(*g.thread, timeout_ns);
 }
 
-// The thread goes, and with it the guest: nothing is posted any more.
+// From here on nobody else sleeps for the loop, and nothing is posted any more.
+void end_sleeping(hub& h, guest& g) noexcept {
+    h.dozing = false;
+    if (is_lost(*g.thread)) return;
+    end_poll_thread(*g.thread, [](void* at) noexcept {
+        hub& asleep = *static_cast<hub*>(at);
+        asleep.calls->wake(asleep.on.context, asleep.wake.write_fd);
+    }, &h);
+    h.door->woke_up();
+}
+
 void leave_host(hub& h) noexcept {
     guest* const g = std::exchange(h.visit, nullptr);
-    h.dozing = false;
-    if (!h.fds.is_parents()) {
-        h.calls->wake(h.on.context, h.wake.write_fd);
-        end_poll_thread(*g->thread);
-        h.door->woke_up();
-    }
+    end_sleeping(h, *g);
     g->post_ops->destroy(g->post);
     release(*g->thread);
     free_guest(g);
 }
 
-// After a turn, or the start. The hub is gone if its loop was destroyed in there.
+// After a turn, or the start. The hub is gone if its loop was destroyed in there. A child that was forked in there has a
+// guest without a thread, whose run is over.
 void after_turn(hub& h, poll_thread& thread, bool goes_on) noexcept {
-    if (owner_of(thread) != &h) return;
-    if (goes_on) let_sleep(h);
+    if (current_hub != &h || !h.visit || h.visit->thread != &thread) return;
+    if (goes_on && !is_lost(thread)) let_sleep(h);
     else leave_host(h);
 }
 
@@ -107,28 +113,27 @@ void run_guest_turn(hub& h, post_failures const& since) noexcept {
 
 void end_visit(hub& h, std::int64_t until_ns) noexcept {
     guest& g = *h.visit;
-    if (h.fds.is_parents()) return leave_host(h);
-    // Nobody else sleeps from here on: what is left of the run takes turns of its own.
-    h.dozing = false;
-    h.calls->wake(h.on.context, h.wake.write_fd);
-    end_poll_thread(*g.thread);
-    h.door->woke_up();
-    {
-        h.phase = hub_phase::running;
-        h.thread_signals.begin();
-        h.now_ns = h.calls->monotonic_ns(h.on.context);
-        if (g.stage <= guest_stage::running) h.stop_asked = true;
-        int refusals = 0;
-        while (go_on(h) && refusals != 16) {
-            std::int64_t const step = next_step_ns(g), first = step < until_ns ? step : until_ns;
-            refusals = turn(h, first) < 0 ? refusals + 1 : 0;
-            if (h.now_ns >= until_ns) h.stop_asked = true;   // ends all delays
-        }
-        h.thread_signals.end();
-        h.stop_asked = h.leave_asked = h.shutting_down = false;
-        h.delays = delayed::nothing;
-        h.phase = hub_phase::idle;
+    if (is_lost(*g.thread)) {
+        // A forked child's. Within a turn it is the turn's end that lets go.
+        if (h.phase != hub_phase::running) leave_host(h);
+        return;
     }
+    // What is left of the run takes turns of its own.
+    end_sleeping(h, g);
+    h.phase = hub_phase::running;
+    h.thread_signals.begin();
+    h.now_ns = h.calls->monotonic_ns(h.on.context);
+    if (g.stage <= guest_stage::running) h.stop_asked = true;
+    int refusals = 0;
+    while (go_on(h) && refusals != 16) {
+        std::int64_t const step = next_step_ns(g), first = step < until_ns ? step : until_ns;
+        refusals = turn(h, first) < 0 ? refusals + 1 : 0;
+        if (h.now_ns >= until_ns) h.stop_asked = true;   // ends all delays
+    }
+    h.thread_signals.end();
+    h.stop_asked = h.leave_asked = h.shutting_down = false;
+    h.delays = delayed::nothing;
+    h.phase = hub_phase::idle;
     leave_host(h);
 }
 
@@ -149,6 +154,13 @@ result<guest*> claim_guest(hub* on, error const& status, std::size_t size, std::
     g->alignment = strictest;
     *room = g->post = static_cast<std::byte*>(block) + offset;
     return g;
+}
+
+result<void> may_run_host(hub* h, error const& why_none) noexcept {
+    if (!h) return why_none;
+    if (h->phase == hub_phase::running || (h->ext && h->ext->in_task(*h)))
+        return with_detail(errc::wrong_state, "the host is run by plain code, not inside a turn of its guest's");
+    return {};
 }
 
 void unclaim_guest(guest* g) noexcept { free_guest(g); }

@@ -236,6 +236,12 @@ void run_hooks(hub& h, hook_point when) noexcept;
 result<void> start_up(hub& h) noexcept;
 result<void> shut_down(hub& h) noexcept;
 error poller_failed(int failed) noexcept;
+// For tests: who makes the runs of this process instead, if set.
+using run_filter = result<void> (*)(hub& h, bool for_ever) noexcept;
+extern SPRUCE_API constinit run_filter run_instead;
+// The error of a run that ended because its tasks wait for each other. run(f) has destroyed the loop when that is looked at:
+// who waits for what is said here, as far as there is room.
+error stuck(hub& h) noexcept;
 // Why the hub cannot be run from here, or ok.
 result<void> runnable(hub* h, error const& status) noexcept;
 // The same three in parts, for who cannot do turns within: the hooks of one phase, and whether a hold delays what is next.

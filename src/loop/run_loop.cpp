@@ -18,19 +18,8 @@ result<void> runnable(hub* h, error const& status) noexcept {
     return {};
 }
 
-namespace {
-// Those in the background end with the run: cancelled, and driven until they have.
-result<void> end_background(hub& h) noexcept {
-    if (!h.ext || h.ext->left(h, true) == 0) return {};
-    h.ext->cancel_all(h, true);
-    std::int64_t const until = h.due_of(in(h.options.destroy_grace));
-    do
-        if (int const failed = turn(h, until); failed < 0) return poller_failed(failed);
-    while (h.ext->left(h, true) != 0 && h.now_ns < until);
-    return {};
-}
+constinit run_filter run_instead = nullptr;
 
-// run(f) has destroyed the loop when its error is looked at: who waits for what is said here, as far as there is room.
 error stuck(hub& h) noexcept {
     if (h.deadlock_fd >= 0) h.reports->stuck(h, h.deadlock_fd);
     char who[120] = "";
@@ -48,6 +37,18 @@ error stuck(hub& h) noexcept {
     }
     if (more != 0) std::snprintf(who + used, sizeof who - used, ", and %zu more", more);
     return with_detail(errc::deadlock, who);
+}
+
+namespace {
+// Those in the background end with the run: cancelled, and driven until they have.
+result<void> end_background(hub& h) noexcept {
+    if (!h.ext || h.ext->left(h, true) == 0) return {};
+    h.ext->cancel_all(h, true);
+    std::int64_t const until = h.due_of(in(h.options.destroy_grace));
+    do
+        if (int const failed = turn(h, until); failed < 0) return poller_failed(failed);
+    while (h.ext->left(h, true) != 0 && h.now_ns < until);
+    return {};
 }
 
 result<void> run_hub(hub& h, bool for_ever) noexcept {
@@ -92,12 +93,12 @@ using detail::hub_phase;
 
 result<void> loop::run() {
     SPRUCE_CHECK(detail::runnable(hub_, status_));
-    return detail::run_hub(*hub_, false);
+    return detail::run_instead ? detail::run_instead(*hub_, false) : detail::run_hub(*hub_, false);
 }
 
 result<void> loop::run_forever() {
     SPRUCE_CHECK(detail::runnable(hub_, status_));
-    return detail::run_hub(*hub_, true);
+    return detail::run_instead ? detail::run_instead(*hub_, true) : detail::run_hub(*hub_, true);
 }
 
 result<void> loop::run_once(deadline dl) {

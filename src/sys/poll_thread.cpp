@@ -52,9 +52,6 @@ private:
     poll_thread& t_;
 };
 
-// In a forked child the lock may be held by a thread that is not there.
-bool is_parents(poll_thread const& t) noexcept { return t.mark != fork_mark(); }
-
 void set_state(poll_thread& t, sleep_state s) noexcept {
     t.state = s;
     ::pthread_cond_signal(&t.changed);
@@ -156,13 +153,16 @@ int start_poll_thread(poll_thread_options const& options, poll_thread** out) noe
 void retain(poll_thread& t) noexcept { t.references.fetch_add(1, std::memory_order_relaxed); }
 void release(poll_thread& t) noexcept {
     if (t.references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-    if (!is_parents(t)) {
+    if (!is_lost(t)) {
         ::pthread_cond_destroy(&t.changed);
         ::pthread_mutex_destroy(&t.lock);
     }
     t.~poll_thread();
     release({}, &t, sizeof(poll_thread), alignof(poll_thread));
 }
+
+// The lock may be held by a thread that is not here: it is not asked for.
+bool is_lost(poll_thread const& t) noexcept { return t.mark != fork_mark(); }
 
 void hand_over(poll_thread& t, std::int64_t timeout_ns) noexcept {
     guard const held(t);
@@ -182,30 +182,31 @@ bool begin_turn(poll_thread& t, std::uint32_t number, post_failures& since) noex
 }
 
 void const* owner_of(poll_thread& t) noexcept {
-    if (is_parents(t)) return nullptr;
+    if (is_lost(t)) return nullptr;
     guard const held(t);
     return t.state == sleep_state::ended ? nullptr : t.options.owner;
 }
 
-void end_poll_thread(poll_thread& t) noexcept {
-    if (is_parents(t)) return;
+void end_poll_thread(poll_thread& t, void (*wake)(void* context) noexcept, void* context) noexcept {
+    if (is_lost(t)) return;
     {
         guard const held(t);
         if (t.state == sleep_state::ended) return;
         set_state(t, sleep_state::ended);
     }
+    wake(context);   // not before: it would see its sleep end, and post
     ::pthread_join(t.thread, nullptr);
 }
 
 void keep_turn(poll_thread& t, std::uint32_t number) noexcept {
     retain(t);
-    if (is_parents(t)) return;
+    if (is_lost(t)) return;
     guard const held(t);
     if (t.number == number) ++t.copies;
 }
 
 void drop_turn(poll_thread& t, std::uint32_t number) noexcept {
-    if (!is_parents(t)) {
+    if (!is_lost(t)) {
         guard const held(t);
         if (t.number == number && --t.copies == 0 && t.state == sleep_state::posted) refuse(t, dropped());
     }

@@ -64,10 +64,11 @@ void hand_over(poll_thread& t, std::int64_t timeout_ns) noexcept;
 bool begin_turn(poll_thread& t, std::uint32_t number, post_failures& since) noexcept;
 // Whose turns they are; null when it has ended. Thread: any.
 void const* owner_of(poll_thread& t) noexcept;
-// For good. The thread must be about to come out of its sleep: whoever calls this writes to the loop's waker first. Comes
-// back when it has gone; in a forked child, where there is none, at once. post() is not called any more. Twice is
-// harmless.
-void end_poll_thread(poll_thread& t) noexcept;
+// In a forked child: there is no such thread here.
+bool is_lost(poll_thread const& t) noexcept;
+// For good: post() is not called any more, unless it is just now. `wake` brings the thread out of its sleep, with `context`.
+// Comes back when it has gone; in a forked child, where there is none, at once. Twice is harmless.
+void end_poll_thread(poll_thread& t, void (*wake)(void* context) noexcept, void* context) noexcept;
 
 // -- any thread
 // One more copy of a turn, or one less.

@@ -84,10 +84,10 @@ int wait(void* context, poll_event* events, int room, std::int64_t timeout_ns) n
     return count;
 }
 
-int add_inner(epoll_poller& p) noexcept {
+int add_inner(int outer, int set) noexcept {
     epoll_event e{};
     e.events = EPOLLIN;
-    return ::epoll_ctl(p.outer, EPOLL_CTL_ADD, p.set, &e) == 0 ? 0 : -errno;
+    return ::epoll_ctl(outer, EPOLL_CTL_ADD, set, &e) == 0 ? 0 : -errno;
 }
 
 int backend_fd(void* context) noexcept {
@@ -95,7 +95,7 @@ int backend_fd(void* context) noexcept {
     if (p.outer >= 0) return p.outer;
     p.outer = ::epoll_create1(EPOLL_CLOEXEC);
     if (p.outer < 0) return -errno;
-    if (int const failed = add_inner(p); failed < 0) {
+    if (int const failed = add_inner(p.outer, p.set); failed < 0) {
         ::close(p.outer);
         p.outer = -1;
         return failed;
@@ -107,11 +107,17 @@ int renew(void* context, bool after_fork) noexcept {
     epoll_poller& p = self(context);
     int const fresh = ::epoll_create1(EPOLL_CLOEXEC);
     if (fresh < 0) return -errno;
+    if (p.outer >= 0 && !after_fork) {
+        // Before the old one goes: a set that the outer one does not hold would be heard by nobody.
+        if (int const failed = add_inner(p.outer, fresh); failed < 0) {
+            ::close(fresh);
+            return failed;
+        }
+    }
     // Closing the old set's last fd frees it with all its ghosts; after a fork the parent keeps its own.
     ::close(p.set);
     p.set = fresh;
-    if (p.outer < 0) return 0;
-    if (!after_fork) return add_inner(p);
+    if (p.outer < 0 || !after_fork) return 0;
     ::close(p.outer);
     p.outer = -1;
     int const outer = backend_fd(context);

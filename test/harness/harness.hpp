@@ -25,7 +25,7 @@ struct test_case {
 std::uint64_t seed() noexcept;
 // Whether campaigns run at their nightly length (--length nightly).
 bool nightly() noexcept;
-// The value of a run-time axis (--poller, --waker, --signals, --kernel), or "" for the default.
+// The value of a run-time axis (--poller, --waker, --signals, --kernel, --host), or "" for the default.
 std::string_view option(std::string_view axis) noexcept;
 // Whether the run's system calls are interrupted all the time, transfers cut short, or calls refused (spoiled.hpp).
 bool interrupted() noexcept;

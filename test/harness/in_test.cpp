@@ -47,6 +47,7 @@ std::string_view option(std::string_view axis) noexcept {
     if (axis == "waker") return chosen.waker;
     if (axis == "signals") return chosen.signals;
     if (axis == "kernel") return chosen.kernel;
+    if (axis == "host") return chosen.host;
     return "";
 }
 

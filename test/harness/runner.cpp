@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include <vector>
 
+#include "guest_runs.hpp"
 #include "runner.hpp"
 #include "spoiled.hpp"
 
@@ -127,13 +128,13 @@ verdict judge(running& r, int status, std::string& why) {
 }
 
 // The options that a test's process is given, too.
-constexpr std::string_view for_tests[] = {"--length", "--poller", "--waker", "--signals", "--kernel", "--each-failing",
+constexpr std::string_view for_tests[] = {"--host", "--length", "--poller", "--waker", "--signals", "--kernel", "--each-failing",
                                           "--seconds", "--at", "--transfers", "--interrupts", "--refuse"};
 
 int usage() {
     std::puts("usage: spruce-test [--filter TEXT] [--exact NAME] [--list] [--jobs N] [--seed N] [--length ci|nightly] [--repeat N]\n"
               "                   [--poller epoll|poll|kqueue[-netbsd|-openbsd]] [--waker eventfd|pipe] [--signals pipe|signalfd]\n"
-              "                   [--kernel real|simulated] [--slack N] [--under EMULATOR] [--verbose]\n"
+              "                   [--kernel real|simulated] [--host queue] [--slack N] [--under EMULATOR] [--verbose]\n"
               "                   [--each-failing calls|memory|mappings [--seconds N] [--at N]] [--transfers BYTES] [--interrupts 1]\n"
               "                   [--refuse 1: eventfd + 2: pidfd + 4: epoll]");
     return 2;
@@ -166,6 +167,7 @@ int main(int argc, char** argv) {
         else if (word == "--waker") chosen.waker = value;
         else if (word == "--signals") chosen.signals = value;
         else if (word == "--kernel") chosen.kernel = value;
+        else if (word == "--host") chosen.host = value;
         else if (word == "--under") chosen.under = value;
         else if (word == "--each-failing") how.each = value;
         else if (word == "--seconds") how.most_seconds = static_cast<unsigned>(std::atoi(value));
@@ -189,6 +191,10 @@ int main(int argc, char** argv) {
         for (int const sig : {SIGINT, SIGTERM, SIGQUIT, SIGPIPE, SIGCHLD}) ::signal(sig, SIG_DFL);
         on_balance("open fds", open_fds);
         spoil_this_process();
+        if (*chosen.host != '\0' && !run_in_host(chosen.host)) {
+            std::printf("there is no host of the name %s here\n", chosen.host);
+            return exit_failed;
+        }
         test_case const& chosen_one = *all[static_cast<std::size_t>(one)];
         return how.each.empty() ? run_in_this_process(chosen_one) : run_every_failure(chosen_one);
     }

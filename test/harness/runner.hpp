@@ -13,6 +13,7 @@ struct settings {
     char const* waker = "";
     char const* signals = "";
     char const* kernel = "";
+    char const* host = "";
     std::string under;   // an emulator that the tests run in, or ""
 };
 extern settings chosen;

@@ -7,6 +7,7 @@
 
 #include <spruce/spruce.hpp>
 
+#include "../../src/context/sanitizers.hpp"
 #include "../harness/axes.hpp"
 #include "../harness/forked.hpp"
 #include "../harness/queue_host.hpp"
@@ -257,6 +258,18 @@ TEST("interleaving twice, on another thread, in a run, and what an interleaved l
     CHECK(loop().interleave(no).ok());
 }
 
+TEST("a guest with nothing to do ends without a call to its host") {
+    world w;
+    std::atomic<int> posts{0};
+    for (int i = 0; i != 300; ++i) {
+        loop l(w.options());
+        REQUIRE(l.interleave([&](host_turn) { ++posts; }).ok());
+        if (i % 2 == 0) std::this_thread::yield();
+        CHECK(l.destroy().ok());
+    }
+    CHECK_EQ(posts.load(), 0);
+}
+
 TEST("what post holds is destroyed with the run, on the loop's thread, and moved in if it only moves") {
     world w;
     struct note_thread {
@@ -278,6 +291,7 @@ TEST("what post holds is destroyed with the run, on the loop's thread, and moved
 }
 
 TEST("in a forked child a guest is none any more, and may be one anew") {
+    if (SPRUCE_TSAN) harness::skip("the sanitizer takes no new threads in the child of a process with several");
     if (harness::simulated()) harness::skip("forks with the real kernel");
     world w;
     queue_host host;
@@ -298,6 +312,34 @@ TEST("in a forked child a guest is none any more, and may be one anew") {
     });
     CHECK(WIFEXITED(child.status) && WEXITSTATUS(child.status) == 0);
     CHECK(host.run([&] { return ran == 1; }));
+}
+
+TEST("in a child that is forked in a guest's turn, the run is over with that turn") {
+    if (harness::simulated()) harness::skip("forks with the real kernel");
+    world w;
+    for (bool const renews : {false, true}) {
+        queue_host host;
+        loop l(w.options());
+        int ran = 0, shut = 0, pid = -1;
+        l.on_shutdown(shutdown_phase::during, [&] { ++shut; });
+        l.call_soon([&] {
+            pid = ::fork();
+            if (pid == 0 && renews && !l.after_fork()) ::_exit(1);
+        });
+        REQUIRE(l.interleave(host.post()).ok());
+        CHECK(host.step());
+        if (pid == 0) {
+            if (l.running() || shut != 0) ::_exit(2);
+            if (!l.after_fork()) ::_exit(3);
+            l.call_soon([&] { ++ran; });
+            ::_exit(l.run().ok() && ran == 1 ? 0 : 4);
+        }
+        REQUIRE(pid > 0);
+        int status = -1;
+        while (::waitpid(pid, &status, 0) < 0) {}
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        CHECK(l.running());
+    }
 }
 
 TEST("a child that ends its copy of an interleaved loop leaves the parent's alone") {

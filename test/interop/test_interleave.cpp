@@ -1,5 +1,6 @@
 // A loop interleaved with a foreign one, here a queue of calls: what drives it, and what wakes it.
 #include <atomic>
+#include <csignal>
 #include <string>
 #include <thread>
 #include <vector>
@@ -225,6 +226,30 @@ TEST("an fd that is closed under its reader ends no guest, nor makes it turn rou
         CHECK(told <= 1);
     }
     for (int const fd : {b, out, in}) w.close(fd);
+}
+
+TEST("a signal handler made in a guest's first turn stands over what the host put there at its start, which comes back") {
+    if (harness::simulated()) harness::skip("the process's own signals");
+    world w;
+    queue_host host;
+    static std::atomic<int> hosts{0};
+    hosts = 0;
+    int ours = 0;
+    {
+        loop l(w.options());
+        l.call_soon([&] { CHECK(l.add_signal_handler(SIGUSR1, [&] { ++ours; }).ok()); });
+        REQUIRE(l.interleave(host.post()).ok());
+        host.wait_for_posts(1);
+        ::signal(SIGUSR1, [](int) { ++hosts; });   // as hosts do that begin now
+        CHECK(host.step());
+        ::raise(SIGUSR1);
+        CHECK(host.run([&] { return ours == 1; }));
+        CHECK_EQ(hosts.load(), 0);
+    }
+    ::raise(SIGUSR1);
+    CHECK_EQ(hosts.load(), 1);
+    CHECK_EQ(ours, 1);
+    ::signal(SIGUSR1, SIG_DFL);
 }
 
 #if SPRUCE_EXCEPTIONS

@@ -74,7 +74,10 @@ detail::poller_calls const refusing_kernel::calls{
         return it->inner.calls->renew(it->inner.context, forked);
     },
     [](void*) noexcept { it->inner.calls->close(it->inner.context); },
-    [](void*) noexcept { return it->inner.calls->grain_ns(it->inner.context); }};
+    [](void*) noexcept { return it->inner.calls->grain_ns(it->inner.context); },
+    nullptr, nullptr,
+    [](void*) noexcept { return it->inner.calls->lie_down(it->inner.context); },
+    [](void*, std::int64_t timeout) noexcept { return it->inner.calls->sleep(it->inner.context, timeout); }};
 
 // A loop on such a kernel, with a reader of a pipe.
 struct reading_loop {

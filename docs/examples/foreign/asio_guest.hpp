@@ -1,0 +1,68 @@
+// A Spruce loop as a guest of an Asio io_context that one thread runs, without a thread of its own: a descriptor and a timer.
+// Copy it. For a context that several threads run, interleave the loop with a strand instead: the loop is one thread's.
+//
+//     spruce::loop loop;
+//     asio::io_context host;
+//     asio_guest guest(loop, host);
+//     host.run();
+#pragma once
+#include <asio.hpp>
+#include <memory>
+#include <spruce/spruce.hpp>
+
+class asio_guest {
+public:
+    // Thread: the loop's, which runs the context. Lifetime: the loop outlives it.
+    asio_guest(spruce::loop& loop, asio::io_context& host) : state_(std::make_shared<state>(loop, host)) {
+        wait(state_);
+        asio::post(host, [s = state_] { turn(s); });
+    }
+    ~asio_guest() {
+        // The handlers that are under way find that nobody is here.
+        state_->over = true;
+        state_->due.cancel();
+        state_->readable.cancel();
+        state_->readable.release();   // the fd is the loop's
+    }
+    asio_guest(asio_guest const&) = delete;
+    asio_guest& operator=(asio_guest const&) = delete;
+
+private:
+    struct state {
+        state(spruce::loop& l, asio::io_context& host) : loop(l), readable(host, l.backend_fd()), due(host) {}
+        spruce::loop& loop;
+        asio::posix::stream_descriptor readable;
+        asio::steady_timer due;
+        bool over = false;
+    };
+    using shared = std::shared_ptr<state>;
+
+    static void wait(shared const& s) {
+        s->readable.async_wait(asio::posix::stream_descriptor::wait_read, [s](asio::error_code failed) {
+            if (failed || s->over) return;
+            turn(s);
+            if (!s->over) wait(s);
+        });
+    }
+    static void turn(shared const& s) {
+        if (s->over) return;
+        auto const ran = s->loop.dispatch();
+        if (s->over) return;   // a callback has ended us
+        auto const until = s->loop.prepare();
+        if (!ran || !until) {
+            s->over = true;
+            s->due.cancel();
+            return;
+        }
+        if (*until == spruce::never()) {
+            s->due.cancel();
+            return;
+        }
+        s->due.expires_after(until->remaining());
+        s->due.async_wait([s](asio::error_code failed) {
+            if (!failed) turn(s);
+        });
+    }
+
+    shared state_;
+};

@@ -1,0 +1,72 @@
+// The same scenes for each host that has a loop and no windows: as a guest by its fd, and interleaved. A Host has
+// run() until quit(), and after(ms, f): f is called once by a timer of its own; for the second way also post(turn).
+#pragma once
+#include "ride.hpp"
+
+namespace foreign {
+
+template <class Host> void scenes(checks& all, Host& host, spruce::loop& loop, char const* way) {
+    using namespace std::chrono_literals;
+    std::printf("-- %s\n", way);
+    {
+        ride everything(loop, [&] { host.quit(); });
+        host.run();
+        everything.check(all);
+        // The host wakes up once, by its own timer, and not for us.
+        long const turns = everything.turns();
+        double const used = processor_seconds();
+        host.after(2'000, [&] { host.quit(); });
+        host.run();
+        all.expect(everything.turns() <= turns + 1, "idle for two seconds, no turn but the host's own");
+        all.expect(processor_seconds() - used < 0.1, "idle, no processor time");
+    }
+    bool slept = false, fired = false, released = false;
+    spruce::event go;
+    spruce::spawn([&] { released = go.wait().ok(); });
+    host.after(10, [&] { go.set(); });
+    host.after(20, [&] {
+        loop.call_later(3ms, [&] { fired = true; });
+        spruce::spawn([&] {
+            slept = spruce::sleep_for(5ms).ok();
+            host.quit();
+        });
+    });
+    host.run();
+    all.expect(released && slept && fired, "what a callback of the host's wakes, spawns and times runs, and sleeps");
+    auto answer = spruce::spawn([]() -> spruce::result<int> {
+        SPRUCE_CHECK(spruce::sleep_for(5ms));
+        return 3;
+    });
+    all.expect(spruce::run_host_until(answer, [&] { host.once(); }, spruce::in(10s)).ok(), "plain code waits by running the host");
+    all.expect(answer.get().value_or(0) == 3, "and has the answer");
+}
+
+template <class Host> void scenes_interleaved(checks& all, Host& host) {
+    using namespace std::chrono_literals;
+    spruce::loop loop;
+    std::string seen;
+    loop.on_start([&] { seen += 's'; });
+    loop.on_shutdown(spruce::shutdown_phase::before, [&] {
+        spruce::spawn([&, held = loop.hold()] { seen += spruce::sleep_for(3ms).ok() ? 't' : '?'; });
+    });
+    loop.on_shutdown(spruce::shutdown_phase::after, [&] {
+        seen += 'a';
+        host.quit();
+    });
+    auto const post = [&](spruce::host_turn turn) { host.post(std::move(turn)); };
+    long const threads = threads_of_process();
+    all.expect(loop.interleave(post).ok(), "it is interleaved");
+    scenes(all, host, loop, "interleaved");
+    // Its end comes from the host, whose loop ends when ours says that it has.
+    host.after(1, [&] { all.expect(loop.stop().ok(), "the host's callback stops it"); });
+    host.run();
+    for (int i = 0; i != 100 && loop.running(); ++i) host.once();
+    all.expect(seen == "sta" && !loop.running(), "the shutdown waits for its task, in the host's turns");
+    all.expect(threads_of_process() == threads, "no thread is left");
+    seen.clear();
+    all.expect(loop.interleave(post).ok(), "it is interleaved again");
+    all.expect(loop.destroy(spruce::in(5s)).ok() && seen == "sta", "and its end is the guest's, where the host goes first");
+    all.expect(threads_of_process() == threads, "no thread is left, again");
+}
+
+}  // namespace foreign

@@ -1,0 +1,44 @@
+// flags: pkg-config --cflags --libs libevent_core libevent_pthreads
+#include <event2/thread.h>
+#include <utility>
+
+#include "../both_ways.hpp"
+#include "libevent.hpp"
+
+namespace {
+struct event_host {
+    event_base* base = event_base_new();
+
+    ~event_host() { event_base_free(base); }
+    void post(spruce::host_turn turn) {
+        // Started by the thread that sleeps, called by the one that runs the base.
+        once(0, [t = std::move(turn)] { t(); });
+    }
+    void after(long ms, std::function<void()> f) { once(ms, std::move(f)); }
+    void once(long ms, std::function<void()> f) {
+        timeval const in{ms / 1'000, ms % 1'000 * 1'000};
+        event_base_once(base, -1, EV_TIMEOUT, [](evutil_socket_t, short, void* at) {
+            auto* const call = static_cast<std::function<void()>*>(at);
+            (*call)();
+            delete call;
+        }, new std::function<void()>(std::move(f)), &in);
+    }
+    void quit() { event_base_loopbreak(base); }
+    void run() { event_base_loop(base, EVLOOP_NO_EXIT_ON_EMPTY); }
+    void once() { event_base_loop(base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY); }
+};
+}  // namespace
+
+int main() {
+    foreign::checks all("libevent");
+    evthread_use_pthreads();
+    event_host host;
+    {
+        spruce::loop loop;
+        libevent_guest guest(loop, host.base);
+        foreign::scenes(all, host, loop, "by fd");
+        all.expect(loop.destroy(spruce::in(std::chrono::seconds(1))).ok(), "the loop ends");
+    }
+    foreign::scenes_interleaved(all, host);
+    return all.code();
+}

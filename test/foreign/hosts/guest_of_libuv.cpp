@@ -1,0 +1,79 @@
+// flags: pkg-config --cflags --libs libuv
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "../both_ways.hpp"
+#include "libuv.hpp"
+
+namespace {
+struct uv_host {
+    uv_loop_t loop;
+    uv_async_t bell;
+    bool over = false;
+    std::mutex lock;
+    std::vector<spruce::host_turn> calls;
+
+    uv_host() {
+        uv_loop_init(&loop);
+        uv_async_init(&loop, &bell, [](uv_async_t* h) { static_cast<uv_host*>(h->data)->make_calls(); });
+        bell.data = this;   // and keeps the host's run going
+    }
+    ~uv_host() {
+        uv_close(reinterpret_cast<uv_handle_t*>(&bell), nullptr);
+        uv_run(&loop, UV_RUN_DEFAULT);
+        uv_loop_close(&loop);
+    }
+    void make_calls() {
+        std::vector<spruce::host_turn> now;
+        {
+            std::lock_guard const held(lock);
+            now.swap(calls);
+        }
+        for (auto const& turn : now) turn();
+    }
+    void post(spruce::host_turn turn) {
+        std::lock_guard const held(lock);
+        calls.push_back(std::move(turn));
+        uv_async_send(&bell);
+    }
+    void after(std::uint64_t ms, std::function<void()> f) {
+        struct timer {
+            uv_timer_t handle;
+            std::function<void()> f;
+        };
+        auto* const t = new timer{{}, std::move(f)};
+        uv_timer_init(&loop, &t->handle);
+        t->handle.data = t;
+        uv_update_time(&loop);
+        uv_timer_start(&t->handle, [](uv_timer_t* h) {
+            auto* const of = static_cast<timer*>(h->data);
+            of->f();
+            uv_close(reinterpret_cast<uv_handle_t*>(h), [](uv_handle_t* gone) { delete static_cast<timer*>(gone->data); });
+        }, ms, 0);
+    }
+    void quit() {
+        over = true;
+        uv_stop(&loop);
+    }
+    void run() {
+        for (over = false; !over;) uv_run(&loop, UV_RUN_DEFAULT);
+    }
+    void once() { uv_run(&loop, UV_RUN_ONCE); }
+};
+}  // namespace
+
+int main() {
+    foreign::checks all("libuv");
+    uv_host host;
+    {
+        spruce::loop loop;
+        libuv_guest guest(loop, &host.loop);
+        foreign::scenes(all, host, loop, "by fd");
+        guest.close();
+        uv_run(&host.loop, UV_RUN_NOWAIT);
+        all.expect(loop.destroy(spruce::in(std::chrono::seconds(1))).ok(), "the loop ends");
+    }
+    foreign::scenes_interleaved(all, host);
+    return all.code();
+}
