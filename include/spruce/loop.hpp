@@ -274,8 +274,8 @@ public:
     }
 
     // -- guest of another loop, without a thread
-    // Says until when the host may sleep; the host polls backend_fd() for reading meanwhile. Errors: wrong_state
-    // inside a run.
+    // Says until when the host may sleep; the host polls backend_fd() for reading meanwhile. What plain code begins from here
+    // on makes that readable. Errors: wrong_state inside a run, or while the loop is interleaved.
     SPRUCE_API result<deadline> prepare();
     // Runs what is ready, up to `max` callbacks and task turns. Returns: how many ran. Errors: wrong_state, an errno.
     SPRUCE_API result<std::size_t> dispatch(std::size_t max = SIZE_MAX);
