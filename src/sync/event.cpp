@@ -14,7 +14,7 @@ void event::set() noexcept {
 }
 
 result<void> event::wait(deadline dl) {
-    SPRUCE_CHECK(detail::begin_wait());
+    if (!detail::may_wait()) [[unlikely]] return detail::begin_wait();
     if (set_) return {};
     detail::parked p("event");
     detail::waiters(waiters_).push_back(p);

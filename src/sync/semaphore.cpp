@@ -69,7 +69,7 @@ result<semaphore::permit> semaphore::try_acquire() noexcept {
 }
 
 result<semaphore::permit> semaphore::acquire(deadline dl) {
-    SPRUCE_CHECK(begin_wait());
+    if (!may_wait()) [[unlikely]] SPRUCE_CHECK(begin_wait());
     auto now = try_acquire();
     if (now || now.error() != errc::would_wait) return now;
     acquiring p;

@@ -115,6 +115,11 @@ void task_main(void* block) noexcept;
 inline bool must_end(scheduler const& s, task_block const& t) noexcept {
     return (t.cancelled && !t.shielded) || t.scope_due <= s.h.now_ns;
 }
+// Whether begin_wait() is ok, as it nearly always is; inline, for what is called often.
+[[gnu::always_inline]] inline bool may_wait() noexcept {
+    scheduler const* const s = current_scheduler;
+    return !s || !s->current || !must_end(*s, *s->current);
+}
 bool cancel_block(task_block& t, task_id by) noexcept;
 void group_add(group_state& g, task_block& t) noexcept;
 // The error that its group is to have of a member at its end; ok if none. The member's value may go then.
