@@ -78,14 +78,27 @@ namespace {
 [[gnu::noinline]] result<void> wait_to_send(channel_core& c, void* value, error const& why, deadline dl) noexcept {
     sending p(value, why);
     waiters(c.senders).push_back(p);
-    return park(p, dl);
+    return park_here(p, dl);
 }
 [[gnu::noinline]] result<void> wait_to_receive(channel_core& c, void* room, deadline dl) noexcept {
     receiving p(room);
     waiters(c.receivers).push_back(p);
-    return park(p, dl);
+    return park_here(p, dl);
 }
 }  // namespace
+
+void* channel_core::place_now() noexcept {
+    if (!may_wait() || closed || count == capacity || !waiters(receivers).empty()) return nullptr;
+    return slot(count++);
+}
+
+void* channel_core::first_now() noexcept {
+    if (!may_wait() || !waiters(senders).empty()) return nullptr;
+    void* const item = slot(0);
+    if (++first == capacity) first = 0;
+    --count;
+    return item;
+}
 
 result<void> channel_core::try_send(void* value, error const& why) noexcept {
     if (refused) return errc::no_memory;

@@ -24,7 +24,7 @@ bool lock_now(lock_core& l, bool again, task_id me) noexcept {
 [[gnu::noinline]] result<void> wait_for_lock(lock_core& l, deadline dl) noexcept {
     locking p("mutex");
     waiters(l.waiters).push_back(p);
-    return park(p, dl);
+    return park_here(p, dl);
 }
 }  // namespace
 

@@ -46,8 +46,6 @@ result<void> begin_wait() noexcept {
     return refuse_politely(*s, t, canceled_by_scope(t, s->h.now_ns));
 }
 
-namespace {
-// How the wait ended, for who waited.
 [[gnu::noinline, gnu::cold]] error failure_of(task_block& t, parked& p) noexcept {
     switch (p.outcome) {
     case parked::how::failed: return p.reason;
@@ -56,22 +54,8 @@ namespace {
     default: return error(errc::canceled).caused_by(t.cancelled_by);
     }
 }
-}  // namespace
 
-[[gnu::noinline]] result<void> park_untimed(scheduler& s, task_block& t, parked& p) noexcept {
-    if (!p.outside && !t.background) {
-        t.unheld = true;
-        --s.h.holds;
-    }
-    t.ignored = 0;
-    p.who = &t;
-    p.since_ns = s.h.now_ns;
-    t.wait = &p;
-    t.state = task_state::waiting;
-    leave(s, t, &t.stack_pointer);
-    if (p.outcome == parked::how::fired) [[likely]] return {};
-    return failure_of(t, p);
-}
+[[gnu::noinline]] result<void> park_untimed(scheduler& s, task_block& t, parked& p) noexcept { return park_untimed_here(s, t, p); }
 
 namespace {
 // A wait that has a time, its own or that of a scope around it.
