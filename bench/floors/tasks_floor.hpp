@@ -13,6 +13,12 @@ struct bare_task {
     bare_task* next_free;
 };
 
+// One who is parked, in its own frame.
+struct bare_waiter {
+    bare_task* who;
+    void* stack_pointer;
+};
+
 class bare_scheduler {
 public:
     static inline bare_scheduler* here = nullptr;   // whom the entries of stacks belong to
@@ -26,6 +32,16 @@ public:
         current_ = next.who;
         __builtin_prefetch(ring_[(head_ + 5) & (ring_size - 1)].stack_pointer, 1);
         bare_switch(&mine.stack_pointer, next.stack_pointer);
+    }
+    // Goes on when it is woken. Somebody else must be in the ring.
+    [[gnu::always_inline]] void park(bare_waiter& mine) noexcept {
+        mine.who = current_;
+        entry const next = ring_[head_++ & (ring_size - 1)];
+        current_ = next.who;
+        bare_switch(&mine.stack_pointer, next.stack_pointer);
+    }
+    [[gnu::always_inline]] void wake(bare_waiter const& w) noexcept {
+        ring_[tail_++ & (ring_size - 1)] = {w.who, w.stack_pointer};
     }
     [[gnu::always_inline]] void spawn(void (*run)(void*), void* argument) noexcept {
         bare_task* t = free_;

@@ -36,59 +36,97 @@ channel_core::~channel_core() {
     if (places) release(memory, places, capacity * items->size, items->alignment);
 }
 
+namespace {
 // Receivers wait only while there is nothing, senders only while no slot is free: at most one of these lines has somebody
 // who takes at once. Who waits for all of several things stands in a line whatever there is.
+
+// Hands an item to the first receiver who takes it, or puts it into a free slot. Returns: whether there was one.
+[[gnu::always_inline]] inline bool put_now(channel_core& c, void* value, error const& why) noexcept {
+    if (auto* const p = static_cast<receiving*>(take_taker(waiters(c.receivers)))) {
+        c.items->put(p->room, value, why);
+        wake(*p);
+        return true;
+    }
+    if (c.count == c.capacity) return false;
+    c.items->put(c.slot(c.count), value, why);
+    ++c.count;
+    return true;
+}
+
+// Takes the first item, or that of the first sender who gives it. Returns: whether there was one.
+[[gnu::always_inline]] inline bool take_now(channel_core& c, void* room) noexcept {
+    if (c.count == 0) {
+        sending* const p = first_sender(c);
+        if (!p) return false;
+        c.items->put(room, p->value, p->why);
+        wake(*p);
+        return true;
+    }
+    c.items->move(room, c.slot(0));
+    if (++c.first == c.capacity) c.first = 0;
+    --c.count;
+    // The slot is the first sender's who waits for one.
+    if (sending* const p = first_sender(c)) {
+        c.items->put(c.slot(c.count), p->value, p->why);
+        ++c.count;
+        wake(*p);
+    }
+    return true;
+}
+
+// Their frames hold a waiter, which those who need not wait do without.
+[[gnu::noinline]] result<void> wait_to_send(channel_core& c, void* value, error const& why, deadline dl) noexcept {
+    sending p(value, why);
+    waiters(c.senders).push_back(p);
+    return park_here(p, dl);
+}
+[[gnu::noinline]] result<void> wait_to_receive(channel_core& c, void* room, deadline dl) noexcept {
+    receiving p(room);
+    waiters(c.receivers).push_back(p);
+    return park_here(p, dl);
+}
+}  // namespace
+
+void* channel_core::place_now() noexcept {
+    if (!may_wait() || closed || count == capacity || !waiters(receivers).empty()) return nullptr;
+    return slot(count++);
+}
+
+void* channel_core::first_now() noexcept {
+    if (!may_wait() || !waiters(senders).empty()) return nullptr;
+    void* const item = slot(0);
+    if (++first == capacity) first = 0;
+    --count;
+    return item;
+}
+
 result<void> channel_core::try_send(void* value, error const& why) noexcept {
     if (refused) return errc::no_memory;
     if (closed) return errc::closed;
-    if (auto* const p = static_cast<receiving*>(take_taker(waiters(receivers)))) {
-        items->put(p->room, value, why);
-        wake(*p);
-        return {};
-    }
-    if (count == capacity) return errc::full;
-    items->put(slot(count), value, why);
-    ++count;
-    return {};
+    if (put_now(*this, value, why)) return {};
+    return errc::full;
 }
 
 result<void> channel_core::send(void* value, error const& why, deadline dl) noexcept {
-    SPRUCE_CHECK(begin_wait());
-    auto const sent = try_send(value, why);
-    if (sent || sent.error() != errc::full) return sent;
-    sending p(value, why);
-    waiters(senders).push_back(p);
-    return park(p, dl);
+    if (!may_wait()) [[unlikely]] return begin_wait();
+    if (refused) [[unlikely]] return errc::no_memory;
+    if (closed) [[unlikely]] return errc::closed;
+    if (put_now(*this, value, why)) return {};
+    return wait_to_send(*this, value, why, dl);
 }
 
 result<void> channel_core::try_receive(void* room) noexcept {
     if (refused) return errc::no_memory;
-    if (count == 0) {
-        sending* const p = first_sender(*this);
-        if (!p) return closed ? errc::end_of_stream : errc::would_wait;
-        items->put(room, p->value, p->why);
-        wake(*p);
-        return {};
-    }
-    items->move(room, slot(0));
-    if (++first == capacity) first = 0;
-    --count;
-    // The slot is the first sender's who waits for one.
-    if (sending* const p = first_sender(*this)) {
-        items->put(slot(count), p->value, p->why);
-        ++count;
-        wake(*p);
-    }
-    return {};
+    if (take_now(*this, room)) return {};
+    return closed ? errc::end_of_stream : errc::would_wait;
 }
 
 result<void> channel_core::receive(void* room, deadline dl) noexcept {
-    SPRUCE_CHECK(begin_wait());
-    auto const got = try_receive(room);
-    if (got || got.error() != errc::would_wait) return got;
-    receiving p(room);
-    waiters(receivers).push_back(p);
-    return park(p, dl);
+    if (!may_wait()) [[unlikely]] return begin_wait();
+    if (refused) [[unlikely]] return errc::no_memory;
+    if (take_now(*this, room)) return {};
+    if (closed) return errc::end_of_stream;
+    return wait_to_receive(*this, room, dl);
 }
 
 void channel_core::close() noexcept {

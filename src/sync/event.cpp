@@ -13,12 +13,12 @@ void event::set() noexcept {
     while (detail::parked* const p = detail::waiters(waiters_).take_front()) detail::wake(*p);
 }
 
-result<void> event::wait(deadline dl) {
-    SPRUCE_CHECK(detail::begin_wait());
+[[gnu::noinline]] result<void> event::wait(deadline dl) {
+    if (!detail::may_wait()) [[unlikely]] return detail::begin_wait();
     if (set_) return {};
     detail::parked p("event");
     detail::waiters(waiters_).push_back(p);
-    return detail::park(p, dl);
+    return detail::park_here(p, dl);
 }
 
 result<void> event::condition::arm(wait_point& p) noexcept {

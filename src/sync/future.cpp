@@ -10,7 +10,7 @@ result<void> wait_future(future_block* b, deadline dl) noexcept {
         if (!is_orphan(*b)) return errc::wrong_thread;
         return b->state == future_state::done ? result<void>() : errc::closed;
     }
-    SPRUCE_CHECK(begin_wait());
+    if (!may_wait()) [[unlikely]] return begin_wait();
     if (b->state == future_state::done) return {};
     // Its handle may go while the task waits.
     retain_future(b);

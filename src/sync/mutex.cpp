@@ -1,6 +1,5 @@
 // Mutexes: who unlocks makes the first who waits the owner.
 #include <spruce/sync.hpp>
-#include <spruce/task.hpp>
 
 #include "locking.hpp"
 
@@ -10,25 +9,40 @@ lock_core::~lock_core() {
     SPRUCE_VERIFY(depth == 0 && expected == 0, "the end of a mutex that is locked, or that waiters will lock again");
 }
 
-result<void> try_lock(lock_core& l, bool again) noexcept {
-    task_id const me = this_task::id();
-    if (l.depth != 0 && !(again && l.owner == me)) return errc::would_wait;
+namespace {
+task_id caller() noexcept {
+    scheduler const* const s = current_scheduler;
+    return s && s->current ? s->current->id : task_id{};
+}
+bool lock_now(lock_core& l, bool again, task_id me) noexcept {
+    if (l.depth != 0 && !(again && l.owner == me)) return false;
     l.owner = me;
     ++l.depth;
-    return {};
+    return true;
+}
+// Its frame holds a waiter, which those who need not wait do without.
+[[gnu::noinline]] result<void> wait_for_lock(lock_core& l, deadline dl) noexcept {
+    locking p("mutex");
+    waiters(l.waiters).push_back(p);
+    return park_here(p, dl);
+}
+}  // namespace
+
+result<void> try_lock(lock_core& l, bool again) noexcept {
+    if (lock_now(l, again, caller())) return {};
+    return errc::would_wait;
 }
 
 result<void> lock(lock_core& l, bool again, deadline dl) noexcept {
-    SPRUCE_CHECK(begin_wait());
-    if (try_lock(l, again)) return {};
-    if (l.owner == this_task::id()) return with_detail(errc::deadlock, "a mutex that its owner locks again");
-    locking p("mutex");
-    waiters(l.waiters).push_back(p);
-    return park(p, dl);
+    if (!may_wait()) [[unlikely]] return begin_wait();
+    task_id const me = caller();
+    if (lock_now(l, again, me)) return {};
+    if (l.owner == me) [[unlikely]] return with_detail(errc::deadlock, "a mutex that its owner locks again");
+    return wait_for_lock(l, dl);
 }
 
 void unlock(lock_core& l) noexcept {
-    SPRUCE_VERIFY(l.depth != 0 && l.owner == this_task::id(), "a mutex unlocked by another task than the one that locked it");
+    SPRUCE_VERIFY(l.depth != 0 && l.owner == caller(), "a mutex unlocked by another task than the one that locked it");
     if (--l.depth == 0) hand_over(l);
 }
 

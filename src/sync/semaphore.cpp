@@ -68,13 +68,13 @@ result<semaphore::permit> semaphore::try_acquire() noexcept {
     return taken;
 }
 
-result<semaphore::permit> semaphore::acquire(deadline dl) {
-    SPRUCE_CHECK(begin_wait());
+[[gnu::noinline]] result<semaphore::permit> semaphore::acquire(deadline dl) {
+    if (!may_wait()) [[unlikely]] SPRUCE_CHECK(begin_wait());
     auto now = try_acquire();
     if (now || now.error() != errc::would_wait) return now;
     acquiring p;
     waiters(waiters_).push_back(p);
-    SPRUCE_CHECK(park(p, dl));
+    SPRUCE_CHECK(park_here(p, dl));
     // It was given one, but the semaphore died before it could run.
     if (!p.mine.of_) return errc::closed;
     return std::move(p.mine);

@@ -4,6 +4,7 @@
 
 #include <spruce/waiter_list.hpp>
 
+#include "../task/scheduler.hpp"
 #include "../task/wait_core.hpp"
 
 namespace spruce::inline v0::detail {

@@ -46,8 +46,6 @@ result<void> begin_wait() noexcept {
     return refuse_politely(*s, t, canceled_by_scope(t, s->h.now_ns));
 }
 
-namespace {
-// How the wait ended, for who waited.
 [[gnu::noinline, gnu::cold]] error failure_of(task_block& t, parked& p) noexcept {
     switch (p.outcome) {
     case parked::how::failed: return p.reason;
@@ -56,32 +54,13 @@ namespace {
     default: return error(errc::canceled).caused_by(t.cancelled_by);
     }
 }
-}  // namespace
 
-[[gnu::noinline]] result<void> park_untimed(scheduler& s, task_block& t, parked& p) noexcept {
-    if (!p.outside && !t.background) {
-        t.unheld = true;
-        --s.h.holds;
-    }
-    t.ignored = 0;
-    p.who = &t;
-    p.since_ns = s.h.now_ns;
-    t.wait = &p;
-    t.state = task_state::waiting;
-    leave(s, t, &t.stack_pointer);
-    if (p.outcome == parked::how::fired) [[likely]] return {};
-    return failure_of(t, p);
-}
+[[gnu::noinline]] result<void> park_untimed(scheduler& s, task_block& t, parked& p) noexcept { return park_untimed_here(s, t, p); }
 
-[[gnu::noinline]] result<void> park(parked& p, deadline dl) noexcept {
-    scheduler* const s = current_scheduler;
-    if (!s || !s->current) {
-        p.abandon(p);
-        return errc::not_in_task;
-    }
-    task_block& t = *s->current;
-    if (dl.how() == deadline::kind::never && (t.scope_due == no_time || p.uncancellable)) return park_untimed(*s, t, p);
-    hub& h = s->h;
+namespace {
+// A wait that has a time, its own or that of a scope around it.
+[[gnu::noinline]] result<void> park_timed(scheduler& s, task_block& t, parked& p, deadline dl) noexcept {
+    hub& h = s.h;
     std::int64_t due = h.due_from_now(dl);
     // It has tried once already; a deadline that has passed ends it here.
     if (due != no_time && (dl.how() == deadline::kind::relative ? dl.ns() == 0 : due <= h.fresh_now())) {
@@ -89,7 +68,7 @@ namespace {
         return errc::timed_out;
     }
     if (!p.uncancellable && t.scope_due < due) due = t.scope_due;
-    if (due == no_time) return park_untimed(*s, t, p);
+    if (due == no_time) return park_untimed(s, t, p);
     // Time is outside: a wait with a deadline keeps run() alive.
     if (!t.time) t.time = h.timers.take(timer_owner(t));
     t.notify = expired;
@@ -99,10 +78,23 @@ namespace {
     p.since_ns = h.now_ns;
     t.wait = &p;
     t.state = task_state::waiting;
-    leave(*s, t, &t.stack_pointer);
+    leave(s, t, &t.stack_pointer);
     if (p.outcome != parked::how::expired && p.outcome != parked::how::scope) h.timers.disarm(*t.time);
     if (p.outcome == parked::how::fired) return {};
     return failure_of(t, p);
+}
+}  // namespace
+
+// No switch in here: it would have every register saved once more than it need be.
+result<void> park(parked& p, deadline dl) noexcept {
+    scheduler* const s = current_scheduler;
+    if (!s || !s->current) {
+        p.abandon(p);
+        return errc::not_in_task;
+    }
+    task_block& t = *s->current;
+    if (dl.how() == deadline::kind::never && (t.scope_due == no_time || p.uncancellable)) return park_untimed(*s, t, p);
+    return park_timed(*s, t, p, dl);
 }
 
 void wake(parked& p) noexcept {

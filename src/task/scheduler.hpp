@@ -115,6 +115,35 @@ void task_main(void* block) noexcept;
 inline bool must_end(scheduler const& s, task_block const& t) noexcept {
     return (t.cancelled && !t.shielded) || t.scope_due <= s.h.now_ns;
 }
+// Whether begin_wait() is ok, as it nearly always is; inline, for what is called often.
+[[gnu::always_inline]] inline bool may_wait() noexcept {
+    scheduler const* const s = current_scheduler;
+    return !s || !s->current || !must_end(*s, *s->current);
+}
+// How the wait ended, for who waited.
+error failure_of(task_block& t, parked& p) noexcept;
+[[gnu::always_inline]] inline result<void> park_untimed_here(scheduler& s, task_block& t, parked& p) noexcept {
+    if (!p.outside && !t.background) {
+        t.unheld = true;
+        --s.h.holds;
+    }
+    t.ignored = 0;
+    p.who = &t;
+    p.since_ns = s.h.now_ns;
+    t.wait = &p;
+    t.state = task_state::waiting;
+    leave(s, t, &t.stack_pointer);
+    if (p.outcome == parked::how::fired) [[likely]] return {};
+    return failure_of(t, p);
+}
+// park(), with the switch in the function around it, which is noinline. Each `ret` between a switch and its user is one
+// that the processor predicts wrongly: it remembers the calls of the task before.
+[[gnu::always_inline]] inline result<void> park_here(parked& p, deadline dl) noexcept {
+    scheduler* const s = current_scheduler;
+    task_block* const t = s ? s->current : nullptr;
+    if (t && dl.how() == deadline::kind::never && (t->scope_due == no_time || p.uncancellable)) [[likely]] return park_untimed_here(*s, *t, p);
+    return park(p, dl);
+}
 bool cancel_block(task_block& t, task_id by) noexcept;
 void group_add(group_state& g, task_block& t) noexcept;
 // The error that its group is to have of a member at its end; ok if none. The member's value may go then.

@@ -162,7 +162,7 @@ struct wait_core : parked {
     static wait_core& of(wait_point const& p) noexcept { return *p.of_; }
 };
 
-bool accepts(parked& p) noexcept { return p.who || wait_core::of(*p.point).accepts(*p.point); }
+bool point_accepts(wait_point& p) noexcept { return wait_core::of(p).accepts(p); }
 bool would_accept(parked const& p, wait_point const* own) noexcept {
     if (p.who) return !p.spoken_for;
     wait_core const& c = wait_core::of(*p.point);
@@ -189,7 +189,7 @@ void tell_line(intrusive_list<parked>& line) noexcept {
 }
 
 result<std::size_t> wait_for_any(condition_ref const* conditions, wait_point* points, std::size_t count) noexcept {
-    SPRUCE_CHECK(begin_wait());
+    if (!may_wait()) [[unlikely]] SPRUCE_CHECK(begin_wait());
     wait_core c("wait_any", conditions, points, count, false);
     std::size_t winner = count;
     result<void> ended;
