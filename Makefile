@@ -1,5 +1,6 @@
 # Spruce. No configure step: make, make PROFILE=embedded, make test, make demo, make bench, make install.
 # Honours CC CXX AR CPPFLAGS CXXFLAGS LDFLAGS CROSS_COMPILE PREFIX DESTDIR; VARIANT=asan|tsan|ucontext builds beside.
+# PCH=1 compiles the tests' common headers once.
 
 PROFILE ?= hosted
 VARIANT ?=
@@ -94,6 +95,20 @@ $B/%.o: %.cpp
 	@mkdir -p $(@D)
 	$(call say,compile $<)
 	$(Q)$(CXX) $(flags) $(user) -c $< -o $@
+
+ifneq ($(PCH),)
+# What the tests of these parts include is compiled once. Both compilers find it behind -include. (Others reach into the
+# library, where names of ours are meant otherwise.)
+common_headers := $B/test/common_headers.hpp
+with_common    := $(filter $(patsubst %,$B/test/%/%.o,loop task sync io model interop),$(test_objects))
+$(with_common): flags += -include $(common_headers)
+$(with_common): $(common_headers).gch
+$(common_headers).gch: test/harness/common_headers.hpp
+	@mkdir -p $(@D)
+	@echo '#include "$(CURDIR)/$<"' > $(common_headers)
+	$(call say,compile $<)
+	$(Q)$(CXX) $(flags) $(user) -MF $@.d -MT $@ -x c++-header $(common_headers) -o $@
+endif
 
 $B/spruce-test: $(test_objects) $B/libspruce.a $(call list_of,spruce-test,$(test_objects))
 	$(call say,link $@)
