@@ -37,7 +37,7 @@ struct emitter_core : pinned {
 
 struct connection_kind {
     bool first = false;       // before those who are connected already
-    bool once = false;        // disconnected before it is called
+    bool once = false;        // disconnected before it is called; who watches, at a change that leaves somebody connected
     bool told_end = false;    // called without an argument when the emitter disconnects it
     bool watches = false;     // called when others are connected and disconnected, and never by emit
 };

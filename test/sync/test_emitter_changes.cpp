@@ -153,3 +153,28 @@ TEST("what was connected is found again by an equal callable, and disconnected, 
     CHECK(e.emit(0));
     CHECK(!self.connected());
 }
+
+TEST("what waits for somebody to connect is not emitted when the last one goes, or to one who is gone again") {
+    emitter<int> e;
+    int heard = 0;
+    connection waits;
+    auto watch = e.on_change([](connection_change const&) {});
+    // From within the call of the only one, who is disconnected already.
+    auto once = e.connect_once([&](int) { waits = emit_when_connected(e, 7); });
+    e.emit(1);
+    auto a = e.connect([&](int n) { heard += n; });
+    CHECK_EQ(heard, 7);
+    a.disconnect();
+    // Somebody who watches, and was asked first, refuses the first who connects.
+    int asked = 0;
+    auto refuses = e.on_change([&](connection_change const& c) {
+        if (c.connected && asked++ == 0) e.disconnect_all();
+    });
+    waits = emit_when_connected(e, 3);
+    auto b = e.connect([&](int n) { heard += n; });
+    CHECK_EQ(heard, 7);
+    CHECK(waits.connected());
+    auto c = e.connect([&](int n) { heard += n; });
+    CHECK_EQ(heard, 10);
+    CHECK(!waits.connected());
+}
