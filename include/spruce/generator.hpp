@@ -174,6 +174,11 @@ public:
         }
         void disarm() noexcept { inner_.disarm(); }
         bool ready() const noexcept { return of_ && inner_.ready(); }
+        // In a wait for all a value counts once.
+        bool reserve() noexcept { return !of_ || inner_.reserve(); }
+        void unreserve() noexcept {
+            if (of_) inner_.unreserve();
+        }
         result<T> take() {
             auto item = inner_.take();
             if (item.ok()) asked_ = false;
