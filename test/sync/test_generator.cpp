@@ -278,3 +278,27 @@ TEST("who waits for two values of one generator gets two") {
     });
     CHECK(r.ok());
 }
+
+TEST("a generator's values are given by its own task alone") {
+    auto r = run_virtually([]() -> result<void> {
+        SPRUCE_TRY(loop& hub, loop::current());
+        yielder<int>* of = nullptr;
+        generator<int> g([&](yielder<int>& yield) -> result<void> {
+            of = &yield;
+            SPRUCE_CHECK(sleep_for(1s));
+            return yield(1);
+        }, {.look_ahead = 3});
+        settle();
+        REQUIRE(of != nullptr);
+        auto other = spawn([&] { return (*of)(2); });
+        CHECK(other.get() == errc::not_in_task);
+        result<void> plain;
+        hub.call_soon([&] { plain = (*of)(3); });
+        settle();
+        CHECK(plain == errc::not_in_task);
+        CHECK_EQ(g.next().value_or(-1), 1);
+        CHECK(g.next() == errc::end_of_stream);
+        return {};
+    });
+    CHECK(r.ok());
+}
