@@ -1,3 +1,5 @@
+#include <stdexcept>
+
 #include "virtual_tasks.hpp"
 
 using namespace spruce;
@@ -178,3 +180,37 @@ TEST("what waits for somebody to connect is not emitted when the last one goes, 
     CHECK_EQ(heard, 10);
     CHECK(!waits.connected());
 }
+
+#if SPRUCE_EXCEPTIONS
+TEST("a callable whose copy or comparison throws is no end of who looks for it") {
+    struct brittle {
+        int* copies;
+        bool compares;
+        brittle(int* n, bool c) noexcept : copies(n), compares(c) {}
+        brittle(brittle const& other) : copies(other.copies), compares(other.compares) {
+            if (--*copies < 0) throw std::runtime_error("copy");
+        }
+        brittle(brittle&&) noexcept = default;
+        bool operator==(brittle const& other) const {
+            if (!compares || !other.compares) throw std::runtime_error("comparison");
+            return true;
+        }
+        void operator()(int) const {}
+    };
+    emitter<int> e;
+    int copies = 0;
+    auto c = e.connect(brittle(&copies, true));
+    auto d = e.connect(brittle(&copies, false));
+    bool threw = false;
+    try {
+        e.disconnect(brittle(&copies, true));
+    } catch (std::runtime_error const&) {
+        threw = true;
+    }
+    CHECK(threw);
+    CHECK_EQ(e.size(), 2U);
+    copies = 1;
+    CHECK_EQ(e.disconnect(brittle(&copies, true)), 1U);
+    CHECK(!c.connected() && d.connected());
+}
+#endif
