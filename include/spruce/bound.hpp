@@ -119,7 +119,7 @@ struct anchor_link {
 inline anchor::~anchor() { detail::anchor_link::end(*this); }
 
 // Calls f as long as the anchor lives; then it gives closed, and calls nobody. What f refers to by the anchor's object may
-// thus die before what calls it: a timer, a call to another loop, a subscriber. f itself lives on. It gives a result of
+// thus die before what calls it: a timer, a call that was put off, a subscriber. f itself lives on. It gives a result of
 // what f gives. An object's connections to emitters need none of this: they are its members, and go with it.
 template <class F> class weak_callable {
 public:

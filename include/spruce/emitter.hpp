@@ -37,7 +37,7 @@ struct emitter_core : pinned {
 
 struct connection_kind {
     bool first = false;       // before those who are connected already
-    bool once = false;        // disconnected before it is called
+    bool once = false;        // disconnected before it is called; who watches, at a change that leaves somebody connected
     bool told_end = false;    // called without an argument when the emitter disconnects it
     bool watches = false;     // called when others are connected and disconnected, and never by emit
 };
@@ -184,14 +184,17 @@ public:
     // Errors (of the connection, which is empty): no_memory.
     template <std::invocable<connection_change const&> F> connection on_change(F&& f) { return watch(std::forward<F>(f), {.watches = true}); }
     // Disconnects those that were connected with an equal callable of this type: a function's address, or of a class with
-    // an operator==, see bound(). Returns: how many they were.
+    // an operator==, see bound(). Returns: how many they were. A comparison that throws counts as unequal, and is told to the
+    // unhandled hook.
     template <class F>
         requires std::equality_comparable<std::decay_t<F>> && std::invocable<std::decay_t<F>&, A const&...>
-    std::size_t disconnect(F const& f) noexcept {
+    std::size_t disconnect(F const& f) {
         using held = std::decay_t<F>;
         held const wanted(f);
         return detail::disconnect_equal(core_, &detail::connected_ops<held, A...>, [](void const* a, void const* b) {
-            return *static_cast<held const*>(a) == *static_cast<held const*>(b);
+            bool equal = false;
+            detail::call_guarded([&] { equal = *static_cast<held const*>(a) == *static_cast<held const*>(b); });
+            return equal;
         }, &wanted);
     }
     // Disconnects all, those within their call too.

@@ -59,7 +59,18 @@ template <class S, class T, class Answer> void watch_member(S const& of, std::si
     }
     handler const h = member.on_done([of, answer](result<T> const& outcome) {
         if (!search_on(of)) return;
-        if (of->ignore(outcome) && of->left != 1) {
+        bool ignored = false, said = false;
+        call_guarded([&] {
+            ignored = of->ignore(outcome);
+            said = true;
+        });
+        if (!search_on(of)) return;
+        if (!said) {
+            static_cast<void>(of->answer.fail(errc::closed));
+            of->watches.drop();
+            return;
+        }
+        if (ignored && of->left != 1) {
             --of->left;
             return;
         }

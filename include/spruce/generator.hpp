@@ -62,12 +62,14 @@ public:
     // Gives a value, and waits until the next one may be made.
     // Errors: canceled (nobody wants any more: the function should return), not_in_task (by another one than its task).
     result<void> operator()(T value) {
+        if (this_task::id() != task_) return errc::not_in_task;
         SPRUCE_CHECK(to_->values.send(std::move(value)));
         return to_->wait_until_wanted();
     }
 
 private:
     detail::generator_ref<T> const& to_;
+    task_id task_ = this_task::id();
 };
 
 // Values that a function makes one after another, in a task of its own:
@@ -174,6 +176,11 @@ public:
         }
         void disarm() noexcept { inner_.disarm(); }
         bool ready() const noexcept { return of_ && inner_.ready(); }
+        // In a wait for all a value counts once.
+        bool reserve() noexcept { return !of_ || inner_.reserve(); }
+        void unreserve() noexcept {
+            if (of_) inner_.unreserve();
+        }
         result<T> take() {
             auto item = inner_.take();
             if (item.ok()) asked_ = false;

@@ -1,5 +1,4 @@
 // Becoming a daemon: what is asked first.
-#include <cerrno>
 #include <cstring>
 
 #include <spruce/process.hpp>
@@ -16,10 +15,10 @@ result<fork_side> daemonize(std::string_view pidfile) {
     char path[4096];
     if (pidfile.size() >= sizeof path) return with_detail(errc::too_long, "pidfile");
     if (pidfile.find('\0') != pidfile.npos) return with_detail(errc::invalid_argument, "pidfile: a null character in it");
-    std::memcpy(path, pidfile.data(), pidfile.size());
+    if (!pidfile.empty()) std::memcpy(path, pidfile.data(), pidfile.size());   // of none there may be no address
     path[pidfile.size()] = '\0';
     daemon_answer const got = become_daemon(pidfile.empty() ? nullptr : path);
-    if (got.failed == -EWOULDBLOCK) return with_detail(errc::already_registered, got.what);
+    if (got.is_held) return with_detail(errc::already_registered, got.what);
     if (got.failed != 0) return with_detail(kernel_error(got.failed), got.what);
     return got.child ? fork_side::child : fork_side::parent;
 }

@@ -113,6 +113,7 @@ void tell_change(emitter_core& of, bool connected) noexcept {
     connection_change change{connected, of.count};
     walk(of, [&](connected_slot& s) {
         if (!s.watches) return false;
+        if (s.once && of.count == 0) return false;   // it waits for somebody to be there
         if (s.once) take_off(s);
         s.ops->run(s.callable, &change);
         return false;

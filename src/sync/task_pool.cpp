@@ -16,6 +16,7 @@ struct pool_job : list_link, queued_call {
     void* room = nullptr;
     memory_hook memory;
     std::size_t bytes = 0, alignment = 0;
+    bool starts = false, ended = false;   // its body is still on its way into a task; which has let go of the place
 };
 
 // Freed with the pool or its last job.
@@ -86,7 +87,10 @@ void start_next(pool_core& p) noexcept {
         static_cast<call_block&>(*j->call).queued = nullptr;
         p.begun.push_back(*j);
         ++p.running;
+        j->starts = true;
         j->ops->start(*j, call_options(p.function));
+        j->starts = false;
+        if (j->ended) end_job(j);
     }
     p.starting = false;
     release_pool(p);
@@ -185,6 +189,8 @@ void add_job(pool_job* j, pool_job_ops const* ops, future_block* call) noexcept 
 void* job_room(pool_job& j) noexcept { return j.room; }
 
 void end_job(pool_job* j) noexcept {
+    // Where a move into the task throws, the place goes before the body that it moved from, which lies in this block.
+    if (j->starts) return static_cast<void>(j->ended = true);
     pool_core& p = *j->of;
     ++p.references;
     j->unlink();

@@ -124,16 +124,19 @@ daemon_answer hear(open_fds& fds, pid_t between) noexcept {
     while (::waitpid(between, nullptr, 0) < 0 && errno == EINTR) {}
     if (n == static_cast<ssize_t>(sizeof said) && said.failed == 0) return {};
     if (n != static_cast<ssize_t>(sizeof said)) said = {-ECHILD, step::none};
-    return {said.failed, sentence(said.at), false};
+    return {said.failed, sentence(said.at)};
 }
 }  // namespace
 
 daemon_answer become_daemon(char const* pidfile) noexcept {
     open_fds fds;
-    if (step const failed = open_all(pidfile, fds); failed != step::none) return {-errno, sentence(failed), false};
+    if (step const failed = open_all(pidfile, fds); failed != step::none) {
+        int const why = errno;
+        return {-why, sentence(failed), false, failed == step::lock && why == EWOULDBLOCK};
+    }
     std::fflush(nullptr);   // else both processes would write what the streams hold
     pid_t const between = ::fork();
-    if (between < 0) return {-errno, sentence(step::fork), false};
+    if (between < 0) return {-errno, sentence(step::fork)};
     if (between != 0) return hear(fds, between);
     ::close(fds.reads);
     fds.reads = -1;

@@ -4,9 +4,10 @@
 namespace spruce::inline v0::detail {
 
 struct daemon_answer {
-    int failed = 0;           // 0, or -errno; -EWOULDBLOCK: somebody holds the pidfile
+    int failed = 0;           // 0, or -errno
     char const* what = "";    // what failed, if so
     bool child = false;       // this is the daemon
+    bool is_held = false;     // somebody holds the pidfile
 };
 
 // pidfile: null for none. Everything that can fail is told to the process that called.

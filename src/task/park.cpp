@@ -214,9 +214,9 @@ result<void> sleep_until_woken(deadline dl) noexcept {
 
 // Until the interval is over that holds then, and the task is to go on.
 result<void> pause(scheduler& s, task_block& t) noexcept {
-    SPRUCE_CHECK(begin_wait());
     std::int64_t const began = s.h.fresh_now();
     while (t.paced) {
+        SPRUCE_CHECK(begin_wait());   // it may have been cancelled since a change of its pace has woken it
         pace const now = pace_of(t);
         if (now.active && now.interval_ns == 0) break;
         parked p(now.active ? "sleep" : "activity", now.active);

@@ -8,9 +8,11 @@
 #include <thread>
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../harness/forked.hpp"
 #include "../harness/harness.hpp"
 #include <spruce/spruce.hpp>
 
@@ -121,6 +123,21 @@ TEST("what fails before a daemon runs is told to who called, by name, and nothin
     auto const unwritable = said_by_daemon("/dev/full", [] { return std::string("ran"); });
     REQUIRE(!unwritable.ok());
     CHECK(std::strstr(unwritable.error().detail(), "cannot be written") != nullptr);
+}
+
+TEST("where no process can be made, that is what the caller hears, and not that somebody holds the pidfile") {
+    auto const e = harness::forked([] {
+        rlimit const none{0, 0};
+        if (::getuid() == 0 && (::setgid(65'534) != 0 || ::setuid(65'534) != 0)) ::_exit(77);
+        if (::setrlimit(RLIMIT_NPROC, &none) != 0) ::_exit(77);
+        auto const side = daemonize();
+        if (side && *side == fork_side::child) ::_exit(77);
+        ::_exit(side == error::from_errno(EAGAIN) ? 0 : 1);
+    });
+    REQUIRE(WIFEXITED(e.status));
+    if (WEXITSTATUS(e.status) == 77) harness::skip("nobody is held to a number of processes here");
+    CHECK_EQ(e.said, "");
+    CHECK_EQ(WEXITSTATUS(e.status), 0);
 }
 
 TEST("a daemon is refused while a loop lives, on whatever thread, and not once it is gone") {

@@ -108,3 +108,22 @@ TEST("calls that all stand still are a deadlock, which names them; what waits el
     CHECK(hub.run().ok());
     CHECK(yielded);
 }
+
+TEST("a call that is cancelled right after its pace was changed ends") {
+    auto r = run_virtually([]() -> result<void> {
+        for (int kind = 0; kind != 3; ++kind) {
+            async_function steps([]() -> result<void> {
+                for (;;) SPRUCE_CHECK(yield());
+            }, {.interval = 10ms});
+            auto f = steps();
+            SPRUCE_CHECK(sleep_for(1ms));
+            if (kind != 1) CHECK(set_active(f, false).ok());
+            if (kind != 0) CHECK(set_interval(f, 1h).ok());
+            CHECK(f.cancel());
+            REQUIRE(f.wait(in(1min)).ok());
+            CHECK(f.get() == errc::task_canceled);
+        }
+        return {};
+    });
+    CHECK(r.ok());
+}

@@ -1,3 +1,5 @@
+#include <stdexcept>
+
 #include "virtual_tasks.hpp"
 
 using namespace spruce;
@@ -153,3 +155,62 @@ TEST("what was connected is found again by an equal callable, and disconnected, 
     CHECK(e.emit(0));
     CHECK(!self.connected());
 }
+
+TEST("what waits for somebody to connect is not emitted when the last one goes, or to one who is gone again") {
+    emitter<int> e;
+    int heard = 0;
+    connection waits;
+    auto watch = e.on_change([](connection_change const&) {});
+    // From within the call of the only one, who is disconnected already.
+    auto once = e.connect_once([&](int) { waits = emit_when_connected(e, 7); });
+    e.emit(1);
+    auto a = e.connect([&](int n) { heard += n; });
+    CHECK_EQ(heard, 7);
+    a.disconnect();
+    // Somebody who watches, and was asked first, refuses the first who connects.
+    int asked = 0;
+    auto refuses = e.on_change([&](connection_change const& c) {
+        if (c.connected && asked++ == 0) e.disconnect_all();
+    });
+    waits = emit_when_connected(e, 3);
+    auto b = e.connect([&](int n) { heard += n; });
+    CHECK_EQ(heard, 7);
+    CHECK(waits.connected());
+    auto c = e.connect([&](int n) { heard += n; });
+    CHECK_EQ(heard, 10);
+    CHECK(!waits.connected());
+}
+
+#if SPRUCE_EXCEPTIONS
+TEST("a callable whose copy or comparison throws is no end of who looks for it") {
+    struct brittle {
+        int* copies;
+        bool compares;
+        brittle(int* n, bool c) noexcept : copies(n), compares(c) {}
+        brittle(brittle const& other) : copies(other.copies), compares(other.compares) {
+            if (--*copies < 0) throw std::runtime_error("copy");
+        }
+        brittle(brittle&&) noexcept = default;
+        bool operator==(brittle const& other) const {
+            if (!compares || !other.compares) throw std::runtime_error("comparison");
+            return true;
+        }
+        void operator()(int) const {}
+    };
+    emitter<int> e;
+    int copies = 0;
+    auto c = e.connect(brittle(&copies, true));
+    auto d = e.connect(brittle(&copies, false));
+    bool threw = false;
+    try {
+        e.disconnect(brittle(&copies, true));
+    } catch (std::runtime_error const&) {
+        threw = true;
+    }
+    CHECK(threw);
+    CHECK_EQ(e.size(), 2U);
+    copies = 1;
+    CHECK_EQ(e.disconnect(brittle(&copies, true)), 1U);
+    CHECK(!c.connected() && d.connected());
+}
+#endif

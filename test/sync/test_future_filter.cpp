@@ -1,3 +1,5 @@
+#include <stdexcept>
+
 #include "virtual_tasks.hpp"
 
 using namespace spruce;
@@ -67,3 +69,28 @@ TEST("when_any with a filter takes several types, and does not look at those tha
     });
     CHECK(r.ok());
 }
+
+#if SPRUCE_EXCEPTIONS
+TEST("a filter that throws ends the search with closed, whatever comes then") {
+    auto r = run_virtually([]() -> result<void> {
+        promise<int> p[3];
+        future<int> f[3] = {p[0].get_future(), p[1].get_future(), p[2].get_future()};
+        int asked = 0;
+        auto first = when_any([&](result<int> const& outcome) -> bool {
+            ++asked;
+            if (*outcome == 1) throw std::runtime_error("not a number for a filter");
+            return true;
+        }, std::span(f));
+        CHECK(p[1].set(0).ok());
+        CHECK(p[0].set(1).ok());
+        CHECK(first.get(in(1ms)) == errc::closed);
+        CHECK(p[2].set(2).ok());
+        settle();
+        CHECK_EQ(asked, 2);
+        auto won = when_any([](result<int> const&) -> bool { throw std::runtime_error("none will do"); }, f[0], f[1]);
+        CHECK(won.get(in(1ms)) == errc::closed);
+        return {};
+    });
+    CHECK(r.ok());
+}
+#endif

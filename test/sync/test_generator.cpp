@@ -259,3 +259,46 @@ TEST("a generator in plain code's hands: its task ends in its turn, and what cou
     CHECK_EQ(c.over, 1);
     CHECK(c.count({.look_ahead = static_cast<std::size_t>(-1)}).next() == errc::no_memory);
 }
+
+TEST("who waits for two values of one generator gets two") {
+    auto r = run_virtually([]() -> result<void> {
+        generator<int> g([](yielder<int>& yield) -> result<void> {
+            for (int i = 1;; ++i) {
+                SPRUCE_CHECK(sleep_for(10ms));
+                SPRUCE_CHECK(yield(i));
+            }
+        });
+        CHECK(wait_all(g, g, in(15ms)) == errc::timed_out);   // one was there, and it still is
+        SPRUCE_TRY(auto both, wait_all(g, g, in(1s)));
+        CHECK_EQ(std::get<0>(both).value_or(-1), 1);
+        CHECK_EQ(std::get<1>(both).value_or(-1), 2);
+        generator<int> none;
+        CHECK(wait_all(none, none, in(1s)) == errc::wrong_state);
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("a generator's values are given by its own task alone") {
+    auto r = run_virtually([]() -> result<void> {
+        SPRUCE_TRY(loop& hub, loop::current());
+        yielder<int>* of = nullptr;
+        generator<int> g([&](yielder<int>& yield) -> result<void> {
+            of = &yield;
+            SPRUCE_CHECK(sleep_for(1s));
+            return yield(1);
+        }, {.look_ahead = 3});
+        settle();
+        REQUIRE(of != nullptr);
+        auto other = spawn([&] { return (*of)(2); });
+        CHECK(other.get() == errc::not_in_task);
+        result<void> plain;
+        hub.call_soon([&] { plain = (*of)(3); });
+        settle();
+        CHECK(plain == errc::not_in_task);
+        CHECK_EQ(g.next().value_or(-1), 1);
+        CHECK(g.next() == errc::end_of_stream);
+        return {};
+    });
+    CHECK(r.ok());
+}

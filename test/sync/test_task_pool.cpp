@@ -332,3 +332,41 @@ TEST("a thousand jobs, some cancelled at random times: each ends once, and never
     });
     CHECK(r.ok());
 }
+
+#if SPRUCE_EXCEPTIONS
+TEST("a job whose callable cannot be moved into its task is a failed one, and its place is another's") {
+    struct moved_so_often {
+        int* left;
+        explicit moved_so_often(int* n) : left(n) {}
+        moved_so_often(moved_so_often&& other) : left(other.left) {
+            if ((*left)-- == 0) throw std::runtime_error("move");
+        }
+        int operator()() const { return 5; }
+    };
+    auto r = run_virtually([]() -> result<void> {
+        task_pool pool(1);
+        int left = 0, thrown = 0, failed = 0, done = 0;
+        for (int n = 0; done < 2; ++n) {
+            future<void> before;   // every other time it waits in line
+            if (n % 2) {
+                SPRUCE_TRY(before, pool.submit([] { static_cast<void>(sleep_for(1ms)); }));
+            }
+            left = n / 2;
+            try {
+                SPRUCE_TRY(auto made, pool.submit(moved_so_often(&left)));
+                auto const got = made.get();
+                CHECK(got.ok() || got == errc::closed);
+                ++(got.ok() ? done : failed);
+            } catch (std::runtime_error const&) {
+                ++thrown;
+            }
+            REQUIRE(pool.join(in(1s)).ok());
+            CHECK_EQ(pool.size(), 0U);
+        }
+        CHECK_EQ(thrown, 2);
+        CHECK(failed >= 2);
+        return {};
+    });
+    CHECK(r.ok());
+}
+#endif
