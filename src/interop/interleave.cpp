@@ -123,6 +123,8 @@ void end_visit(hub& h, std::int64_t until_ns) noexcept {
     h.phase = hub_phase::running;
     h.thread_signals.begin();
     h.now_ns = h.calls->monotonic_ns(h.on.context);
+    // A host that never took a turn had none in which the hook could be told so.
+    tell_failures(h, failures_of(*g.thread));
     if (g.stage <= guest_stage::running) h.stop_asked = true;
     int refusals = 0;
     while (go_on(h) && refusals != 16) {
