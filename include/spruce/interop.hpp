@@ -22,7 +22,8 @@ SPRUCE_API result<void> may_run_host(hub* h, error const& why_none) noexcept;
 template <finishes P, std::invocable Step> result<void> run_host_until(P const& p, Step&& step, deadline dl = {}) {
     SPRUCE_TRY(loop& here, loop::current());
     SPRUCE_CHECK(detail::may_run_host(here.impl(), errc::closed));
-    bool const was_running = here.running();
+    bool was_running = here.running();
+    loop_ref const door = here.remote();   // step() may end the loop itself
     bool expired = false;
     scoped_handler timer;   // so that the host comes out of a step that has nothing else to do
     if (dl != never() && !p.done()) {
@@ -33,7 +34,8 @@ template <finishes P, std::invocable Step> result<void> run_host_until(P const& 
     }
     while (!p.done()) {
         if (expired) return errc::timed_out;
-        if (was_running && !here.running()) return errc::closed;
+        if (!door.alive() || (was_running && !here.running())) return errc::closed;
+        was_running = here.running();
         if constexpr (std::is_same_v<std::invoke_result_t<Step&>, bool>) {
             if (!step() && !p.done()) return errc::closed;
         } else {

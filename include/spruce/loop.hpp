@@ -289,8 +289,8 @@ public:
     // while there is nothing to do. Start hooks run before this returns, or, where they delay each other, in turns;
     // shutdown hooks, with what delays them, and the end of the background tasks come in turns as well.
     // post is called on that thread, and must not wait for the loop's. If it gives false or an error, or throws, or lets go
-    // of the turn, the unhandled hook is told, and it is called again after 1 ms, then 2, up to 1 s. Other values that it
-    // may give are not looked at.
+    // of the turn, the unhandled hook is told, in the next turn that runs or at the loop's end, and it is called again
+    // after 1 ms, then 2, up to 1 s. Other values that it may give are not looked at.
     // The loop's end is the guest's: destroy() or ~loop() stop it if need be, and bring its shutdown to an end by turns of
     // their own, so that the host may end first. Meanwhile run() and its like, prepare() and dispatch() are wrong_state.
     // Errors: wrong_thread; wrong_state inside a run or a task, or when it is interleaved already; closed after the loop's

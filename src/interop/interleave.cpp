@@ -123,9 +123,12 @@ void end_visit(hub& h, std::int64_t until_ns) noexcept {
     h.phase = hub_phase::running;
     h.thread_signals.begin();
     h.now_ns = h.calls->monotonic_ns(h.on.context);
+    // A host that never took a turn had none in which the hook could be told so.
+    tell_failures(h, failures_of(*g.thread));
     if (g.stage <= guest_stage::running) h.stop_asked = true;
     int refusals = 0;
     while (go_on(h) && refusals != 16) {
+        if (until_ns < g.until_ns) g.until_ns = until_ns;   // the background tasks have no longer, either
         std::int64_t const step = next_step_ns(g), first = step < until_ns ? step : until_ns;
         refusals = turn(h, first) < 0 ? refusals + 1 : 0;
         if (h.now_ns >= until_ns) h.stop_asked = true;   // ends all delays
@@ -133,7 +136,7 @@ void end_visit(hub& h, std::int64_t until_ns) noexcept {
     h.thread_signals.end();
     h.stop_asked = h.leave_asked = h.shutting_down = false;
     h.delays = delayed::nothing;
-    h.phase = hub_phase::idle;
+    h.phase = hub_phase::ending;
     leave_host(h);
 }
 

@@ -99,13 +99,14 @@ result<void> renew_in_child(hub& h) noexcept {
 }  // namespace
 
 result<void> end_hub(hub& h, deadline dl) noexcept {
+    // From here on nobody begins it anew, nor ends it a second time: destructors of what it holds are the user's code.
+    h.phase = hub_phase::ending;
     // A child's destructors have turns to wait in, too; but not on what it shares with its parent.
     // Where it cannot have its own (no fd left), the tasks get none: they are abandoned.
     bool const can_turn = !h.fds.is_parents() || renew_in_child(h).ok();
     std::int64_t const until = h.due_of(dl);
     if (h.visit) h.visits->end(h, until);
     if (h.leak_fd >= 0) h.reports->leaving(h, h.leak_fd);
-    h.phase = hub_phase::ending;
     h.thread_signals.begin();
     result<void> outcome;
     if (h.ext) {

@@ -181,6 +181,11 @@ bool begin_turn(poll_thread& t, std::uint32_t number, post_failures& since) noex
     return true;
 }
 
+post_failures failures_of(poll_thread& t) noexcept {
+    guard const held(t);
+    return t.failures;
+}
+
 void const* owner_of(poll_thread& t) noexcept {
     if (is_lost(t)) return nullptr;
     guard const held(t);

@@ -62,6 +62,8 @@ void release(poll_thread& t) noexcept;
 void hand_over(poll_thread& t, std::int64_t timeout_ns) noexcept;
 // Begins the turn of that number, if it is the one that is due. false: it is not, or not here; then it does nothing.
 bool begin_turn(poll_thread& t, std::uint32_t number, post_failures& since) noexcept;
+// What went wrong since the last turn that ran.
+post_failures failures_of(poll_thread& t) noexcept;
 // Whose turns they are; null when it has ended. Thread: any.
 void const* owner_of(poll_thread& t) noexcept;
 // In a forked child: there is no such thread here.

@@ -4,6 +4,8 @@
 #include <string>
 #include <thread>
 #include <unistd.h>
+#include <utility>
+#include <vector>
 
 #include <spruce/spruce.hpp>
 
@@ -203,6 +205,53 @@ TEST("what delays a shutdown for ever is over when the loop's end has waited lon
     REQUIRE(l.interleave(host.post()).ok());
     CHECK(l.destroy(in(5ms)).ok());
     CHECK(after);
+}
+
+TEST("a background task that goes on for ever takes no longer of the loop's end than that was given") {
+    world w;
+    queue_host host;
+    loop_options options = w.options();
+    options.destroy_grace = 20s;
+    loop l(options);
+    spawn(task_options{.background = true}, [] {
+        cancel_shield const from_it;
+        static_cast<void>(sleep_for(1h));
+    });
+    REQUIRE(l.interleave(host.post()).ok());
+    REQUIRE(host.step());
+    time_point const began = l.time();
+    time_point ended{};
+    l.on_exit([&] { ended = l.time(); });
+    CHECK(l.destroy(in(5ms)) == errc::tasks_left);
+    CHECK(ended - began < 20s);
+    // Its stack is abandoned on purpose, which the balances would count.
+    harness::pass();
+}
+
+TEST("what post() holds can neither interleave nor end the loop that lets go of it at its end") {
+    struct at_end {
+        loop* l;
+        std::vector<result<void>>* said;
+        at_end(loop& of, std::vector<result<void>>& into) : l(&of), said(&into) {}
+        at_end(at_end&& other) noexcept : l(std::exchange(other.l, nullptr)), said(other.said) {}
+        ~at_end() {
+            if (!l) return;
+            said->push_back(l->interleave([](host_turn) {}));
+            said->push_back(l->destroy());
+        }
+    };
+    world w;
+    int const before = threads();
+    queue_host host;
+    std::vector<result<void>> said;
+    {
+        loop l(w.options());
+        REQUIRE(l.interleave([post = host.post(), kept = at_end(l, said)](host_turn turn) mutable { post(std::move(turn)); }).ok());
+    }
+    REQUIRE(said.size() == 2);
+    CHECK(said[0] == errc::closed);
+    CHECK(said[1] == errc::wrong_state);
+    CHECK(threads_become(before));
 }
 
 TEST("a loop that is destroyed in a callback of its guest's run ends with that turn") {

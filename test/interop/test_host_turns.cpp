@@ -254,6 +254,29 @@ TEST("a turn that is called on another thread runs nothing, is told, and comes a
     CHECK(heard.reasons[0] == errc::wrong_thread);
 }
 
+TEST("a host that never takes a turn, or calls it within post(), is told at the loop's end") {
+    world w;
+    for (bool const calls_at_once : {false, true}) {
+        std::atomic<int> posts{0};
+        std::optional<hears> heard;
+        {
+            loop l(w.options());
+            heard.emplace(l);
+            l.call_soon([] {});
+            REQUIRE(l.interleave([&](host_turn turn) {
+                         if (calls_at_once) turn();
+                         posts.fetch_add(1);
+                         posts.notify_one();
+                         return calls_at_once;
+                     }).ok());
+            for (int seen = 0; seen < 2; seen = posts.load()) posts.wait(seen);   // with the second the first has failed
+        }
+        REQUIRE(heard->reasons.size() == 1);
+        CHECK(heard->reasons[0] == (calls_at_once ? errc::wrong_thread : errc::full));
+        CHECK(heard->has(calls_at_once ? "on a thread that is not the loop's" : "did not take a turn"));
+    }
+}
+
 TEST("a turn that is called inside a task is put off") {
     world w;
     queue_host host;

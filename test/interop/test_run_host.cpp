@@ -1,6 +1,7 @@
 // Plain code that waits for its guest by running the host.
 #include <atomic>
 #include <cerrno>
+#include <memory>
 #include <poll.h>
 #include <thread>
 
@@ -55,6 +56,28 @@ TEST("waiting by running the host ends at the deadline, with the guest's run, an
     never_set.set();
     CHECK(l.run().ok());
     CHECK(t.done());
+}
+
+TEST("waiting by running the host ends with a run that began meanwhile, and with the loop, wherever its memory went") {
+    world w;
+    for (bool const destroyed : {false, true}) {
+        queue_host host;
+        auto l = std::make_unique<loop>(w.options());
+        promise<int> never_kept;
+        int steps = 0;
+        auto waited = run_host_until(never_kept.get_future(), [&] {
+            if (++steps == 1) {
+                CHECK(l->interleave(host.post()).ok());
+            } else if (steps == 2) {
+                if (destroyed) l.reset();
+                else CHECK(l->stop().ok());
+            } else {
+                REQUIRE(host.step());
+            }
+        });
+        CHECK(waited == errc::closed);
+        CHECK(steps <= 4);
+    }
 }
 
 TEST("a callback and a task cannot wait by running the host") {
