@@ -187,3 +187,23 @@ TEST_FOR(300, "random emissions against random waits: nothing is lost, doubled o
     });
     CHECK(r.ok());
 }
+
+TEST("who waits for an emitter that dies is woken with closed, also where it dies in a call of its own") {
+    auto r = run_virtually([]() -> result<void> {
+        for (bool const within : {false, true}) {
+            auto e = std::make_unique<emitter<int>>();
+            auto ends = e->connect([&](int) { e.reset(); });
+            emitted headlines(*e);
+            auto t = spawn([&] {
+                auto won = wait_any(headlines, in(1s));
+                return won.ok() && won->is(headlines) && won->get<0>() == errc::closed;
+            });
+            settle();
+            if (within) e->emit(1);
+            else e.reset();
+            CHECK(t.get().value_or(false));
+        }
+        return {};
+    });
+    CHECK(r.ok());
+}

@@ -317,3 +317,16 @@ TEST("calls that nobody cancelled end as their loop ends, and their futures can 
     CHECK(f.done());
     CHECK(f.get() == errc::task_canceled);
 }
+
+TEST("a promise's future that a task cancels says which task that was") {
+    auto r = run_virtually([]() -> result<void> {
+        promise<int> p;
+        p.on_cancel([] {});
+        auto f = p.get_future();
+        auto culprit = spawn([&] { CHECK(f.cancel()); });
+        auto const got = f.get();
+        CHECK(got == errc::task_canceled && got.error().is_from(culprit.id()));
+        return {};
+    });
+    CHECK(r.ok());
+}

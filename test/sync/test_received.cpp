@@ -201,3 +201,27 @@ TEST("a message for a receiver that was cancelled in the same turn does not take
     });
     CHECK(r.ok());
 }
+
+TEST("two filters that name the same messages are two in a wait for all: one message does not stand for both") {
+    auto r = run_virtually([]() -> result<void> {
+        mailbox<int> box;
+        received one(box, "x"), other(box, "x", "y");
+        CHECK(box.send({.name = "x", .value = 1}).ok());
+        CHECK(wait_all(one, other, in(10ms)) == errc::timed_out);
+        CHECK_EQ(box.size(), 1U);   // nothing was taken
+        auto t = spawn([&]() -> result<int> {
+            SPRUCE_TRY(auto both, wait_all(one, other, in(1s)));
+            return std::get<0>(both)->value * 10 + std::get<1>(both)->value;
+        });
+        settle();
+        CHECK(box.send({.name = "x", .value = 2}).ok());
+        CHECK_EQ(t.get().value_or(-1), 12);
+        CHECK_EQ(box.size(), 0U);
+        // In a wait for the first of them the other one's stays.
+        CHECK(box.send({.name = "x", .value = 3}).ok());
+        SPRUCE_TRY(auto won, wait_any(other, one));
+        CHECK(won.is(other) && won.get<0>()->value == 3);
+        return {};
+    });
+    CHECK(r.ok());
+}

@@ -223,3 +223,52 @@ TEST("a task that offers two things, and gives one, is not both for a wait for a
     });
     CHECK(r.ok());
 }
+
+TEST("a wait for several allocates nothing, whoever wins, once its sources have been waited for") {
+    auto r = run_virtually([]() -> result<void> {
+        event e;
+        semaphore s(0, 1);
+        channel<int> c(1);
+        promise<int> p;
+        future<int> f = p.get_future();
+        auto t = spawn([] { return sleep_for(1h); });
+        mailbox<int> box;
+        emitter<int> from;
+        received letters(box, "x");
+        emitted news(from);
+        called<> asked;
+        every beat(10ms);
+        idle rest;
+        auto& counted = harness::refused_allocations();
+        for (int round = 0; round != 3; ++round) {
+            if (round == 1) counted.calls = 0;
+            for (int who = 0; who != 7; ++who) {
+                auto const tell = [&, who] {
+                    switch (who) {
+                    case 0: e.set(); break;
+                    case 1: static_cast<void>(s.release()); break;
+                    case 2: static_cast<void>(c.send(1)); break;
+                    case 3: static_cast<void>(box.send({.name = "x"})); break;
+                    case 4: from.emit(1); break;
+                    case 5: static_cast<void>(asked()); break;
+                    default: break;   // time
+                    }
+                };
+                auto const teller = loop::current()->call_soon([&tell] { tell(); });   // small enough for no block of its own
+                CHECK(teller.active());
+                auto won = wait_any(e, s, c, letters, news, asked, f, t, in(1ms));
+                REQUIRE(won.ok());
+                CHECK_EQ(won->index(), who < 6 ? static_cast<std::size_t>(who) : 8U);
+                if (who == 1) won->get<1>()->keep();   // else it goes back
+                e.clear();
+            }
+            SPRUCE_TRY(auto rested, wait_any(f, beat, rest, in(1s)));
+            CHECK_EQ(rested.index(), 2U);
+            CHECK(wait_all(f, s, beat, in(1ms)) == errc::timed_out);
+        }
+        CHECK_EQ(counted.calls, 0U);
+        t.cancel();
+        return {};
+    });
+    CHECK(r.ok());
+}
