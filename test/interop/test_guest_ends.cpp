@@ -213,9 +213,10 @@ TEST("a background task that goes on for ever takes no longer of the loop's end 
     loop_options options = w.options();
     options.destroy_grace = 20s;
     loop l(options);
+    static event never_set;
     spawn(task_options{.background = true}, [] {
         cancel_shield const from_it;
-        static_cast<void>(sleep_for(1h));
+        static_cast<void>(never_set.wait());
     });
     REQUIRE(l.interleave(host.post()).ok());
     REQUIRE(host.step());

@@ -33,20 +33,24 @@ private:
         spruce::loop& loop;
         asio::posix::stream_descriptor readable;
         asio::steady_timer due;
-        bool over = false;
+        bool over = false, waiting = false, in_turn = false;
     };
     using shared = std::shared_ptr<state>;
 
     static void wait(shared const& s) {
+        if (s->waiting) return;
+        s->waiting = true;
         s->readable.async_wait(asio::posix::stream_descriptor::wait_read, [s](asio::error_code failed) {
-            if (failed || s->over) return;
-            turn(s);
-            if (!s->over) wait(s);
+            s->waiting = false;
+            if (!failed) turn(s);
         });
     }
     static void turn(shared const& s) {
-        if (s->over) return;
+        // In what a task or a callback of Spruce's lets the context do, the loop waits until that is over.
+        if (s->over || s->in_turn) return;
+        s->in_turn = true;
         auto const ran = s->loop.dispatch();
+        s->in_turn = false;
         if (s->over) return;   // a callback has ended us
         auto const until = s->loop.prepare();
         if (!ran || !until) {
@@ -54,6 +58,7 @@ private:
             s->due.cancel();
             return;
         }
+        wait(s);
         if (*until == spruce::never()) {
             s->due.cancel();
             return;

@@ -19,6 +19,7 @@ public:
         evtimer_add(due_, &now);
     }
     ~libevent_guest() {
+        if (ended_) *ended_ = true;
         event_free(readable_);
         event_free(due_);
     }
@@ -27,8 +28,12 @@ public:
 
 private:
     void turn() {
-        // What plain code changes after prepare() makes the fd readable, so that it is asked anew.
+        bool ended = false;
+        ended_ = &ended;
         auto const ran = loop_.dispatch();
+        if (ended) return;   // a callback has ended us
+        ended_ = nullptr;
+        // What plain code changes after prepare() makes the fd readable, so that it is asked anew.
         auto const until = loop_.prepare();
         if (!ran || !until) {
             event_del(readable_);
@@ -47,4 +52,5 @@ private:
     spruce::loop& loop_;
     event* readable_;
     event* due_;
+    bool* ended_ = nullptr;   // of the turn that is under way
 };

@@ -1,8 +1,8 @@
 // A Spruce loop as a guest of a program that waits for SDL's events: a thread sleeps for the loop, and its turns come as
 // events of a type of their own. Copy it. SDL 2.
 //
+//     sdl_guest guest;            // before the loop, whose thread calls it until the loop has ended
 //     spruce::loop loop;
-//     sdl_guest guest;
 //     if (auto began = loop.interleave(guest.post()); !began) …
 //     for (SDL_Event e; SDL_WaitEvent(&e);) {
 //         if (guest.handled(e)) continue;

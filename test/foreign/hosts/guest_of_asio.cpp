@@ -1,7 +1,9 @@
 // flags: echo '#include <asio.hpp>' | ${CXX:-g++} -std=c++20 -x c++ -fsyntax-only - && echo -DASIO_NO_DEPRECATED
 #include "asio_guest.hpp"
 
+#include <chrono>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include "../both_ways.hpp"
@@ -39,6 +41,25 @@ int main() {
         spruce::loop loop;
         std::optional<asio_guest> guest(std::in_place, loop, host.context);
         foreign::scenes(all, host, loop, "by fd");
+        // A timer falls due while a call of the loop's lets the context run: the guest waits, and goes on afterwards.
+        bool ran = false;
+        loop.call_later(std::chrono::milliseconds(5), [&] {
+            ran = true;
+            host.quit();
+        });
+        host.context.restart();
+        host.context.poll();   // the guest has told when it is due
+        std::thread([&, door = loop.remote()] {
+            auto const sent = door.call([&] { host.context.run_for(std::chrono::milliseconds(20)); });
+            all.expect(sent.ok(), "by fd: a call from another thread");
+        }).join();
+        asio::steady_timer limit(host.context, std::chrono::seconds(5));
+        limit.async_wait([&](asio::error_code failed) {
+            if (!failed) host.quit();
+        });
+        host.run();
+        limit.cancel();
+        all.expect(ran, "by fd: the guest goes on after a run of the context inside its turn");
         guest.reset();
         host.context.restart();
         host.context.poll();   // the handlers that were cancelled

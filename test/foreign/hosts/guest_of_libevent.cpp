@@ -1,5 +1,6 @@
 // flags: pkg-config --cflags --libs libevent_core libevent_pthreads
 #include <event2/thread.h>
+#include <memory>
 #include <utility>
 
 #include "../both_ways.hpp"
@@ -35,8 +36,14 @@ int main() {
     event_host host;
     {
         spruce::loop loop;
-        libevent_guest guest(loop, host.base);
+        auto guest = std::make_unique<libevent_guest>(loop, host.base);
         foreign::scenes(all, host, loop, "by fd");
+        loop.call_soon([&] {
+            guest.reset();
+            host.quit();
+        });
+        host.run();
+        all.expect(!guest, "by fd: the guest ends in a turn of its own");
         all.expect(loop.destroy(spruce::in(std::chrono::seconds(1))).ok(), "the loop ends");
     }
     foreign::scenes_interleaved(all, host);
