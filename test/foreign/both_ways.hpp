@@ -1,6 +1,10 @@
 // The same scenes for each host that has a loop and no windows: as a guest by its fd, and interleaved. A Host has
 // run() until quit(), and after(ms, f): f is called once by a timer of its own; for the second way also post(turn).
 #pragma once
+#include <stdexcept>
+
+#include <unistd.h>
+
 #include "ride.hpp"
 
 namespace foreign {
@@ -33,6 +37,26 @@ template <class Host> void scenes(checks& all, Host& host, spruce::loop& loop, c
     });
     host.run();
     all.expect(released && slept && fired, "what a callback of the host's wakes, spawns and times runs, and sleeps");
+    // A registered fd that is closed behind the loop's back, and a callback that throws: told, and the guest lives on.
+    int ends[2] = {-1, -1};
+    bool registered = ::pipe(ends) == 0;
+    registered = registered && loop.add_reader(ends[0], [] {}).ok();
+    long told = 0, ticks = 0;
+    loop.on_unhandled([&](spruce::unhandled const&) { ++told; });
+    host.after(5, [&] {
+        ::close(ends[0]);
+        ::close(ends[1]);
+        loop.call_soon([] { throw std::runtime_error("a callback's"); });
+    });
+    double const before = processor_seconds();
+    auto ticking = loop.call_every(10ms, [&] {
+        if (++ticks == 30) host.quit();
+    });
+    host.run();
+    ticking.cancel();
+    all.expect(registered && ticks == 30 && processor_seconds() - before < 0.15, "an fd closed behind its back neither ends nor spins it");
+    all.expect(told == 1, "what a callback throws is told once, and the guest lives on");
+    loop.on_unhandled([](spruce::unhandled const&) {});
     auto answer = spruce::spawn([]() -> spruce::result<int> {
         SPRUCE_CHECK(spruce::sleep_for(5ms));
         return 3;
