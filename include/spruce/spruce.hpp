@@ -33,6 +33,7 @@
 #include "queue.hpp"
 #include "result.hpp"
 #include "run.hpp"
+#include "run_on.hpp"
 #include "shared.hpp"
 #include "sync.hpp"
 #include "task.hpp"

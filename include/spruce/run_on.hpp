@@ -1,0 +1,154 @@
+// Tasks of another thread's loop, and waiting there for what they give.
+#pragma once
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+#include "future.hpp"
+#include "loop.hpp"
+#include "loop_ref.hpp"
+#include "memory.hpp"
+#include "result.hpp"
+#include "shared.hpp"
+#include "task.hpp"
+
+namespace spruce::inline v0 {
+
+namespace detail {
+// What somebody elsewhere waits for: a future's or a task's outcome, else the value itself.
+template <class T> result<T> final_outcome(future<T> f, deadline dl) { return std::move(f).get(dl); }
+template <class R> result<R> final_outcome(task<R> t, deadline dl) { return std::move(t).get(dl); }
+template <class R>
+concept comes_later = requires { final_outcome(std::declval<R>(), deadline()); };
+template <class F> struct run_to_its_outcome {
+    F f;
+    deadline dl;
+    auto operator()() {
+        if constexpr (comes_later<std::invoke_result_t<F>>) return final_outcome(std::invoke(std::move(f)), dl);
+        else return std::invoke(std::move(f));
+    }
+};
+
+// A task of one thread that another waits for. Both hold it, and what they share outlives either.
+template <class F> class task_elsewhere {
+public:
+    using call = awaited_call<run_to_its_outcome<F>>;
+    using outcome = typename decltype(call::outcome)::value_type;
+    struct block {
+        explicit block(F&& f, deadline dl) : what{{std::move(f), dl}} {}
+        call what;
+        shared_event over;
+        std::atomic<std::uint32_t> references{1};
+        std::atomic<std::uint32_t> given_up{0};   // nobody waits any more
+        // The loop's thread alone:
+        task<void> running;
+        handler at_exit;
+    };
+
+    static task_elsewhere make(F&& f, deadline dl) {
+        void* const room = allocate({}, sizeof(block), alignof(block));
+        task_elsewhere made;
+        if (room) move_in_block(room, std::move(f), dl), made.at_ = static_cast<block*>(room);
+        return made;
+    }
+    task_elsewhere() noexcept = default;
+    task_elsewhere(task_elsewhere const& other) noexcept : at_(other.at_) {
+        if (at_) at_->references.fetch_add(1, std::memory_order_relaxed);
+    }
+    task_elsewhere(task_elsewhere&& other) noexcept : at_(std::exchange(other.at_, nullptr)) {}
+    task_elsewhere& operator=(task_elsewhere const&) = delete;
+    ~task_elsewhere() {
+        if (!at_ || at_->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+        at_->~block();
+        release({}, at_, sizeof(block), alignof(block));
+    }
+    explicit operator bool() const noexcept { return at_ != nullptr; }
+    block* operator->() const noexcept { return at_; }
+
+    // On the loop's thread. `over` is set however it ends: by its own end, or by the loop's, without it.
+    struct begins {
+        task_elsewhere of;
+        bool begun = false;
+        explicit begins(task_elsewhere const& t) noexcept : of(t) {}
+        begins(begins&&) noexcept = default;
+        ~begins() {
+            if (of && !begun) of->over.set();
+        }
+        void operator()() {
+            if (of->given_up.load(std::memory_order_acquire) != 0) return;
+            auto made = spawn({.name = "run_on"}, [t = ends(of)] { call::run(&t.of->what); });
+            if (!task_access::block(made)) return static_cast<void>(of->what.outcome.emplace(task_access::why(made)));
+            begun = true;
+            of->running = std::move(made);
+            if (auto here = loop::current()) of->at_exit = here->on_exit([t = of] { t->over.set(); });
+        }
+    };
+
+private:
+    struct ends {
+        task_elsewhere of;
+        explicit ends(task_elsewhere const& t) noexcept : of(t) {}
+        ends(ends&&) noexcept = default;
+        ~ends() {
+            if (!of) return;
+            of->at_exit.cancel();
+            of->over.set();
+        }
+    };
+    static void move_in_block(void* room, F&& f, deadline dl) {
+#if SPRUCE_THROWS
+        try {
+            ::new (room) block(std::move(f), dl);
+        } catch (...) {
+            release({}, room, sizeof(block), alignof(block));
+            throw;
+        }
+#else
+        ::new (room) block(std::move(f), dl);
+#endif
+    }
+    block* at_ = nullptr;
+};
+}  // namespace detail
+
+// Runs f as a task of that loop, and waits for what it gives; of a future or a task, which is to be that loop's, for its
+// outcome. f may wait. A task waits as tasks do; a thread without a loop blocks.
+// Returns: the value, moved here from the other thread. Errors: f's own, or the future's, with their detail; task_failed
+// (something threw: detail() says what); closed (the loop has ended, or ends first), those of spawn(), full (its inbox's
+// bound), no_memory; not_in_task from plain code on a thread with a loop; timed_out, canceled, an errno; no_loop of an
+// empty one.
+// Lifetime: f moves over, and what it refers to must outlive it there, not here: a deadline that passes ends this wait and,
+// as it counts there too, the one for the future, which is left as it was; f's own waits go on.
+// Cancel: is handed on: to the task, and what it waits for, as of task::cancel(). f that has not begun never does.
+template <class F>
+    requires detail::startable<F>
+auto run_on(loop_ref const& on, F&& f, deadline dl = {}) -> typename detail::task_elsewhere<std::decay_t<F>>::outcome {
+    using elsewhere = detail::task_elsewhere<std::decay_t<F>>;
+    auto const t = elsewhere::make(std::decay_t<F>(std::forward<F>(f)), dl);
+    if (!t) return errc::no_memory;
+    // Whether it may wait here at all is to be known before anything begins there.
+    if (auto const may = t->over.wait(in(duration::zero())); may != errc::timed_out) return may.error();
+    if (auto const sent = on.call(typename elsewhere::begins(t)); !sent) return sent.error();
+    if (auto const waited = t->over.wait(dl); !waited) {
+        t->given_up.store(1, std::memory_order_release);
+        if (waited != errc::canceled) return waited.error();
+        // Where there is no memory or no room in its inbox for that now, there will be.
+        cancel_shield const until_told;
+        for (;;) {
+            auto const told = on.call([t] { t->running.cancel(); });
+            if ((told != errc::no_memory && told != errc::full) || t->over.is_set()) return waited.error();
+            static_cast<void>(sleep_for(std::chrono::milliseconds(1)));
+        }
+    }
+    auto& given = t->what.outcome;
+    if (!given) return errc::closed;
+    if (!given->ok() && t->what.text[0]) detail::with_detail(given->error(), t->what.text);
+    return std::move(*given);
+}
+
+}  // namespace spruce::inline v0
