@@ -189,7 +189,8 @@ template <class Queue> result<void> follow_model(harness::random& random, model:
         CHECK_EQ(q->full(), m.items.size() == bound);
         if (random.chance(50)) check();   // else more in the same turn
     }
-    CHECK(m.passed > 1'000 && m.joined > 100 && m.expired > 300 && m.cancelled > 100 && m.ended > 100);
+    // Joins are rare: about 95 in 50,000 steps, give or take 10.
+    CHECK(m.passed > 1'000 && m.joined > 40 && m.expired > 300 && m.cancelled > 100 && m.ended > 100);
     for (auto& c : m.calls) c->handle.cancel();
     settle();
     return {};
