@@ -188,10 +188,10 @@ TEST("who was woken and finds that another was faster waits on, as the first, an
 }
 
 TEST("two who were woken in vain wait on in the order in which they came") {
+    shared_channel<int> c(2);   // what tasks use outlives their loop
+    std::string order;
     world w;
     loop l(w.options());
-    shared_channel<int> c(2);
-    std::string order;
     for (char who : {'a', 'b', 'c'})
         spawn([&, who] {
             auto const got = c.receive();
