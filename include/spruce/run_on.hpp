@@ -10,12 +10,15 @@
 #include <utility>
 
 #include "future.hpp"
+#include "group.hpp"
 #include "loop.hpp"
 #include "loop_ref.hpp"
 #include "memory.hpp"
 #include "result.hpp"
 #include "shared.hpp"
 #include "task.hpp"
+#include "this_task.hpp"
+#include "time.hpp"
 
 namespace spruce::inline v0 {
 
