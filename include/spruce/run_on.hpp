@@ -43,7 +43,7 @@ public:
     using call = awaited_call<run_to_its_outcome<F>>;
     using outcome = typename decltype(call::outcome)::value_type;
     struct block {
-        explicit block(F&& f, deadline dl) : what{{std::move(f), dl}} {}
+        explicit block(F&& f) : what{{std::move(f), {}}} {}
         call what;
         shared_event over;
         std::atomic<std::uint32_t> references{1};
@@ -51,12 +51,16 @@ public:
         // The loop's thread alone:
         task<void> running;
         handler at_exit;
+        bool begun = false;                       // the task is made, and its end sets `over`
     };
 
     static task_elsewhere make(F&& f, deadline dl) {
         void* const room = allocate({}, sizeof(block), alignof(block));
         task_elsewhere made;
-        if (room) move_in_block(room, std::move(f), dl), made.at_ = static_cast<block*>(room);
+        if (!room) return made;
+        move_in<block>(room, std::move(f), [&] { release({}, room, sizeof(block), alignof(block)); });
+        made.at_ = static_cast<block*>(room);
+        made.at_->what.f.dl = dl;
         return made;
     }
     task_elsewhere() noexcept = default;
@@ -76,19 +80,25 @@ public:
     // On the loop's thread. `over` is set however it ends: by its own end, or by the loop's, without it.
     struct begins {
         task_elsewhere of;
-        bool begun = false;
         explicit begins(task_elsewhere const& t) noexcept : of(t) {}
         begins(begins&&) noexcept = default;
         ~begins() {
-            if (of && !begun) of->over.set();
+            if (of && !of->begun) of->over.set();
         }
         void operator()() {
             if (of->given_up.load(std::memory_order_acquire) != 0) return;
+            auto here = loop::current();
+            if (!here) return static_cast<void>(of->what.outcome.emplace(here.error()));
+            // First, for without it nobody would hear of a task that is abandoned.
+            of->at_exit = here->on_exit([t = of] { t->over.set(); });
+            if (!of->at_exit.active()) return static_cast<void>(of->what.outcome.emplace(of->at_exit.error()));
             auto made = spawn({.name = "run_on"}, [t = ends(of)] { call::run(&t.of->what); });
-            if (!task_access::block(made)) return static_cast<void>(of->what.outcome.emplace(task_access::why(made)));
-            begun = true;
+            if (!task_access::block(made)) {
+                of->at_exit.cancel();
+                return static_cast<void>(of->what.outcome.emplace(task_access::why(made)));
+            }
+            of->begun = true;
             of->running = std::move(made);
-            if (auto here = loop::current()) of->at_exit = here->on_exit([t = of] { t->over.set(); });
         }
     };
 
@@ -98,23 +108,11 @@ private:
         explicit ends(task_elsewhere const& t) noexcept : of(t) {}
         ends(ends&&) noexcept = default;
         ~ends() {
-            if (!of) return;
+            if (!of || !of->begun) return;   // moved on, or refused: who asked for it tells that
             of->at_exit.cancel();
             of->over.set();
         }
     };
-    static void move_in_block(void* room, F&& f, deadline dl) {
-#if SPRUCE_THROWS
-        try {
-            ::new (room) block(std::move(f), dl);
-        } catch (...) {
-            release({}, room, sizeof(block), alignof(block));
-            throw;
-        }
-#else
-        ::new (room) block(std::move(f), dl);
-#endif
-    }
     block* at_ = nullptr;
 };
 }  // namespace detail
@@ -125,6 +123,7 @@ private:
 // (something threw: detail() says what); closed (the loop has ended, or ends first), those of spawn(), full (its inbox's
 // bound), no_memory; not_in_task from plain code on a thread with a loop; timed_out, canceled, an errno; no_loop of an
 // empty one.
+// Thread: any; of a loop's own thread, a task.
 // Lifetime: f moves over, and what it refers to must outlive it there, not here: a deadline that passes ends this wait and,
 // as it counts there too, the one for the future, which is left as it was; f's own waits go on.
 // Cancel: is handed on: to the task, and what it waits for, as of task::cancel(). f that has not begun never does.

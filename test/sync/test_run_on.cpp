@@ -127,6 +127,19 @@ TEST("a task of another loop waits with run_on; cancelling it cancels what it wa
     CHECK_EQ(here.get().value_or(0), 9);
 }
 
+TEST("a run_on whose task cannot be made says why, each time") {
+    world w;
+    auto options = w.options();
+    options.max_tasks = 1;
+    loop l(options);
+    event over;
+    harness::needed([&] { CHECK(over.wait().ok()); });
+    with_a_thread(l, [&](loop_ref door) {
+        for (int i = 0; i != 200; ++i) CHECK(run_on(door, [] { return 1; }) == errc::full);
+        CHECK(door.call([&] { over.set(); }).ok());
+    });
+}
+
 TEST("a loop that ends wakes who waits with run_on: closed, also where the task is abandoned or never began") {
     std::atomic<int> closed{0};
     std::atomic<bool> waits{false};
