@@ -145,7 +145,7 @@ struct hub {
     void rouse() noexcept {
         if (!dozing) [[likely]] return;
         dozing = false;
-        door->wake();
+        if (!fds.is_parents()) door->wake();   // a forked child's waker is its parent's until after_fork()
     }
     // Whether a run is under way, in a turn of it or between two.
     bool in_run() const noexcept { return phase == hub_phase::running || visit; }

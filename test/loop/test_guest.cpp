@@ -10,6 +10,7 @@
 #include <spruce/spruce.hpp>
 
 #include "../harness/axes.hpp"
+#include "../harness/forked.hpp"
 
 using namespace spruce;
 using namespace std::chrono_literals;
@@ -361,4 +362,21 @@ TEST("what plain code begins after prepare() makes the host's fd readable, and n
     asleep();
     later.cancel();                      // this takes away, and brings nothing sooner
     CHECK(!can_read_now(h.backend));
+}
+
+TEST("what plain code of a forked child begins does not wake the parent's host") {
+    if (harness::simulated()) harness::skip("forks with the real kernel");
+    world w;
+    loop l(w.options());
+    host h(l);
+    REQUIRE(l.dispatch().ok());
+    REQUIRE(l.prepare().ok());
+    auto const child = harness::forked([&] {
+        static_cast<void>(l.call_later(1h, [] {}));
+        static_cast<void>(l.call_soon([] {}));
+    });
+    CHECK_EQ(child.status, 0);
+    CHECK(!can_read_now(h.backend));
+    CHECK(l.call_soon([] {}).active());
+    CHECK(can_read_now(h.backend));   // its own does
 }
