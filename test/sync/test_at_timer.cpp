@@ -176,7 +176,11 @@ TEST_FOR(60, "a wall clock that is put at random, by less than two days: no time
             highest = minute();
         });
         CHECK(t.start({.minutes = {}, .seconds = {0}}).ok());
-        time_point then = loop_clock::now() + 500ms;   // never at a full minute, when it is about to look
+        // It has called once before the clock is put for the first time: one put back earlier than that has nothing that
+        // it must not call for again, and its next look, up to a minute later, is the first that sees a time to come.
+        time_point then = loop_clock::now() + 60s + 500ms;   // never at a full minute, when it is about to look
+        SPRUCE_CHECK(sleep_until(then));
+        CHECK_EQ(calls, 1);
         for (long n = model_steps(); n != 0; --n) {
             auto const by = std::chrono::seconds(draws.below(24 * 3600));
             bool const back = draws.chance(50) && highest - minute() < 23 * 60;
