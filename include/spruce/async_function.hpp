@@ -239,7 +239,7 @@ private:
         task_options const options = detail::call_options(core);
         detail::call_body<F, value, A...> body{std::move(guard), *static_cast<F*>(detail::callable_of(core)),
                                                std::tuple<detail::kept_argument<A>...>(std::forward<A>(arguments)...)};
-        auto const task = detail::spawn_in(nullptr, &options, std::move(body));
+        auto const task = detail::spawn_in(detail::special_spawn{nullptr, &options}, std::move(body));
         if (auto* const block = detail::task_access::block(task)) detail::start_call(c.call, block);
         else detail::refuse_call(c.call, detail::task_access::why(task));
         return made;

@@ -73,8 +73,8 @@ struct channel_core : pinned {
     std::size_t first = 0, count = 0;   // of the items in the places
     void* places = nullptr;
     memory_hook memory;
-    bool closed = false;
-    bool refused = false;               // there was no memory for the places
+    bool closed : 1 = false;
+    bool refused : 1 = false;           // there was no memory for the places
 };
 SPRUCE_API void leave_channel(wait_entry& e) noexcept;
 }  // namespace detail

@@ -97,7 +97,7 @@ public:
         : why_(errc::no_memory) {
         if (options.look_ahead != static_cast<std::size_t>(-1)) state_ = detail::generator_ref<T>::make(options.look_ahead);
         if (!state_) return;
-        state_->maker = detail::spawn_in(nullptr, &options.task, body<std::decay_t<F>>{detail::generator_end<T>(state_), std::forward<F>(f)});
+        state_->maker = detail::spawn_in(detail::special_spawn{nullptr, &options.task}, body<std::decay_t<F>>{detail::generator_end<T>(state_), std::forward<F>(f)});
     }
     generator(generator&& other) noexcept : state_(std::move(other.state_)), why_(std::exchange(other.why_, errc::wrong_state)) {}
     generator& operator=(generator&& other) noexcept {

@@ -59,12 +59,12 @@ public:
     template <class F, class... A>
         requires detail::startable<F, A...>
     task<detail::started_t<F, A...>> spawn(F&& f, A&&... args) {
-        return detail::spawn_in(&state_, nullptr, std::forward<F>(f), std::forward<A>(args)...);
+        return detail::spawn_in(detail::special_spawn{&state_, nullptr}, std::forward<F>(f), std::forward<A>(args)...);
     }
     template <class F, class... A>
         requires detail::startable<F, A...>
     task<detail::started_t<F, A...>> spawn(task_options options, F&& f, A&&... args) {
-        return detail::spawn_in(&state_, &options, std::forward<F>(f), std::forward<A>(args)...);
+        return detail::spawn_in(detail::special_spawn{&state_, &options}, std::forward<F>(f), std::forward<A>(args)...);
     }
     // Waits until all have ended. Returns: the first error a member ended with that isn't a cancellation, or ok.
     // Errors: also canceled, timed_out, not_in_task, wrong_state (another task made it). Cancel: ends the wait; the

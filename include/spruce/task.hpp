@@ -40,9 +40,12 @@ struct spawn_claim {
     void* room;
     task_block* block() const noexcept { return reinterpret_cast<task_block*>(word); }
 };
-SPRUCE_API spawn_claim claim_task(task_options const* or_null, std::size_t size, std::size_t alignment, group_state* group) noexcept;
+// The first for a task with neither options nor a group.
+SPRUCE_API spawn_claim claim_task(std::size_t size, std::size_t alignment) noexcept;
+SPRUCE_API spawn_claim claim_special_task(task_options const* or_null, std::size_t size, std::size_t alignment, group_state* group) noexcept;
 SPRUCE_API void unclaim_task(task_block* block) noexcept;
 SPRUCE_API void start_task(task_block* block, task_ops const* ops) noexcept;
+SPRUCE_API void start_special_task(task_block* block, task_ops const* ops) noexcept;
 
 // -- what handles ask; each null-safe, and safe on any thread
 SPRUCE_API result<void> join_task(task_block* block, deadline dl) noexcept;
@@ -198,10 +201,21 @@ struct task_access {
     template <class R> static error why(task<R> const& t) noexcept { return t.why(); }
 };
 
-template <class F, class... A> task<started_t<F, A...>> spawn_in(group_state* group, task_options const* options, F&& f, A&&... args) {
+// How it begins: plainly, or in a group or with options, either of which may be null.
+struct plain_spawn {
+    static spawn_claim claim(std::size_t size, std::size_t alignment) noexcept { return claim_task(size, alignment); }
+    static void start(task_block* block, task_ops const* ops) noexcept { start_task(block, ops); }
+};
+struct special_spawn {
+    group_state* group;
+    task_options const* options;
+    spawn_claim claim(std::size_t size, std::size_t alignment) const noexcept { return claim_special_task(options, size, alignment, group); }
+    static void start(task_block* block, task_ops const* ops) noexcept { start_special_task(block, ops); }
+};
+template <class How, class F, class... A> task<started_t<F, A...>> spawn_in(How how, F&& f, A&&... args) {
     using payload = task_payload<F, A...>;
     using R = started_t<F, A...>;
-    spawn_claim const c = claim_task(options, sizeof(payload), alignof(payload), group);
+    spawn_claim const c = how.claim(sizeof(payload), alignof(payload));
     if (!c.room) return task_access::handle<R>(c.word);
 #if SPRUCE_THROWS
     try {
@@ -213,7 +227,7 @@ template <class F, class... A> task<started_t<F, A...>> spawn_in(group_state* gr
 #else
     ::new (c.room) payload(std::forward<F>(f), std::forward<A>(args)...);
 #endif
-    start_task(c.block(), &ops_of<payload>);
+    how.start(c.block(), &ops_of<payload>);
     return task_access::handle<R>(c.word);
 }
 }  // namespace detail
@@ -226,13 +240,13 @@ template <class F, class... A> task<started_t<F, A...>> spawn_in(group_state* gr
 template <class F, class... A>
     requires detail::startable<F, A...>
 task<detail::started_t<F, A...>> spawn(F&& f, A&&... args) {
-    return detail::spawn_in(nullptr, nullptr, std::forward<F>(f), std::forward<A>(args)...);
+    return detail::spawn_in(detail::plain_spawn{}, std::forward<F>(f), std::forward<A>(args)...);
 }
 // The same, with a name, a stack size, or in the background.
 template <class F, class... A>
     requires detail::startable<F, A...>
 task<detail::started_t<F, A...>> spawn(task_options options, F&& f, A&&... args) {
-    return detail::spawn_in(nullptr, &options, std::forward<F>(f), std::forward<A>(args)...);
+    return detail::spawn_in(detail::special_spawn{nullptr, &options}, std::forward<F>(f), std::forward<A>(args)...);
 }
 
 // Runs a task at once, before its turn, until it first waits, yields or ends; then comes back. From a task or a

@@ -86,7 +86,7 @@ template <class F, class R, class... A> struct job_body {
         self.place.job = &j;
         bool begun = false;
         call_guarded([&] {
-            auto const made = spawn_in(nullptr, &options, std::move(self));
+            auto const made = spawn_in(detail::special_spawn{nullptr, &options}, std::move(self));
             task_block* const block = task_access::block(made);
             if (block) adopt_call(call, block);
             else refuse_call(call, task_access::why(made));

@@ -37,8 +37,9 @@ struct stack_ref {
 
 class stack_pool {
 public:
-    explicit stack_pool(memory_hook memory) noexcept
-        : memory_(memory), watched_(ask_valgrind(valgrind_request::running) != 0) {}
+    // A free stack keeps a pointer to the next one so many bytes below its top.
+    stack_pool(memory_hook memory, std::size_t link_depth = sizeof(void*)) noexcept
+        : memory_(memory), link_depth_(link_depth), watched_(ask_valgrind(valgrind_request::running) != 0) {}
     ~stack_pool();
     stack_pool(stack_pool const&) = delete;
     stack_pool& operator=(stack_pool const&) = delete;
@@ -52,7 +53,7 @@ public:
     std::byte* take_again(stack_class c) noexcept {
         free_stack*& head = free_[static_cast<std::size_t>(c)];
         if (!head) return nullptr;
-        auto* const top = reinterpret_cast<std::byte*>(head + 1);
+        auto* const top = reinterpret_cast<std::byte*>(head) + link_depth_;
         head = head->next;
         forget_frames(bottom_of(c, top), top);
         if (watched_) [[unlikely]] forget_for_valgrind(bottom_of(c, top), top);
@@ -60,9 +61,9 @@ public:
     }
     // A fresh one, all zero. no_memory, or an errno; detail() names vm.max_map_count when it is that.
     result<stack_ref> carve(stack_class c) noexcept;
-    // Nothing of it is written but its last word, below the top.
+    // Nothing of it is written but the link.
     void give(stack_class c, std::byte* top) noexcept {
-        auto* const s = reinterpret_cast<free_stack*>(top) - 1;
+        auto* const s = reinterpret_cast<free_stack*>(top - link_depth_);
         free_stack*& head = free_[static_cast<std::size_t>(c)];
         s->next = head;
         head = s;
@@ -116,6 +117,7 @@ private:
     static void forget_for_valgrind(std::byte* bottom, std::byte* top) noexcept;
 
     memory_hook memory_;
+    std::size_t link_depth_;
     bool watched_;   // by Valgrind
     free_stack* free_[stack_classes] = {};
     slab* slabs_ = nullptr;

@@ -26,10 +26,8 @@
 
 namespace spruce::inline v0::detail {
 
-// What a stack has besides its saved stack pointer.
+// What a stack has besides its saved stack pointer; nothing, but for tools that watch.
 struct execution {
-    bool parked_exceptions = false;   // first: it is looked at after each switch
-    exception_globals exceptions;     // while it is left, if so
 #if SPRUCE_SWITCH_UCONTEXT
     ucontext_part part{};
 #endif
@@ -45,7 +43,7 @@ struct execution {
 
 // What a hub's thread has.
 struct thread_machine {
-    exception_globals* exceptions = nullptr;   // the thread's own; null without a C++ runtime
+    exception_globals* exceptions;             // the thread's own; of a program without a C++ runtime, some that stay empty
     fp_control control{};                      // what a new task begins with
     execution* own = nullptr;                  // the thread's own stack
 #if SPRUCE_TSAN
@@ -60,9 +58,27 @@ void machine_end(thread_machine& m) noexcept;
 // change.
 result<void> switch_supported() noexcept;
 
+#if SPRUCE_SWITCH_UCONTEXT
+void* lay_first_frame(execution& e, void* bottom, void* top, void (*entry)(void* argument) noexcept, void* argument) noexcept;
+#endif
 // Makes a stack that begins with entry(argument); entry never returns. Gives the saved stack pointer to switch to.
 // `top` is the end of what frames may use; `bottom` the lowest address of the stack.
-void* prepare_stack(thread_machine& m, execution& e, void* bottom, void* top, void (*entry)(void* argument) noexcept, void* argument) noexcept;
+inline void* prepare_stack([[maybe_unused]] thread_machine& m, [[maybe_unused]] execution& e, [[maybe_unused]] void* bottom,
+                           void* top, void (*entry)(void* argument) noexcept, void* argument) noexcept {
+#if SPRUCE_ASAN
+    e.bottom = bottom;
+    e.size = static_cast<std::size_t>(static_cast<char*>(top) - static_cast<char*>(bottom));
+    e.fake_stack = nullptr;
+#endif
+#if SPRUCE_TSAN
+    e.fiber = __tsan_create_fiber(0);
+#endif
+#if SPRUCE_SWITCH_UCONTEXT
+    return lay_first_frame(e, bottom, top, entry, argument);
+#else
+    return lay_first_frame(top, m.control, entry, argument);
+#endif
+}
 
 // The first thing entry() calls.
 inline void arrived([[maybe_unused]] thread_machine& m, [[maybe_unused]] execution& self) noexcept {
@@ -79,15 +95,9 @@ inline void arrived([[maybe_unused]] thread_machine& m, [[maybe_unused]] executi
 #endif
 }
 
-// Leaves this stack for the one at `to_sp`; where to come back to is written to *save first. Comes back when somebody
-// switches there. Inlined into a few noinline functions: the compiler saves just what lives there.
-[[gnu::always_inline]] inline void switch_to(thread_machine& m, execution& from, [[maybe_unused]] execution& to, void** save,
-                                             void* to_sp) noexcept {
-    if (m.exceptions && __builtin_expect(!m.exceptions->empty(), 0)) {
-        from.exceptions = *m.exceptions;
-        from.parked_exceptions = true;
-        *m.exceptions = {};
-    }
+// What switch_to() below is made of, for a thread that has no exceptions in flight.
+[[gnu::always_inline]] inline void switch_plainly([[maybe_unused]] thread_machine& m, [[maybe_unused]] execution& from,
+                                                  [[maybe_unused]] execution& to, void** save, void* to_sp) noexcept {
 #if SPRUCE_ASAN
     __sanitizer_start_switch_fiber(&from.fake_stack, to.bottom, to.size);
 #endif
@@ -106,15 +116,27 @@ inline void arrived([[maybe_unused]] thread_machine& m, [[maybe_unused]] executi
 #if SPRUCE_ASAN
     __sanitizer_finish_switch_fiber(from.fake_stack, nullptr, nullptr);
 #endif
-    if (__builtin_expect(from.parked_exceptions, 0)) {
-        *m.exceptions = from.exceptions;
-        from.parked_exceptions = false;
+}
+
+// The same with exceptions in flight: they stay here, in this frame, while the thread is elsewhere.
+[[gnu::noinline, gnu::cold]] void switch_with_exceptions(thread_machine& m, execution& from, execution& to, void** save, void* to_sp) noexcept;
+
+// Leaves this stack for the one at `to_sp`; where to come back to is written to *save first. Comes back when somebody
+// switches there. Inlined into a few noinline functions: the compiler saves just what lives there.
+[[gnu::always_inline]] inline void switch_to(thread_machine& m, execution& from, execution& to, void** save, void* to_sp) noexcept {
+    if (__builtin_expect(!m.exceptions->empty(), 0)) {
+        switch_with_exceptions(m, from, to, save, to_sp);
+        // Something is left to do, so that it is not jumped to: a function that calls has no red zone, see
+        // switch_registers() of x86_64.
+        asm volatile("");
+        return;
     }
+    switch_plainly(m, from, to, save, to_sp);
 }
 
 // The last switch of a stack: nobody comes back to it.
 [[noreturn, gnu::always_inline]] inline void switch_final([[maybe_unused]] thread_machine& m, [[maybe_unused]] execution& from,
-                                                          [[maybe_unused]] execution& to, void* to_sp) noexcept {
+                                                          [[maybe_unused]] execution& to, [[maybe_unused]] void* to_sp) noexcept {
 #if SPRUCE_ASAN
     __sanitizer_start_switch_fiber(nullptr, to.bottom, to.size);
 #endif
@@ -122,13 +144,11 @@ inline void arrived([[maybe_unused]] thread_machine& m, [[maybe_unused]] executi
     m.dead_fiber = from.fiber;
     __tsan_switch_to_fiber(to.fiber, 0);
 #endif
-    void* nowhere;
 #if SPRUCE_SWITCH_UCONTEXT
-    switch_registers(from.part, to.part, &nowhere, to_sp);
+    jump_registers(to.part);
 #else
-    switch_registers(&nowhere, to_sp);
+    jump_registers(to_sp);
 #endif
-    __builtin_unreachable();
 }
 
 }  // namespace spruce::inline v0::detail

@@ -1,6 +1,6 @@
 // The switch for aarch64 (AAPCS64), as inline assembly; see switch_x86_64.hpp for the idea.
 //
-//   fresh, as prepare_stack() leaves it      suspended                              running
+//   fresh, as lay_first_frame() leaves it    suspended                              running
 //
 //   top                                      frames of the task                     frames of the task
 //     argument                               (unused)                               …
@@ -14,6 +14,8 @@
 // sp still points at the saved words.
 #pragma once
 #include <cstdint>
+
+extern "C" [[gnu::visibility("hidden")]] void spruce_first_entry() noexcept;
 
 namespace spruce::inline v0::detail {
 
@@ -56,6 +58,34 @@ inline fp_control read_fp_control() noexcept {
           "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "x30", "memory", "cc", "v0", "v1", "v2",
           "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14", "v15", "v16", "v17", "v18", "v19",
           "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30", "v31");
+}
+
+// The last switch of a stack: nothing of it is saved.
+[[noreturn, gnu::always_inline]] inline void jump_registers(void* to_sp) noexcept {
+    [[maybe_unused]] void* const frame = __builtin_frame_address(0);   // as above
+    asm volatile("" : : "r"(frame));
+    register void* x1 asm("x1") = to_sp;
+    asm volatile(
+        "mrs x10, fpcr\n\t"
+        "mov sp, x1\n\t"
+        "ldp x29, x9, [sp]\n\t"
+        "ldr x11, [sp, #16]\n\t"
+        "br x9"
+        :
+        : "r"(x1)
+        : "x9", "x10", "x11", "memory");
+    __builtin_unreachable();
+}
+
+inline void* lay_first_frame(void* top, fp_control const& control, void (*entry)(void* argument) noexcept, void* argument) noexcept {
+    auto* const words = reinterpret_cast<std::uintptr_t*>(reinterpret_cast<std::uintptr_t>(top) & ~std::uintptr_t{15}) - 6;
+    words[0] = 0;
+    words[1] = reinterpret_cast<std::uintptr_t>(&spruce_first_entry);
+    words[2] = control.fpcr;
+    words[3] = 0;
+    words[4] = reinterpret_cast<std::uintptr_t>(entry);
+    words[5] = reinterpret_cast<std::uintptr_t>(argument);
+    return words;
 }
 
 }  // namespace spruce::inline v0::detail

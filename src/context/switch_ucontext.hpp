@@ -21,4 +21,9 @@ inline void switch_registers(ucontext_part& from, ucontext_part& to, void** save
     ::swapcontext(&from.registers, &to.registers);
 }
 
+[[noreturn]] inline void jump_registers(ucontext_part& to) noexcept {
+    ::setcontext(&to.registers);
+    __builtin_unreachable();
+}
+
 }  // namespace spruce::inline v0::detail

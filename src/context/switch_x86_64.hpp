@@ -1,13 +1,13 @@
 // The switch for x86_64 (System V ABI), as inline assembly: the compiler saves what lives at the place, and the way
 // out is an indirect jump, which a branch predictor learns; a `ret` across stacks mispredicts each time.
 //
-//   fresh, as prepare_stack() leaves it      suspended                              running
+//   fresh, as lay_first_frame() leaves it    suspended                              running
 //
 //   top                                      frames of the task                     frames of the task
-//     0                                      … 128 bytes of red zone, if any        …
-//     argument                               rbp                                    <- rsp
-//     entry                                  fp control: mxcsr, x87 word
-//     0 (rbp)                                where to go on (label 1)  <- saved sp
+//     0                                      rbp                                    <- rsp
+//     argument                               fp control: mxcsr, x87 word
+//     entry                                  where to go on (label 1)  <- saved sp
+//     0 (rbp)
 //     fp control
 //     spruce_first_entry  <- saved sp
 //
@@ -17,6 +17,8 @@
 // mxcsr change with any inexact result), and it is loaded only if they differ: loading always costs 50 to 100 ns.
 #pragma once
 #include <cstdint>
+
+extern "C" [[gnu::visibility("hidden")]] void spruce_first_entry() noexcept;
 
 namespace spruce::inline v0::detail {
 
@@ -45,14 +47,16 @@ inline fp_control read_fp_control() noexcept {
 #define SPRUCE_WIDE_CLOBBERS
 #endif
 
+// The saved words lie right below the stack pointer, where a leaf function would keep its locals (the red zone). So the
+// function around this must call another one, in some case at least, and not as its last deed: no compiler gives such
+// a function a red zone. tools/check looks into the archive for one that has.
 [[gnu::always_inline]] inline void switch_registers(void** save, void* to_sp) noexcept {
     // Asking for the frame's address gives the function around us a frame pointer, so that its unwind rules do not
     // depend on rsp, which moves below.
     [[maybe_unused]] void* const frame = __builtin_frame_address(0);
     asm volatile("" : : "r"(frame));
     asm volatile(
-        "lea {-128(%%rsp), %%rsp|rsp, [rsp - 128]}\n\t"   // step over the red zone
-        "push {%%rbp|rbp}\n\t"                            // by hand: no compiler lets rbp be clobbered everywhere
+        "push {%%rbp|rbp}\n\t"   // by hand: no compiler lets rbp be clobbered everywhere
         "lea {1f(%%rip), %%rcx|rcx, [rip + 1f]}\n\t"
         "sub {$8, %%rsp|rsp, 8}\n\t"
         "stmxcsr {(%%rsp)|dword ptr [rsp]}\n\t"
@@ -61,9 +65,8 @@ inline fp_control read_fp_control() noexcept {
         "{movzwl 4(%%rsp), %%edx|movzx edx, word ptr [rsp + 4]}\n\t"
         "push {%%rcx|rcx}\n\t"
         "mov {%%rsp, (%%rdi)|qword ptr [rdi], rsp}\n\t"
-        "mov {%%rsi, %%rsp|rsp, rsi}\n\t"
-        "pop {%%rcx|rcx}\n\t"
-        "jmp {*%%rcx|rcx}\n"
+        "lea {8(%%rsi), %%rsp|rsp, [rsi + 8]}\n\t"
+        "jmp {*(%%rsi)|qword ptr [rsi]}\n"
         "1:\n\t" SPRUCE_LANDING_PAD
         "xor {(%%rsp), %%eax|eax, dword ptr [rsp]}\n\t"
         "test {$0xffc0, %%eax|eax, 0xffc0}\n\t"
@@ -74,7 +77,6 @@ inline fp_control read_fp_control() noexcept {
         "4:\n\t"
         "add {$8, %%rsp|rsp, 8}\n\t"
         "pop {%%rbp|rbp}\n\t"
-        "lea {128(%%rsp), %%rsp|rsp, [rsp + 128]}\n\t"
         ".subsection 1\n"
         "3:\n\t"
         "ldmxcsr {(%%rsp)|dword ptr [rsp]}\n\t"
@@ -88,6 +90,37 @@ inline fp_control read_fp_control() noexcept {
         : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc", "xmm0", "xmm1",
           "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
           "xmm15", "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)" SPRUCE_WIDE_CLOBBERS);
+}
+
+// The last switch of a stack: nothing of it is saved.
+[[noreturn, gnu::always_inline]] inline void jump_registers(void* to_sp) noexcept {
+    [[maybe_unused]] void* const frame = __builtin_frame_address(0);   // as above
+    asm volatile("" : : "r"(frame));
+    asm volatile(
+        "sub {$16, %%rsp|rsp, 16}\n\t"
+        "stmxcsr {(%%rsp)|dword ptr [rsp]}\n\t"
+        "fnstcw {4(%%rsp)|word ptr [rsp + 4]}\n\t"
+        "mov {(%%rsp), %%eax|eax, dword ptr [rsp]}\n\t"
+        "{movzwl 4(%%rsp), %%edx|movzx edx, word ptr [rsp + 4]}\n\t"
+        "lea {8(%%rsi), %%rsp|rsp, [rsi + 8]}\n\t"
+        "jmp {*(%%rsi)|qword ptr [rsi]}"
+        :
+        : "S"(to_sp)
+        : "rax", "rdx", "memory");
+    __builtin_unreachable();
+}
+
+// Seven words, so that rsp is a multiple of 16 when the entry has popped five of them.
+inline void* lay_first_frame(void* top, fp_control const& control, void (*entry)(void* argument) noexcept, void* argument) noexcept {
+    auto* const words = reinterpret_cast<std::uintptr_t*>(reinterpret_cast<std::uintptr_t>(top) & ~std::uintptr_t{15}) - 7;
+    static_assert(sizeof control == sizeof *words);
+    words[0] = reinterpret_cast<std::uintptr_t>(&spruce_first_entry);
+    __builtin_memcpy(&words[1], &control, sizeof control);
+    words[2] = 0;
+    words[3] = reinterpret_cast<std::uintptr_t>(entry);
+    words[4] = reinterpret_cast<std::uintptr_t>(argument);
+    words[5] = words[6] = 0;
+    return words;
 }
 
 }  // namespace spruce::inline v0::detail

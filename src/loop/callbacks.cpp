@@ -5,6 +5,11 @@
 
 namespace spruce::inline v0::detail {
 
+void hub::rouse_sleeper() noexcept {
+    dozing = false;
+    if (!fds.is_parents()) door->wake();   // a forked child's waker is its parent's until after_fork()
+}
+
 void add_hold(hub& h, handler_slot& s) noexcept {
     if (s.holds) return;
     s.holds = true;

@@ -23,7 +23,7 @@ namespace spruce::inline v0::detail {
 // What the floor above adds to a hub; set when the first task is made.
 struct extension {
     // Runs the entry until it gives the thread back. May go on to further entries of the ring by itself, as long as
-    // hub.credit lasts and they are its own.
+    // hub.credit() lasts and they are its own.
     void (*resume)(hub& h, void* node, void* word) noexcept;
     // How many are left in waits that nothing will end; asked when the hub has run dry.
     std::size_t (*unfinished)(hub& h) noexcept;
@@ -79,8 +79,8 @@ struct hub {
 
     // -- hot: touched by every switch
     ready_ring ready;
-    std::uint32_t credit = 0;            // entries that may still run before the next poll
     std::uint64_t dispatches = 0;        // callbacks and task turns begun; published for monitors
+    std::uint64_t dispatch_limit = 0;    // as far as that may go before the next poll: the hub's credit
     std::int64_t holds = 0;              // what keeps run() alive
     std::int64_t now_ns = 0;             // this turn's time
     std::int64_t fresh_ns = 0;           // a reading of this dispatch …
@@ -143,10 +143,14 @@ struct hub {
 
     // Plain code made something ready, or due, that whoever sleeps for this loop does not know of.
     void rouse() noexcept {
-        if (!dozing) [[likely]] return;
-        dozing = false;
-        if (!fds.is_parents()) door->wake();   // a forked child's waker is its parent's until after_fork()
+        if (dozing) [[unlikely]] rouse_sleeper();
     }
+    // How many entries of the ring may still run before the next poll.
+    bool has_credit() const noexcept { return dispatches < dispatch_limit; }
+    std::uint32_t credit() const noexcept { return has_credit() ? static_cast<std::uint32_t>(dispatch_limit - dispatches) : 0; }
+    void set_credit(std::uint32_t n) noexcept { dispatch_limit = dispatches + n; }
+
+    void rouse_sleeper() noexcept;
     // Whether a run is under way, in a turn of it or between two.
     bool in_run() const noexcept { return phase == hub_phase::running || visit; }
 

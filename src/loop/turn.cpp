@@ -136,20 +136,19 @@ std::size_t ready_phase(hub& h, std::size_t budget) noexcept {
         while (handler_slot* const s = now.take_front()) make_ready(h, *s);
     }
     if (budget > UINT32_MAX) budget = UINT32_MAX;   // nobody comes to the end of that in one turn
-    h.credit = static_cast<std::uint32_t>(budget);
-    h.withheld = h.watch ? std::exchange(h.credit, 0) : 0;
+    h.set_credit(h.watch ? 0 : static_cast<std::uint32_t>(budget));
+    h.withheld = h.watch ? static_cast<std::uint32_t>(budget) : 0;
     h.dispatching = true;
-    while (h.credit != 0 && !h.ready.empty()) {
+    while (h.has_credit() && !h.ready.empty()) {
         ready_entry const e = h.ready.take();
-        --h.credit;
         ++h.dispatches;
         if (is_extension(e.node)) h.ext->resume(h, e.node, e.word);
         else run_slot(h, *static_cast<handler_slot*>(e.node));
     }
     if (h.withheld != 0) [[unlikely]] run_watched(h);
     h.dispatching = false;
-    std::size_t const ran = budget - h.credit - h.withheld;
-    h.credit = 0;
+    std::size_t const ran = budget - h.credit() - h.withheld;
+    h.set_credit(0);
     return ran;
 }
 

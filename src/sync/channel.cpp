@@ -44,7 +44,7 @@ namespace {
 [[gnu::always_inline]] inline bool put_now(channel_core& c, void* value, error const& why) noexcept {
     if (auto* const p = static_cast<receiving*>(take_taker(waiters(c.receivers)))) {
         c.items->put(p->room, value, why);
-        wake(*p);
+        wake_inline(*p);
         return true;
     }
     if (c.count == c.capacity) return false;
@@ -59,7 +59,7 @@ namespace {
         sending* const p = first_sender(c);
         if (!p) return false;
         c.items->put(room, p->value, p->why);
-        wake(*p);
+        wake_inline(*p);
         return true;
     }
     c.items->move(room, c.slot(0));
@@ -69,7 +69,7 @@ namespace {
     if (sending* const p = first_sender(c)) {
         c.items->put(c.slot(c.count), p->value, p->why);
         ++c.count;
-        wake(*p);
+        wake_inline(*p);
     }
     return true;
 }

@@ -73,6 +73,7 @@ void cancel_down(future_block& first, task_id by) noexcept {
         if (!t.cancelled) {
             t.cancelled = true;
             t.cancelled_by = by;
+            t.look_again();
         }
         next->outcome = parked::how::cancelled;
         next->unlink();

@@ -17,7 +17,7 @@ inline void hand_over(lock_core& l) noexcept {
     if (!p) return;
     l.owner = p->who->id;
     l.depth = static_cast<locking*>(p)->depth;
-    wake(*p);
+    wake_inline(*p);
 }
 
 }  // namespace spruce::inline v0::detail

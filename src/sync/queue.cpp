@@ -46,7 +46,7 @@ result<void> queue_core::try_push(void* value) noexcept {
     if (parked* const p = waiters(takers).take_front()) {
         items->hand(static_cast<taking*>(p)->room, value);
         ++in_hand;
-        wake(*p);
+        wake_inline(*p);
         return {};
     }
     if (count == bound) return errc::full;
@@ -74,7 +74,7 @@ result<void> queue_core::try_take(void* room) noexcept {
     if (parked* const p = waiters(pushers).take_front()) {
         items->put(*this, static_cast<pushing*>(p)->value);
         ++count;
-        wake(*p);
+        wake_inline(*p);
     }
     return {};
 }

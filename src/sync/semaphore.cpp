@@ -38,7 +38,7 @@ bool semaphore::give_to_first() noexcept {
     parked* const p = take_taker(waiters(waiters_));
     if (!p) return false;
     hold(static_cast<acquiring*>(p)->mine);
-    wake(*p);
+    wake_inline(*p);
     return true;
 }
 

@@ -33,8 +33,9 @@ struct joining : parked {
 };
 }  // namespace
 
-result<void> join_task(task_block* block, deadline dl) noexcept {
-    task_block& t = *block;
+namespace {
+// Whatever is asked, and of whom.
+[[gnu::noinline]] result<void> join_anyhow(task_block& t, deadline dl) noexcept {
     switch (where(t)) {
     case place::elsewhere: return errc::wrong_thread;
     case place::orphan: return t.state == task_state::ended ? result<void>() : errc::closed;
@@ -46,8 +47,19 @@ result<void> join_task(task_block* block, deadline dl) noexcept {
     if (t.state == task_state::ended) return {};
     if (self == &t) return with_detail(errc::deadlock, "a task that joins itself");
     joining p(t);
-    if (self && dl.how() == deadline::kind::never && self->scope_due == no_time) return park_untimed(s, *self, p);
     return park(p, dl);
+}
+}  // namespace
+
+[[gnu::noinline]] result<void> join_task(task_block* block, deadline dl) noexcept {
+    task_block& t = *block;
+    scheduler* const s = current_scheduler;
+    task_block* const self = s && s->arena == t.arena ? s->current : nullptr;
+    // A task of this loop, without a time in sight, waits for another.
+    if (!self || self->look_at != no_time || dl.how() != deadline::kind::never || self == &t) [[unlikely]] return join_anyhow(t, dl);
+    if (t.state == task_state::ended) return {};
+    joining p(t);
+    return park_untimed_here(*s, *self, p);
 }
 
 result<void> arm_join(task_block* block, wait_entry& e, wait_point& p) noexcept {
@@ -134,10 +146,10 @@ result<void> switch_now(task_block* block) noexcept {
     ready_entry e{};
     if (!h.ready.extract(ring_node(t), &e)) return errc::wrong_state;
     // While its credit is 0, whoever leaves looks here first, and comes back to us.
-    return_frame f{s.returns, s.current, nullptr, h.credit};
+    return_frame f{s.returns, s.current, nullptr, h.credit()};
     s.returns = &f;
-    h.credit = 0;
     ++h.dispatches;
+    h.set_credit(0);
     if (f.caller) f.caller->state = task_state::ready;
     t.state = task_state::running;
     s.current = &t;

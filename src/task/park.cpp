@@ -31,7 +31,7 @@ void expired(listener& self, unsigned) noexcept {
     parked* const p = t.wait;
     if (t.state != task_state::waiting || p->outcome != parked::how::waiting) return;
     scheduler& s = *t.home;
-    p->outcome = !p->uncancellable && t.scope_due <= s.h.now_ns ? parked::how::scope : parked::how::expired;
+    p->outcome = !p->uncancellable && t.due() <= s.h.now_ns ? parked::how::scope : parked::how::expired;
     p->abandon(*p);
     make_ready(s, t);
 }
@@ -67,7 +67,7 @@ namespace {
         p.abandon(p);
         return errc::timed_out;
     }
-    if (!p.uncancellable && t.scope_due < due) due = t.scope_due;
+    if (!p.uncancellable && t.due() < due) due = t.due();
     if (due == no_time) return park_untimed(s, t, p);
     // Time is outside: a wait with a deadline keeps run() alive.
     if (!t.time) t.time = h.timers.take(timer_owner(t));
@@ -93,14 +93,12 @@ result<void> park(parked& p, deadline dl) noexcept {
         return errc::not_in_task;
     }
     task_block& t = *s->current;
-    if (dl.how() == deadline::kind::never && (t.scope_due == no_time || p.uncancellable)) return park_untimed(*s, t, p);
+    if (dl.how() == deadline::kind::never && (t.due() == no_time || p.uncancellable)) return park_untimed(*s, t, p);
     return park_timed(*s, t, p, dl);
 }
 
 void wake(parked& p) noexcept {
-    p.outcome = parked::how::fired;
-    if (!p.who) [[unlikely]] return p.point->fire();
-    make_ready(*p.who->home, *p.who);
+    wake_inline(p);
 }
 
 void wake_failed(parked& p, error why) noexcept {
@@ -115,6 +113,7 @@ bool cancel_block(task_block& t, task_id by) noexcept {
     if (!t.cancelled) {
         t.cancelled = true;
         t.cancelled_by = by;
+        t.look_again();
     }
     parked* const p = t.wait;
     // One that was woken already has its outcome, and keeps it; it sees the cancellation at its next wait.
@@ -138,15 +137,17 @@ void open_scope(deadline_scope& s, deadline dl) noexcept {
     s.id = new_id(*here);
     s.due_ns = here->h.due_from_now(dl);
     s.outer = t->scopes;
-    s.outer_due = t->scope_due;
+    s.outer_due = t->due();
     t->scopes = &s;
-    if (s.due_ns < t->scope_due) t->scope_due = s.due_ns;
+    t->scope_due = s.due_ns < s.outer_due ? s.due_ns : s.outer_due;
+    t->look_again();
 }
 
 void close_scope(deadline_scope& s) noexcept {
     if (!s.of) return;
     s.of->scopes = s.outer;
     s.of->scope_due = s.outer_due;
+    s.of->look_again();
 }
 
 void open_shield(shield_state& s) noexcept {
@@ -155,10 +156,10 @@ void open_shield(shield_state& s) noexcept {
     if (!t) return;
     s.outermost_sees_cancel = !t->shielded;
     s.scopes = t->scopes;
-    s.scope_due = t->scope_due;
+    s.scope_due = t->due();
     t->shielded = true;
     t->scopes = nullptr;
-    t->scope_due = no_time;
+    t->look_again();
 }
 
 void close_shield(shield_state& s) noexcept {
@@ -166,6 +167,7 @@ void close_shield(shield_state& s) noexcept {
     s.of->shielded = !s.outermost_sees_cancel;
     s.of->scopes = static_cast<deadline_scope*>(s.scopes);
     s.of->scope_due = s.scope_due;
+    s.of->look_again();
 }
 
 // -- pauses: what yield() is to a paced task
@@ -183,6 +185,7 @@ void set_pace(task_block& t, pace p) noexcept {
     if (p.interval_ns < 0) p.interval_ns = 0;
     t.paced = p.interval_ns != 0 || !p.active;
     t.pace_ns = p.active ? p.interval_ns : ~p.interval_ns;
+    t.look_again();
     if (t.state == task_state::waiting && t.wait->abandon == end_pause && t.wait->outcome == parked::how::waiting) wake(*t.wait);
 }
 
@@ -238,7 +241,7 @@ result<void> pause(scheduler& s, task_block& t) noexcept {
     scheduler* const s = current_scheduler;
     if (__builtin_expect(!s || !s->current, 0)) return errc::not_in_task;
     task_block& t = *s->current;
-    if (must_end(*s, t) || t.paced) [[unlikely]] return yield_slowly(*s, t);
+    if (must_look(*s, t)) [[unlikely]] return yield_slowly(*s, t);
     go_round(*s, t);
     return {};
 }

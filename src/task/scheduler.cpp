@@ -19,13 +19,10 @@ std::uint64_t task_id_here() noexcept {
 }
 }  // namespace
 
-task_id new_id(scheduler& s) noexcept {
-    if (s.next_id == s.last_id) {
-        std::uint64_t const share = id_shares.fetch_add(1, std::memory_order_relaxed);
-        s.next_id = share * share_size + 1;
-        s.last_id = s.next_id + share_size - 1;
-    }
-    return {s.next_id++};
+void take_id_share(scheduler& s) noexcept {
+    std::uint64_t const share = id_shares.fetch_add(1, std::memory_order_relaxed);
+    s.next_id = share * share_size + 1;
+    s.last_id = s.next_id + share_size - 1;
 }
 
 task_id new_loose_id() noexcept { return {id_shares.fetch_add(1, std::memory_order_relaxed) * share_size + 1}; }
@@ -36,7 +33,7 @@ namespace {
 [[gnu::noinline]] void return_to_caller(scheduler& s, task_block* self, void** save) noexcept {
     return_frame& f = *s.returns;
     s.returns = f.outer;
-    s.h.credit = f.credit;
+    s.h.set_credit(f.credit);
     s.current = f.caller;
     execution& to = f.caller ? f.caller->machine : s.hub_machine;
     if (f.caller) f.caller->state = task_state::running;
@@ -62,12 +59,7 @@ namespace {
 }
 
 void make_ready(scheduler& s, task_block& t) noexcept {
-    t.state = task_state::ready;
-    if (t.unheld) {
-        t.unheld = false;
-        ++s.h.holds;
-    }
-    s.h.ready.push_back(ring_node(t), t.stack_pointer);
+    make_ready_here(s, t);
     s.h.rouse();
 }
 
@@ -82,7 +74,7 @@ namespace {
     if (s.returns) {
         return_frame& f = *s.returns;
         s.returns = f.outer;
-        s.h.credit = f.credit;
+        s.h.set_credit(f.credit);
         s.current = f.caller;
         if (f.caller) f.caller->state = task_state::running;
         switch_final(s.machine, self, f.caller ? f.caller->machine : s.hub_machine, f.stack_pointer);
@@ -91,20 +83,24 @@ namespace {
     switch_final(s.machine, self, s.hub_machine, s.hub_stack_pointer);
 }
 
-void end_task(scheduler& s, task_block& t) noexcept {
+// `special`: it may be in a group, in the background, or have callbacks for its end.
+template <bool special> [[gnu::always_inline]] inline void end_task(scheduler& s, task_block& t) noexcept {
     hub& h = s.h;
-    result<void> for_group;
-    if (t.grouped && !t.succeeded) for_group = group_hears(t);
+    [[maybe_unused]] result<void> for_group;
+    if (special && t.grouped && !t.succeeded()) for_group = group_hears(t);
     if (!t.held) {
         // Nobody will ask. Its destructor, and the hook, may wait as any code of the task: it has not ended yet.
         report_if_unseen(t);
-        if (!t.trivial) t.ops->drop_outcome(t.payload);
+        if (!t.trivial()) t.ops->drop_outcome(t.payload);
     }
     t.state = task_state::ended;
     --s.live;
-    if (t.background) --s.live_background;
-    else --h.holds;
-    if (t.time) {
+    --h.holds;
+    if (special && t.background) {
+        --s.live_background;
+        ++h.holds;
+    }
+    if (t.time) [[unlikely]] {
         h.timers.give_back(t.time);
         t.time = nullptr;
     }
@@ -112,14 +108,17 @@ void end_task(scheduler& s, task_block& t) noexcept {
     while (parked* const p = t.joiners) {
         t.joiners = p->linked() ? static_cast<parked*>(p->next) : nullptr;
         if (t.joiners) p->unlink();
-        wake(*p);
+        p->outcome = parked::how::fired;
+        if (p->who) [[likely]] make_ready_here(s, *p->who);
+        else p->point->fire();
     }
-    if (t.watched) {
+    if (special && t.watched) {
         while (handler_slot* const slot = t.handlers().take_front()) make_ready(h, *slot);
     }
-    if (t.grouped) group_ended(t, for_group);
+    if (special && t.grouped) group_ended(t, for_group);
     if (!t.held) free_block(t);
 }
+[[gnu::noinline]] void end_special_task(scheduler& s, task_block& t) noexcept { end_task<true>(s, t); }
 }  // namespace
 
 void task_main(void* block) noexcept {
@@ -129,13 +128,12 @@ void task_main(void* block) noexcept {
     if (t.cancelled) {
         t.ops->drop_start(t.payload, t.cancelled_by);
     } else {
-        unsigned const end = t.ops->run(t.payload);
-        t.succeeded = (end & end_succeeded) != 0;
-        t.trivial = (end & end_trivial) != 0;
+        t.end = static_cast<std::uint8_t>(t.ops->run(t.payload));
     }
     t.locals_over = true;   // its outcome's destructor and the hook run here yet, and nobody would end what they make
     if (t.locals) [[unlikely]] end_locals(s.h, t.locals);
-    end_task(s, t);
+    if (t.grouped || t.background || t.watched) end_special_task(s, t);
+    else end_task<false>(s, t);
     // The block may be free by now; its memory is not anybody else's before the switch.
     leave_for_good(s, t.machine);
 }

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "../base/prefetch.hpp"
 #include "task_block.hpp"
@@ -11,7 +12,7 @@ namespace spruce::inline v0::detail {
 
 // The stacks of a loop's tasks. Outlives the loop while a handle keeps a block: ended tasks' outcomes lie on them.
 struct task_arena {
-    explicit task_arena(memory_hook memory) noexcept : pool(memory) {}
+    explicit task_arena(memory_hook memory) noexcept : pool(memory, link_depth()) {}
     stack_pool pool;
     // 0 while the loop lives. At its end the loop adds the number of blocks that handles still keep; each handle's
     // end takes 1 away, wherever it happens: whoever brings it back to 0 frees the arena. (A handle dropped between
@@ -52,7 +53,11 @@ extern constinit thread_local scheduler* current_scheduler;
 
 // This thread's scheduler; made with the first task. no_loop, no_memory, closed.
 result<scheduler*> need_scheduler() noexcept;
-task_id new_id(scheduler& s) noexcept;
+void take_id_share(scheduler& s) noexcept;
+inline task_id new_id(scheduler& s) noexcept {
+    if (s.next_id == s.last_id) [[unlikely]] take_id_share(s);
+    return {s.next_id++};
+}
 // An id for a scope where no loop is.
 task_id new_loose_id() noexcept;
 
@@ -69,18 +74,20 @@ void prefetch_far(ready_ring& ring) noexcept;
 // So many in the ring are more than the caches hold.
 inline constexpr std::uint32_t many_ready = 4096;
 
-// The next in the ring, taken out and set running; null if it is not a task, or may not run now.
-[[gnu::always_inline]] inline task_block* take_next_task(hub& h, void** word) noexcept {
-    if (h.credit == 0 || h.ready.empty()) return nullptr;
+// The front of the ring, which is not empty, taken out and set running; null if it is not a task, or may not run now.
+[[gnu::always_inline]] inline task_block* take_front_task(hub& h, void** word) noexcept {
+    if (!h.has_credit()) return nullptr;
     ready_entry const e = h.ready.front();
     if (!is_extension(e.node)) return nullptr;
     h.ready.take();
-    --h.credit;
     ++h.dispatches;
     task_block& next = block_of(e.node);
     next.state = task_state::running;
     *word = e.word;
     return &next;
+}
+[[gnu::always_inline]] inline task_block* take_next_task(hub& h, void** word) noexcept {
+    return h.ready.empty() ? nullptr : take_front_task(h, word);
 }
 
 // Where there is none: back to who resumed us.
@@ -88,32 +95,55 @@ void leave_for_caller(scheduler& s, task_block& self, void** save) noexcept;
 // Gives the thread to whatever comes next; the stack pointer goes to *save. Comes back when somebody resumes `self`.
 // Inlined into the few functions that park, which are noinline: each frame between the switch and its user is a line
 // of the cache more for every task.
-[[gnu::always_inline]] inline void leave(scheduler& s, task_block& self, void** save) noexcept {
+[[gnu::always_inline]] inline void leave_for(scheduler& s, task_block& self, void** save, task_block& next, void* word) noexcept {
     hub& h = s.h;
+    s.current = &next;
+    if (h.ready.size() > many_ready) [[unlikely]] prefetch_far(h.ready);
+    else prefetch_for_write(h.ready.front().word);
+    switch_to(s.machine, self.machine, next.machine, save, word);
+}
+[[gnu::always_inline]] inline void leave(scheduler& s, task_block& self, void** save) noexcept {
     void* word;
-    if (task_block* const next = take_next_task(h, &word)) {
-        if (next == &self) return;   // it was alone, and goes on
-        s.current = next;
-        if (h.ready.size() > many_ready) [[unlikely]] prefetch_far(h.ready);
-        else prefetch_for_write(h.ready.front().word);
-        switch_to(s.machine, self.machine, next->machine, save, word);
-        return;
-    }
+    if (task_block* const next = take_next_task(s.h, &word)) [[likely]] return leave_for(s, self, save, *next, word);
     leave_for_caller(s, self, save);
 }
-// Puts a parked task into the ready ring.
+// Puts a parked task into the ready ring: from within another one, where nobody sleeps for the loop; from anywhere.
+[[gnu::always_inline]] inline void make_ready_here(scheduler& s, task_block& t) noexcept {
+    t.state = task_state::ready;
+    if (t.unheld) {
+        t.unheld = false;
+        ++s.h.holds;
+    }
+    s.h.ready.push_back(ring_node(t), t.stack_pointer);
+}
 void make_ready(scheduler& s, task_block& t) noexcept;
+// wake(), for where it is most of the work.
+[[gnu::always_inline]] inline void wake_inline(parked& p) noexcept {
+    p.outcome = parked::how::fired;
+    if (!p.who) [[unlikely]] return p.point->fire();
+    scheduler& s = *p.who->home;
+    make_ready_here(s, *p.who);
+    s.h.rouse();
+}
 // To the back of the ready ring, and on with the next. The switch writes the stack pointer straight into the ring.
 [[gnu::always_inline]] inline void go_round(scheduler& s, task_block& self) noexcept {
     self.state = task_state::ready;
-    leave(s, self, s.h.ready.push_back_for(ring_node(self)));
+    void** const save = s.h.ready.push_back_for(ring_node(self));
+    void* word;
+    task_block* const next = take_front_task(s.h, &word);
+    if (!next) [[unlikely]] return leave_for_caller(s, self, save);
+    if (next == &self) return;   // it was alone, and goes on
+    leave_for(s, self, save, *next, word);
 }
 // The entry of every task's stack.
 void task_main(void* block) noexcept;
 
-// Whether the next wait fails. The turn's time does: it costs nothing, and a scope is rarely near its end.
+// Whether the next wait may fail, or a yield() be more than one. The turn's time does: it costs nothing, and a scope is
+// rarely near its end.
+[[gnu::always_inline]] inline bool must_look(scheduler const& s, task_block const& t) noexcept { return t.look_at <= s.h.now_ns; }
+// Whether the next wait fails.
 inline bool must_end(scheduler const& s, task_block const& t) noexcept {
-    return (t.cancelled && !t.shielded) || t.scope_due <= s.h.now_ns;
+    return must_look(s, t) && ((t.cancelled && !t.shielded) || t.due() <= s.h.now_ns);
 }
 // Whether begin_wait() is ok, as it nearly always is; inline, for what is called often.
 [[gnu::always_inline]] inline bool may_wait() noexcept {
@@ -141,7 +171,7 @@ error failure_of(task_block& t, parked& p) noexcept;
 [[gnu::always_inline]] inline result<void> park_here(parked& p, deadline dl) noexcept {
     scheduler* const s = current_scheduler;
     task_block* const t = s ? s->current : nullptr;
-    if (t && dl.how() == deadline::kind::never && (t->scope_due == no_time || p.uncancellable)) [[likely]] return park_untimed_here(*s, *t, p);
+    if (t && dl.how() == deadline::kind::never && (t->look_at == no_time || p.uncancellable)) [[likely]] return park_untimed_here(*s, *t, p);
     return park(p, dl);
 }
 bool cancel_block(task_block& t, task_id by) noexcept;
@@ -153,7 +183,7 @@ void group_ended(task_block& t, result<void> const& heard) noexcept;
 // Tells the hook that a task failed and nobody looked.
 void report_failure(task_block& t) noexcept;
 inline void report_if_unseen(task_block& t) noexcept {
-    if (!t.succeeded && !t.looked && t.ops) report_failure(t);
+    if (!t.succeeded() && !t.looked && t.ops) report_failure(t);
 }
 // What the ended task remembers of its error, or its exception's text, becomes the detail of the task `to`, too.
 void copy_detail(task_block& t, error e, task_id to) noexcept;
@@ -162,7 +192,15 @@ struct told {
     explicit told(char const* sentence, error const& e) noexcept;
     char text[256];
 };
-void free_block(task_block& t) noexcept;
+inline void free_block(task_block& t) noexcept {
+    stack_class const size_class = t.size_class;
+    std::byte* const top = t.top();
+    task_arena* const a = t.arena;
+    // Its walkers look at this even now; a destructor would make it a store that nobody reads, which compilers drop.
+    static_assert(std::is_trivially_destructible_v<task_block>);
+    t.state = task_state::unused;
+    a->pool.give(size_class, top);
+}
 // Destroys a list of task-local values, the latest first.
 void end_locals(hub& h, local_value*& first) noexcept;
 

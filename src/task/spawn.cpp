@@ -2,7 +2,6 @@
 #include <cstdio>
 #include <cstring>
 #include <new>
-#include <type_traits>
 
 #include "scheduler.hpp"
 
@@ -61,9 +60,31 @@ void set_name(task_block& t, std::string_view name) noexcept {
 }
 
 [[gnu::cold, gnu::noinline]] spawn_claim refuse(error why) noexcept { return {task_access::refused(why), nullptr}; }
+
+[[gnu::always_inline]] inline task_block& lay_block(scheduler& s, stack_class c, std::byte* top, std::size_t size, std::size_t alignment) noexcept {
+    layout const at = lay_out(top, size, alignment);
+    auto& t = *::new (static_cast<void*>(at.block)) task_block;
+    t.size_class = c;
+    t.home = &s;
+    t.arena = s.arena;
+    t.payload = at.payload;
+    // From now on, not from its start: what its arguments' constructors spawn must not take its place.
+    ++s.live;
+    return t;
+}
+spawn_claim claimed(task_block& t) noexcept { return {reinterpret_cast<std::uintptr_t>(&t), t.payload}; }
 }  // namespace
 
-spawn_claim claim_task(task_options const* options, std::size_t size, std::size_t alignment, group_state* group) noexcept {
+spawn_claim claim_task(std::size_t size, std::size_t alignment) noexcept {
+    scheduler* const s = current_scheduler;
+    if (s && s->live < s->places && size <= default_stack_bytes / 4) [[likely]] {
+        if (std::byte* const top = s->arena->pool.take_again(default_stack_class)) [[likely]]
+            return claimed(lay_block(*s, default_stack_class, top, size, alignment));
+    }
+    return claim_special_task(nullptr, size, alignment, nullptr);
+}
+
+spawn_claim claim_special_task(task_options const* options, std::size_t size, std::size_t alignment, group_state* group) noexcept {
     scheduler* s = current_scheduler;
     if (group && (!s || !s->current || !group->owner)) return refuse(errc::not_in_task);
     if (!s) [[unlikely]] {
@@ -86,22 +107,15 @@ spawn_claim claim_task(task_options const* options, std::size_t size, std::size_
         if (!stack) return refuse(stack.error());
         top = stack->top;
     }
-    layout const at = lay_out(top, size, alignment);
-    auto& t = *::new (static_cast<void*>(at.block)) task_block;
-    t.size_class = size_class;
-    t.home = s;
-    t.arena = s->arena;
-    t.payload = at.payload;
+    task_block& t = lay_block(*s, size_class, top, size, alignment);
     t.group = group;
     t.grouped = group != nullptr;
     if (options) {
         t.background = options->background;
         if (!options->name.empty()) set_name(t, options->name);
     }
-    // From now on, not from its start: what its arguments' constructors spawn must not take its place.
-    ++s->live;
     if (t.background) ++s->live_background;
-    return {reinterpret_cast<std::uintptr_t>(&t), at.payload};
+    return claimed(t);
 }
 
 void unclaim_task(task_block* t) noexcept {
@@ -110,28 +124,23 @@ void unclaim_task(task_block* t) noexcept {
     free_block(*t);
 }
 
+void start_special_task(task_block* block, task_ops const* ops) noexcept {
+    // Counted back: it holds nothing.
+    if (block->background) --block->home->h.holds;
+    if (block->grouped) group_add(*block->group, *block);
+    start_task(block, ops);
+}
+
 void start_task(task_block* block, task_ops const* ops) noexcept {
     task_block& t = *block;
     scheduler& s = *t.home;
     t.ops = ops;
     t.id = new_id(s);
-    t.held = true;
     t.state = task_state::fresh;
-    if (!t.background) ++s.h.holds;
-    if (t.grouped) group_add(*t.group, t);
+    ++s.h.holds;
     void* const start = prepare_stack(s.machine, t.machine, stack_pool::bottom_of(t.size_class, t.top()), t.payload, task_main, &t);
     s.h.ready.push_back(ring_node(t), start);
     s.h.rouse();
-}
-
-void free_block(task_block& t) noexcept {
-    stack_class const size_class = t.size_class;
-    std::byte* const top = t.top();
-    task_arena* const a = t.arena;
-    // Its walkers look at this even now; a destructor would make it a store that nobody reads, which compilers drop.
-    static_assert(std::is_trivially_destructible_v<task_block>);
-    t.state = task_state::unused;
-    a->pool.give(size_class, top);
 }
 
 void copy_detail(task_block& t, error e, task_id to) noexcept {
@@ -176,7 +185,7 @@ void release_here(task_block& t) noexcept {
     t.held = false;
     if (t.state != task_state::ended) return;
     report_if_unseen(t);
-    if (!t.trivial) t.ops->drop_outcome(t.payload);
+    if (!t.trivial()) t.ops->drop_outcome(t.payload);
     free_block(t);
 }
 

@@ -115,7 +115,8 @@ result<stall_monitor> watch_stalls(duration limit, stall_report report, void* co
         if (t) h.watch->begin_task(t->id.value, given_name(*t), false);
         else h.watch->begin("callback", -1);
     }
-    h.withheld += std::exchange(h.credit, 0);
+    h.withheld += h.credit();
+    h.set_credit(0);
     if (auto* const s = detail::current_scheduler)
         for (detail::return_frame* f = s->returns; f; f = f->outer) h.withheld += std::exchange(f->credit, 0);
     return stall_monitor(w);

@@ -2,9 +2,11 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <new>
 
 #include <spruce/group.hpp>
+#include <spruce/task_outcome.hpp>
 #include <spruce/wait_point.hpp>
 
 #include "../base/intrusive_list.hpp"
@@ -41,46 +43,56 @@ struct alignas(sizeof(void*) == 8 ? 64 : 16) task_block : listener {
     void* stack_pointer;                  // while waiting; a ready task's stands in the ring
     scheduler* home;                      // valid while the loop lives: compare `arena` first
     parked* wait;                         // while waiting
-    std::int64_t scope_due = no_time;     // the earliest deadline of the scopes that count now
+    std::int64_t look_at = no_time;       // before this time no wait need look at what is said below of its end
     task_state state = task_state::claimed;
     bool cancelled = false;               // asked to end
     bool shielded = false;                // does not see it
-    bool background = false;
-    bool held = false;                    // a handle lives
     bool looked = false;                  // somebody asked how it ended
     bool unheld = false;                  // in a wait that does not keep run() going; it does again once woken
-    stack_class size_class{};
-    std::uint32_t ignored = 0;            // failing waits since the last real one, while cancelled
-    bool watched = false;                 // `handlers_room` holds a list
-    bool named = false;                   // `name` does
-    bool grouped = false;
-    bool succeeded = false;               // it ended, without an error
+    bool named = false;                   // `name` is
     bool locals_over = false;             // no more of them are made
-    bool trivial = false;                 // its outcome needs no destructor
-    bool paced = false;                   // each yield() is a pause, as `pace_ns` says
-    execution machine;
+    std::uint8_t end = 0;                 // task_end's bits, once it has
+    std::uint32_t ignored = 0;            // failing waits since the last real one, while cancelled
+    bool held = true;                     // a handle lives
+    // What makes an end one that not every task has.
+    bool background : 1 = false;
+    bool grouped : 1 = false;
+    bool watched : 1 = false;             // `handlers_room` holds a list
+    bool paced : 1 = false;               // each yield() is a pause, as `pace_ns` says
+    stack_class size_class{};
+    [[no_unique_address]] execution machine;
 
     // -- what its birth and its end touch besides
-    task_id id;
+    union { task_id id; };                // (a union leaves it as it is until it is given)
     task_arena* arena;
     task_ops const* ops = nullptr;
     timer* time = nullptr;                // taken at its first timed wait, from what was reserved at its birth
-    deadline_scope* scopes = nullptr;     // innermost first; those outside a shield are not in the list
     parked* joiners = nullptr;            // the first of a ring
     local_value* locals = nullptr;        // its own values, the latest first
-    void* payload;
+    deadline_scope* scopes = nullptr;     // innermost first; those outside a shield are not in the list
+    void* payload;                        // where the pool keeps its link while the stack is free
 
     // -- the rest, each written by who needs it
+    std::int64_t scope_due;               // if there are scopes: see due()
     group_state* group;                   // as `grouped` says
     task_block* group_next;
     task_block* group_previous;
-    task_id cancelled_by;                 // if `cancelled`
+    union { task_id cancelled_by; };      // if `cancelled`
     std::int64_t pace_ns;                 // if `paced`: how long; its complement, as long as it is to stand still
     alignas(done_handlers) std::byte handlers_room[sizeof(done_handlers)];
     alignas(post_node) std::byte release_note[sizeof(post_node)];   // see drop_handle()
     char name[stall_watch::name_bytes];
 
+    bool succeeded() const noexcept { return (end & end_succeeded) != 0; }
+    bool trivial() const noexcept { return (end & end_trivial) != 0; }
     std::byte* top() noexcept { return reinterpret_cast<std::byte*>(this + 1); }
+    // After each change of what it is made of: that it is asked to end, and a deadline of the scopes around it. A paced
+    // task has to look at each yield().
+    void look_again() noexcept {
+        look_at = (cancelled && !shielded) || paced ? std::numeric_limits<std::int64_t>::min() : due();
+    }
+    // The earliest deadline of the scopes that count now.
+    std::int64_t due() const noexcept { return scopes ? scope_due : no_time; }
     // Made when the first is added.
     done_handlers& handlers() noexcept {
         if (!watched) {
@@ -90,6 +102,14 @@ struct alignas(sizeof(void*) == 8 ? 64 : 16) task_block : listener {
         return *std::launder(reinterpret_cast<done_handlers*>(handlers_room));
     }
 };
+
+// How far below its stack's top a block has the word that is the pool's while the stack is free: in a line of the cache
+// that a birth writes anyway.
+inline std::size_t link_depth() noexcept {
+    alignas(task_block) static std::byte somewhere[sizeof(task_block)];
+    auto const* const t = reinterpret_cast<task_block const*>(somewhere);
+    return static_cast<std::size_t>(reinterpret_cast<std::byte const*>(t + 1) - reinterpret_cast<std::byte const*>(&t->payload));
+}
 
 // The name it has, in the 32 bytes of its block; null while nobody has given it one, or asked.
 inline char const* given_name(task_block const& t) noexcept { return t.named ? t.name : nullptr; }

@@ -71,9 +71,21 @@ def symbol_findings(text, archive):
     return found
 
 
+def red_zone_findings(text, archive):
+    """From objdump -d of an archive: functions that leave their stack by `jmp *(%rsi)` and keep something below rsp, where
+    the switch writes."""
+    found = []
+    for function in re.split(r"\n(?=[0-9a-f]+ <)", text):
+        below = re.search(r"\t([^\t\n]*-0x[0-9a-f]+\(%rsp\)[^\n]*)", function)
+        if "jmp    *(%rsi)" in function and below and not below.group(1).startswith("lea "):
+            name = re.match(r"[0-9a-f]* ?<(.*)>:", function)
+            found.append(f"{archive}:1: {name.group(1) if name else '?'} switches and has a red zone ({below.group(1).strip()})")
+    return found
+
+
 def check(top):
     found = []
-    for tool in ("readelf", "nm", "make"):
+    for tool in ("readelf", "nm", "objdump", "make"):
         if not shutil.which(tool):
             print(f"skipped: the archives, since {tool} is not installed")
             return found
@@ -93,4 +105,5 @@ def check(top):
         if os.path.exists(os.path.join(top, archive)):
             found += section_findings(run(["readelf", "-SW", archive], cwd=top)[1], archive)
             found += symbol_findings(run(["nm", "-A", archive], cwd=top)[1], archive)
+            found += red_zone_findings(run(["objdump", "-d", "--no-show-raw-insn", archive], cwd=top)[1], archive)
     return found
