@@ -39,14 +39,28 @@ void switch_with_exceptions(thread_machine& m, execution& from, execution& to, v
     asm volatile("");
 }
 
-result<void> switch_supported() noexcept {
+namespace {
+bool processor_keeps_shadow_stack() noexcept {
 #if defined(__x86_64__) && !defined(__ILP32__) && !SPRUCE_SWITCH_UCONTEXT
     // rdsspq leaves its register alone where the processor keeps no shadow stack for us.
     std::uint64_t shadow = 0;
     asm volatile("rdsspq %0" : "+r"(shadow));
-    if (shadow != 0) return with_detail(errc::not_supported, "this process runs with shadow stacks (CET), which tasks do not switch");
+    return shadow != 0;
+#else
+    return false;
 #endif
-    return {};
+}
+using question = bool (*)() noexcept;
+constinit question has_shadow_stack = processor_keeps_shadow_stack;
+}  // namespace
+
+void set_shadow_stack_question(bool (*asks)() noexcept) noexcept {
+    has_shadow_stack = asks ? asks : processor_keeps_shadow_stack;
+}
+
+result<void> switch_supported() noexcept {
+    if (!has_shadow_stack()) return {};
+    return with_detail(errc::not_supported, "this process runs with shadow stacks (CET), which tasks do not switch");
 }
 
 #if SPRUCE_SWITCH_UCONTEXT

@@ -57,6 +57,9 @@ void machine_end(thread_machine& m) noexcept;
 // not_supported where the process's stacks are watched by the processor (shadow stacks), which this switch does not
 // change.
 result<void> switch_supported() noexcept;
+// For tests, while no loop makes its first task: asked instead of the processor whether the calling thread has a shadow
+// stack; null puts the processor back.
+void set_shadow_stack_question(bool (*asks)() noexcept) noexcept;
 
 #if SPRUCE_SWITCH_UCONTEXT
 void* lay_first_frame(execution& e, void* bottom, void* top, void (*entry)(void* argument) noexcept, void* argument) noexcept;

@@ -49,19 +49,20 @@ post_node* make_node(std::size_t size, std::size_t alignment, void** room) noexc
     return node;
 }
 
-// Whether a sender that found the gate at `before` is one too many.
-bool is_full(remote& r, std::uintptr_t before) noexcept {
+// Whether a sender that found the gate at `before` is one too many. (Numbers that are only compared later are `auto`: a
+// test that goes through every order of the steps puts its own atomics here, and learns what was looked at.)
+bool is_full(remote& r, auto const& before) noexcept {
     std::uintptr_t const most = r.bound > UINTPTR_MAX / 4 ? UINTPTR_MAX / 2 : r.bound * 2;
     if (before - r.left_seen.load(std::memory_order_relaxed) < most) return false;
     // As far as was known. What the loop has taken meanwhile is on the loop's line, which is fetched only now.
-    std::uintptr_t const left = r.left.load(std::memory_order_acquire);
+    auto const left = r.left.load(std::memory_order_acquire);
     r.left_seen.store(left, std::memory_order_relaxed);
     return before - left >= most;
 }
 
 // Enters the gate with one more call. 0, or why not.
 errc enter(remote& r, bool bounded) noexcept {
-    std::uintptr_t const before = r.gate.fetch_add(2, std::memory_order_seq_cst);
+    auto const before = r.gate.fetch_add(2, std::memory_order_seq_cst);
     bool const closed = (before & 1) != 0;
     if (!closed && (!bounded || !is_full(r, before))) return {};
     r.gate.fetch_sub(2, std::memory_order_seq_cst);
@@ -223,7 +224,7 @@ void run_node(post_node& n) noexcept {
 
 std::size_t run_posts(remote& r, std::size_t most, std::uint64_t& dispatches, stall_watch* const& watch) noexcept {
     // Those that are there now; what they post themselves comes with the next turn.
-    std::uintptr_t const there = r.inside() / 2;
+    auto const there = r.inside() / 2;
     std::size_t count = 0;
     while (count != there && count != most) {
         post_node* const n = r.queue.take();

@@ -54,7 +54,7 @@ public:
     post_queue() noexcept : head_(&divider_), tail_(&divider_) {}
     void push(post_node& n) noexcept {
         n.next.store(nullptr, std::memory_order_relaxed);
-        post_node* const before = head_.exchange(&n, std::memory_order_acq_rel);
+        auto const before = head_.exchange(&n, std::memory_order_acq_rel);
         before->next.store(&n, std::memory_order_release);
     }
     // The oldest in sight, or null.
@@ -89,7 +89,7 @@ struct remote {
     atomic<std::uintptr_t> left{0};
 
     // Twice the calls that entered and were not taken, as the loop sees it.
-    std::uintptr_t inside() const noexcept {
+    auto inside() const noexcept {
         return (gate.load(std::memory_order_seq_cst) & ~std::uintptr_t{1}) - left.load(std::memory_order_relaxed);
     }
     bool pending() const noexcept { return inside() != 0; }

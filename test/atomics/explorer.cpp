@@ -1,8 +1,11 @@
 #include "explorer.hpp"
 
+#include <algorithm>
 #include <cstdlib>
+#include <iterator>
 #include <memory>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "../../src/context/switch.hpp"
@@ -20,10 +23,36 @@ std::uint64_t mixed(std::uint64_t x) noexcept {
     return x ^ x >> 33;
 }
 
+// Places by number.
+struct places {
+    std::uint64_t words[2] = {};
+    void add(unsigned n) noexcept { words[n / 64] |= std::uint64_t{1} << n % 64; }
+    places& operator|=(places const& o) noexcept {
+        for (int i = 0; i != 2; ++i) words[i] |= o.words[i];
+        return *this;
+    }
+    bool meets(places const& o) const noexcept { return (words[0] & o.words[0]) != 0 || (words[1] & o.words[1]) != 0; }
+    bool has(places const& o) const noexcept { return (o.words[0] & ~words[0]) == 0 && (o.words[1] & ~words[1]) == 0; }
+};
+struct uses {
+    places read, written;
+    bool conflicts(uses const& o) const noexcept {
+        return written.meets(o.written) || written.meets(o.read) || read.meets(o.written);
+    }
+};
+constexpr unsigned most_places = 128, ends_place = 0;
+// What a thread may still use, from each of its steps on. It is learnt on the way; when something comes up that was not
+// known all begins anew with it, until nothing does. Steps beyond the last of a part count as that.
+constexpr unsigned part_steps = 48;
+
 struct thread_state {
     execution machine;
     void* stack_pointer = nullptr;
     std::uint64_t history = 0;         // all that it has read
+    std::uint64_t kept = 0;            // and what it has, and did not look at yet
+    unsigned part = 0, steps = 0;      // where it is
+    bool turns = false;                // its steps are not counted here
+    uses next;                         // what its next step uses
     bool ended = false;
     bool aside = false;
     std::uint64_t looked_at = ~std::uint64_t{0};   // changes there were when it last stepped aside
@@ -32,17 +61,45 @@ struct thread_state {
 };
 
 struct branch {
+    std::size_t step;   // of the order
     std::uint8_t options[most_threads];
     std::uint8_t count, at;
 };
 
-// Which threads use a place. What one alone uses needs no step: nobody sees when it does. It is learnt on the way;
-// when a second one comes to a place, all begins anew with that known.
-struct user {
-    void const* at = nullptr;
-    unsigned threads = 0;
+// The keys of the states that were seen.
+class key_set {
+public:
+    std::size_t size() const noexcept { return size_; }
+    void clear() {
+        std::fill(cells_.begin(), cells_.end(), 0);
+        size_ = 0;
+    }
+    // Whether it is new.
+    bool insert(std::uint64_t key) {
+        if (size_ * 8 >= cells_.size() * 5) grow();
+        if (!put(cells_, key + (key == 0))) return false;
+        ++size_;
+        return true;
+    }
+
+private:
+    static bool put(std::vector<std::uint64_t>& cells, std::uint64_t key) noexcept {
+        std::size_t const mask = cells.size() - 1;
+        std::size_t at = key & mask;
+        while (cells[at] != 0 && cells[at] != key) at = (at + 1) & mask;
+        bool const is_new = cells[at] == 0;
+        cells[at] = key;
+        return is_new;
+    }
+    void grow() {
+        std::vector<std::uint64_t> larger(cells_.size() * 2);
+        for (std::uint64_t const key : cells_)
+            if (key != 0) put(larger, key);
+        cells_.swap(larger);
+    }
+    std::vector<std::uint64_t> cells_ = std::vector<std::uint64_t>(1024);
+    std::size_t size_ = 0;
 };
-constexpr std::size_t most_places = 8'192;
 
 // Memory that its thread alone knows of yet: the last that it took, until its address is written somewhere else.
 struct secret {
@@ -59,17 +116,24 @@ struct machine {
     int current = most_threads;
     std::uint64_t memory = 0, changes = 0;
     std::vector<branch> path;
-    std::size_t depth = 0;             // choices made in this run
+    std::size_t replayed = 0;          // steps of the order that are the run's before
     bool finishing = false;            // all have ended, and the last one puts things away
     std::size_t steps = 0;
-    bool left = false;                 // this order leads to a state that was seen
     char const* wrong = nullptr;
     std::string order;
-    std::unordered_set<std::uint64_t> seen;
-    user places[most_places];
+    key_set seen;
+    struct numbered {
+        void const* at;
+        unsigned number;
+    };
+    numbered numbers[most_places * 4] = {};
+    unsigned known = 1;                // the first stands for the threads' ends
+    uses ahead[most_threads][most_parts * part_steps];
+    bool full = false;
     secret secrets[most_threads];
+    std::unordered_set<std::uint64_t> ends;
     harness::random* drawn = nullptr;  // instead of all orders, some
-    bool learnt = false;               // that a place has one more user
+    bool learnt = false;               // something about what is ahead
     outcome result;
 };
 machine* now = nullptr;
@@ -92,14 +156,65 @@ std::uint64_t key(machine& m) noexcept {
     std::uint64_t all = m.memory;
     for (int t = 0; t != m.runs->threads; ++t) {
         thread_state const& s = m.threads[t];
-        all = mixed(all * 3 + s.history) + (s.ended ? 1 : 0) + (s.looked_at == m.changes ? 2 : 0);
+        all = mixed(all * 3 + s.history + mixed(s.kept)) + (s.ended ? 1 : 0) + (s.looked_at == m.changes ? 2 : 0);
     }
     return all;
 }
 
+unsigned where(thread_state const& s) noexcept {
+    return s.part * part_steps + (s.steps < part_steps ? s.steps : part_steps - 1);
+}
+// The calling thread is about to use these.
+void will_use(machine& m, uses const& u) {
+    thread_state& s = m.threads[m.current];
+    s.next = u;
+    if (!s.turns) ++s.steps;
+    if (m.replayed != m.order.size()) return;   // nothing new
+    for (unsigned at = where(s) + 1; at-- != 0;) {
+        uses& ahead = m.ahead[m.current][at];
+        if (ahead.read.has(u.read) && ahead.written.has(u.written)) break;
+        ahead.read |= u.read;
+        ahead.written |= u.written;
+        m.learnt = true;
+    }
+}
+
+// Leaves of those that may go only as many as need be: whatever the others do before one of these goes, commutes with
+// its step, now and later; so nothing is missed if these go first.
+void narrow(machine& m, branch& b) noexcept {
+    unsigned best = 0;
+    int fewest = b.count;
+    for (int i = 0; i != b.count && fewest > 1; ++i) {
+        unsigned in = 1U << b.options[i];
+        for (bool grew = true; grew;) {
+            grew = false;
+            for (int u = 0; u != m.runs->threads; ++u) {
+                if ((in >> u & 1) != 0 || m.threads[u].ended) continue;
+                for (int t = 0; t != m.runs->threads; ++t) {
+                    if ((in >> t & 1) == 0 || !m.ahead[u][where(m.threads[u])].conflicts(m.threads[t].next)) continue;
+                    in |= 1U << u;
+                    grew = true;
+                    break;
+                }
+            }
+        }
+        int count = 0;
+        for (int j = 0; j != b.count; ++j) count += in >> b.options[j] & 1;
+        if (count >= fewest) continue;
+        fewest = count;
+        best = in;
+    }
+    if (best == 0) return;
+    std::uint8_t kept = 0;
+    for (int j = 0; j != b.count; ++j)
+        if ((best >> b.options[j] & 1) != 0) b.options[kept++] = b.options[j];
+    b.count = kept;
+}
+
 // Who has the next step; most_threads if nobody, or if this run is over.
 int choose(machine& m) {
-    if (m.wrong || m.learnt) return most_threads;
+    if (m.wrong) return most_threads;
+    if (m.replayed != m.order.size()) return m.order[m.replayed++] - '0';
     branch b{};
     for (int i = 0; i != m.runs->threads; ++i) {
         // The one that runs first: the fewest switches.
@@ -111,23 +226,19 @@ int choose(machine& m) {
             if (!m.threads[t].ended) m.wrong = "every thread waits for another";
         return most_threads;
     }
+    if (!m.drawn && !m.full && b.count > 1) narrow(m, b);
     int chosen = b.options[0];
     if (b.count > 1) {
         if (m.drawn) {
-            m.order += static_cast<char>('0' + (chosen = b.options[m.drawn->below(b.count)]));
-            return chosen;
-        }
-        if (m.depth == m.path.size()) {
-            if (!m.seen.insert(key(m)).second) {
-                m.left = true;
-                return most_threads;
-            }
+            chosen = b.options[m.drawn->below(b.count)];
+        } else {
+            if (!m.seen.insert(key(m))) return most_threads;   // this order leads to a state that was seen
+            b.step = m.order.size();
             m.path.push_back(b);
         }
-        chosen = m.path[m.depth].options[m.path[m.depth].at];
-        ++m.depth;
     }
     m.order += static_cast<char>('0' + chosen);
+    m.replayed = m.order.size();
     return chosen;
 }
 
@@ -141,12 +252,18 @@ void go_on(machine& m, int to) {
     if (to != m.current) leave(m, s.machine, &s.stack_pointer, to);
 }
 
+void give_others_a_turn() { go_on(*now, choose(*now)); }
+
 void entry(void* argument) noexcept {
     machine& m = *static_cast<machine*>(argument);
     spruce::detail::arrived(m.registers, m.threads[m.current].machine);
     int const which = m.current;
     saw(1);   // that it has begun
     m.runs->thread(m.runs->context, which);
+    uses last;
+    last.written.add(ends_place);
+    will_use(m, last);
+    give_others_a_turn();
     if (alone()) {
         m.finishing = true;
         m.runs->end(m.runs->context);
@@ -157,18 +274,16 @@ void entry(void* argument) noexcept {
     std::abort();   // nobody comes back to one that has ended
 }
 
-// Whether another thread than this may come to the place.
-bool is_shared(machine& m, void const* at) noexcept {
-    auto const number = reinterpret_cast<std::uintptr_t>(at);
-    if (m.secrets[m.current].holds(number)) return false;
-    std::size_t i = mixed(number) % most_places;
-    while (m.places[i].at && m.places[i].at != at) i = (i + 1) % most_places;
-    user& u = m.places[i];
-    u.at = at;
-    unsigned const with_me = u.threads | 1U << m.current;
-    if (u.threads != 0 && with_me != u.threads) m.learnt = true;
-    u.threads = with_me;
-    return (u.threads & (u.threads - 1)) != 0;
+uses at_place(machine& m, void const* at, access kind) noexcept {
+    std::size_t i = mixed(reinterpret_cast<std::uintptr_t>(at)) % std::size(m.numbers);
+    while (m.numbers[i].at && m.numbers[i].at != at) i = (i + 1) % std::size(m.numbers);
+    if (!m.numbers[i].at) {
+        if (m.known == most_places) std::abort();
+        m.numbers[i] = {at, m.known++};
+    }
+    uses u;
+    (kind == access::read ? u.read : u.written).add(m.numbers[i].number);
+    return u;
 }
 
 #if SPRUCE_ASAN
@@ -187,10 +302,9 @@ bool is_shared(machine& m, void const* at) noexcept {
 
 void run_once(machine& m) {
     m.memory = m.changes = 0;
-    m.depth = 0;
-    m.left = m.finishing = false;
+    m.replayed = 0;
+    m.finishing = false;
     m.steps = 0;
-    m.order.clear();
     m.current = most_threads;
     m.runs->begin(m.runs->context);
     for (int t = 0; t != m.runs->threads; ++t) {
@@ -210,48 +324,77 @@ void run_once(machine& m) {
 }
 }  // namespace
 
-outcome explore(program const& p, std::uint64_t most_runs, std::uint64_t draw) {
+outcome explore(program const& p, effort const& e) {
     auto const room = std::make_unique<machine>();
     machine& m = *room;
     m.runs = &p;
-    harness::random drawn(draw);
-    if (draw != 0) m.drawn = &drawn;
+    m.full = e.extent == extent::full;
+    harness::random drawn(e.seed), first_looks(1);
     machine_begin(m.registers, m.main);
     now = &m;
-    while (m.result.runs != most_runs) {
+    auto const draw = [&](harness::random& from, std::uint64_t enough, bool until_known) {
+        m.drawn = &from;
+        for (std::uint64_t n = 0; n != enough && !m.wrong; ++n) {
+            m.order.clear();
+            run_once(m);
+            ++m.result.runs;
+            m.result.deepest = std::max(m.result.deepest, m.order.size());
+            if (std::exchange(m.learnt, false) && until_known) n = 0;
+        }
+        m.drawn = nullptr;
+    };
+    // What is ahead is mostly learnt from orders drawn at random, until so many in a row teach nothing.
+    if (e.seed != 0) draw(drawn, e.most_runs, false);
+    else if (!m.full) draw(first_looks, 100, true);
+    std::size_t const never = ~std::size_t{0};
+    std::size_t anew_at = never;   // once something was learnt: what is looked at until then, to learn more
+    m.ends.clear();
+    m.order.clear();
+    while (m.result.runs < e.most_runs && m.seen.size() < e.most_states && !m.wrong) {
         run_once(m);
         ++m.result.runs;
-        if (m.learnt && !m.wrong) {
-            m.learnt = false;
-            m.path.clear();
-            m.seen.clear();
-            continue;
-        }
-        if (m.order.size() > m.result.deepest) m.result.deepest = m.order.size();
-        if (m.drawn && !m.wrong) continue;
+        if (m.wrong) break;
+        if (std::exchange(m.learnt, false) && anew_at == never && !m.full) anew_at = m.seen.size() * 2 + 100;
+        m.result.deepest = std::max(m.result.deepest, m.order.size());
         // The next order: the last choice that has another option takes it.
         while (!m.path.empty() && m.path.back().at + 1 == m.path.back().count) m.path.pop_back();
-        if (m.wrong || m.path.empty()) {
+        if (anew_at != never && (m.path.empty() || m.seen.size() >= anew_at)) {
+            ++m.result.again;
+            anew_at = never;
+            m.path.clear();
+            m.seen.clear();
+            m.ends.clear();
+            m.order.clear();
+            continue;
+        }
+        if (m.path.empty()) {
             m.result.complete = true;
             break;
         }
-        ++m.path.back().at;
+        branch& last = m.path.back();
+        m.order.resize(last.step);
+        m.order += static_cast<char>('0' + last.options[++last.at]);
     }
+    if (m.wrong) m.result.complete = true;
     now = nullptr;
     machine_end(m.registers);
     m.result.states = m.seen.size();
     m.result.wrong = m.wrong;
     m.result.order = m.wrong ? m.order : std::string();
+    m.result.ends.assign(m.ends.begin(), m.ends.end());
+    std::sort(m.result.ends.begin(), m.result.ends.end());
     return m.result;
 }
 
-namespace {
-void give_others_a_turn() { go_on(*now, choose(*now)); }
-}  // namespace
-void step(void const* at) noexcept {
+void step(void const* at, access kind) noexcept {
     if (!now || now->current == most_threads) return;
-    if (++now->steps == 20'000) wrong("a thread spins for ever");
-    if (now->wrong || (!now->finishing && is_shared(*now, at))) give_others_a_turn();
+    machine& m = *now;
+    if (++m.steps == 20'000) wrong("a thread spins for ever");
+    if (!m.wrong) {
+        if (m.finishing || m.secrets[m.current].holds(reinterpret_cast<std::uintptr_t>(at))) return;
+        will_use(m, at_place(m, at, kind));
+    }
+    give_others_a_turn();
 }
 void keep_secret(void const* from, std::size_t bytes) noexcept {
     auto const at = reinterpret_cast<std::uintptr_t>(from);
@@ -263,14 +406,28 @@ void saw(std::uint64_t value) noexcept {
         history = mixed(history * 5 + value + 1);
     }
 }
-void forget_but(std::uint64_t all_it_knows) noexcept {
-    if (now && now->current != most_threads) now->threads[now->current].history = mixed(all_it_knows * 2 + 1);
+void forget_but(std::uint64_t all_it_knows, unsigned part, bool turns) noexcept {
+    if (!now || now->current == most_threads || now->full) return;
+    thread_state& s = now->threads[now->current];
+    if (part >= most_parts || part < s.part || (s.turns && !turns && part == s.part)) std::abort();
+    s.history = mixed(mixed(all_it_knows * 2 + 1) + part);
+    s.part = part;
+    s.turns = turns;
+    s.steps = 0;
 }
 namespace {
 std::uint64_t cell(void const* at, std::uint64_t value) noexcept {
     return mixed(mixed(reinterpret_cast<std::uintptr_t>(at)) + value);
 }
 }  // namespace
+void keep(void const* where, std::uint64_t value) noexcept {
+    if (!now || now->current == most_threads) return;
+    if (now->full) saw(value);
+    now->threads[now->current].kept += cell(where, value);
+}
+void let_go(void const* where, std::uint64_t value) noexcept {
+    if (now && now->current != most_threads) now->threads[now->current].kept -= cell(where, value);
+}
 // Sums, so that the order in which places were written does not count.
 void put(void const* at, std::uint64_t value) noexcept {
     if (!now) return;
@@ -287,16 +444,22 @@ void step_aside() noexcept {
     thread_state& s = now->threads[now->current];
     // What changed since it looked last may have come too late for it to see.
     s.aside = true;
+    uses all;
+    for (unsigned n = 0; n != most_places; ++n) all.read.add(n);
+    will_use(*now, all);
     give_others_a_turn();
     s.aside = false;
     s.looked_at = now->changes;
     saw(2);
 }
-void wait_until(bool (*holds)(void*), void* argument) noexcept {
+void wait_until(void const* at, bool (*holds)(void*), void* argument) noexcept {
     if (!now || now->current == most_threads) return;
     thread_state& s = now->threads[now->current];
     s.holds = holds;
     s.argument = argument;
+    uses both = at_place(*now, at, access::read);
+    both.read.add(ends_place);
+    will_use(*now, both);
     give_others_a_turn();
     s.holds = nullptr;
     saw(3);
@@ -308,6 +471,9 @@ bool alone() noexcept {
     return true;
 }
 int self() noexcept { return now && !now->finishing ? now->current : most_threads; }
+void ended_as(std::uint64_t sum) noexcept {
+    if (now) now->ends.insert(sum);
+}
 void wrong(char const* rule) noexcept {
     if (now && !now->wrong) now->wrong = rule;
 }

@@ -22,8 +22,8 @@
 
 #define v0 stepped
 #define SPRUCE_TEST_ATOMIC ::explorer::stepping_atomic
-inline void give_way() noexcept { explorer::step_aside(); }
-#define sched_yield give_way
+inline void give_way(int line) noexcept;
+#define sched_yield() give_way(__LINE__)
 #include "../../src/base/error.cpp"
 #include "../../src/base/errno_names.cpp"
 #include "../../src/loop/inbox.cpp"
@@ -45,9 +45,20 @@ struct call_record {
 };
 struct waker_record {
     post_node* node = nullptr;
-    int woken = 0, heard = 0, ran = 0, destroyed = 0, woken_by[explorer::most_threads] = {};
+    std::uint32_t heard = 0;
+    int ran = 0, destroyed = 0;
     bool dropped = false;
 };
+// What several threads use here, too: each access is a step.
+struct shared_words {
+    template <class T> using word = explorer::stepping_atomic<T>;
+    // What wakes the loop: the writes that it has not taken, and in sleep_unit the sleeps that nobody wrote for.
+    word<std::uint32_t> waker{0};
+    word<std::uint32_t> closing{0}, closed{0};   // the loop's close has begun, and come back
+    word<std::uint32_t> stops{0};
+    word<std::uint32_t> woken[explorer::most_threads + 1] = {0, 0, 0, 0, 0};
+};
+constexpr std::uint32_t sleep_unit = 256;
 
 struct world {
     plan const* p = nullptr;
@@ -58,24 +69,24 @@ struct world {
     kernel on{};
     remote* r = nullptr;
     std::uint64_t dispatches = 0;
-    alignas(std::uint64_t) std::byte tokens_room[sizeof(explorer::stepping_atomic<std::uint64_t>)];
-    explorer::stepping_atomic<std::uint64_t>& tokens() {
-        return *std::launder(reinterpret_cast<explorer::stepping_atomic<std::uint64_t>*>(tokens_room));
-    }
-    int sleeps = 0, writes = 0, wrote[explorer::most_threads] = {};
-    bool closed = false;         // the loop's close has come back
-    bool closing = false;
+    alignas(shared_words) std::byte words_room[sizeof(shared_words)];   // made anew for each run, and not destroyed
+    shared_words& words() { return *std::launder(reinterpret_cast<shared_words*>(words_room)); }
     bool running_calls = false;
-    int stops = 0, stops_heard = 0, stopped[explorer::most_threads] = {};
+    unsigned deed = 0;           // the loop's
+    bool in_close = false;
+    std::uint64_t dispatches_before = 0;   // this deed
+    std::uint32_t stops_heard = 0;
     call_record records[explorer::most_threads][4];
     std::size_t made[explorer::most_threads] = {};
     std::size_t last_ran[explorer::most_threads] = {};
+    loop_ref doors[explorer::most_threads];
     posted handles[explorer::most_threads][4];
     waker_record wakers[explorer::most_threads + 1];   // the last is shared
 };
 world* w = nullptr;
 
-// All that a thread goes by besides shared memory, and all that the rules will ask of what it did.
+// All that a thread goes by besides shared memory, and all that the rules will ask of what it did. `place` tells where
+// it is, with all that it keeps in plain variables there.
 struct digest {
     std::uint64_t sum = 0;
     template <class T> void add(T value) noexcept {
@@ -83,29 +94,32 @@ struct digest {
         sum ^= sum >> 29;
     }
 };
-void forget_orders(char const* next_deed) noexcept {
+constexpr unsigned parts_a_deed = 32, last_part = explorer::most_parts - 1;
+template <class... Place> void forget_orders(unsigned part, Place... place) noexcept {
     digest d;
     int const me = explorer::self();
-    d.add(reinterpret_cast<std::uintptr_t>(next_deed));
+    bool turns = false;
+    if (me == explorer::most_threads) return;
+    (d.add(place), ...);
     if (me == 0) {
         // The queue's end is the loop's own, and no atomic.
         post_node* tail;
         std::memcpy(&tail, reinterpret_cast<std::byte const*>(&w->r->queue) + line_bytes, sizeof tail);
         d.add(reinterpret_cast<std::uintptr_t>(tail));
-        d.add(w->sleeps);
+        d.add(w->running_calls * 2 + w->in_close);
         d.add(w->stops_heard);
         for (auto const& of : w->records)
             for (call_record const& c : of) d.add(c.ran * 4 + c.destroyed);
         for (auto const& k : w->wakers) d.add(k.ran * 64 + k.heard * 8 + k.destroyed);
+        // A close turns until all have left.
+        turns = w->in_close;
+        if (part != last_part)
+            part = w->deed * parts_a_deed + (turns ? parts_a_deed - 1 : static_cast<unsigned>(w->dispatches - w->dispatches_before));
     } else {
         for (call_record const& c : w->records[me]) d.add(c.sent + c.closed * 2 + c.full * 4 + c.taken_back * 8);
-        d.add(w->wrote[me]);
         d.add(w->memory[me].used);
-        d.add(w->stopped[me]);
-        d.add(w->wakers[me].woken);
-        d.add(w->wakers[explorer::most_threads].woken_by[me]);
     }
-    explorer::forget_but(d.sum);
+    explorer::forget_but(d.sum, part, turns);
 }
 
 void rule(bool holds, char const* what) noexcept {
@@ -116,6 +130,11 @@ bool on_the_loop() noexcept {
     return w->running_calls && (explorer::self() == 0 || explorer::self() == explorer::most_threads);
 }
 
+// The loop has come to a node: where it stands in its list it keeps in a glimpse, and in how many it came to.
+void come_to(int thread, std::size_t number, bool runs) noexcept {
+    if (explorer::self() == 0) forget_orders(0, thread, number, runs);
+}
+
 struct call {
     int thread;
     std::size_t number;
@@ -123,14 +142,25 @@ struct call {
     call(int t, std::size_t n) : thread(t), number(n) {}
     call(call&& o) noexcept : thread(o.thread), number(o.number), mine(std::exchange(o.mine, false)) {}
     ~call() {
-        if (mine) ++record().destroyed;
+        if (!mine) return;
+        ++record().destroyed;
+        if (record().ran != 0) return;
+        left_queue();
+        come_to(thread, number, false);
     }
     call_record& record() const { return w->records[thread][number]; }
+    // It has left the queue, and does not come back; a waker may have by now.
+    void left_queue() const {
+        if (explorer::self() != 0) return;
+        reinterpret_cast<post_node*>(reinterpret_cast<std::uintptr_t>(this) - offset_for(alignof(call)))->next.spend();
+    }
     void operator()() const {
         rule(on_the_loop(), "a call runs where it must not");
         rule(++record().ran == 1 && record().destroyed == 0, "a call runs twice, or after its end");
         rule(number + 1 > w->last_ran[thread], "a thread's calls run out of order");
         w->last_ran[thread] = number + 1;
+        left_queue();
+        come_to(thread, number, true);
     }
 };
 struct waker_function {
@@ -139,21 +169,24 @@ struct waker_function {
     explicit waker_function(waker_record* r) : of(r) {}
     waker_function(waker_function&& o) noexcept : of(o.of), mine(std::exchange(o.mine, false)) {}
     ~waker_function() {
-        if (mine) ++of->destroyed;
+        if (!mine) return;
+        ++of->destroyed;
+        come_to(number(), 0, false);
     }
+    int number() const { return explorer::most_threads + static_cast<int>(of - w->wakers); }
     void operator()() const {
         rule(on_the_loop(), "a waker's function runs where it must not");
         rule(of->destroyed == 0, "a waker's function runs after its end");
-        rule(++of->ran <= of->woken, "a waker's function runs more often than it was woken");
-        of->heard = of->woken;
+        auto const woken = w->words().woken[of - w->wakers].load();
+        rule(woken >= ++of->ran, "a waker's function runs more often than it was woken");
+        of->heard = woken;
+        come_to(number(), 0, true);
     }
 };
 
 void write_waker(void*, int) noexcept {
-    w->tokens().fetch_add(1);
-    rule(!w->closed, "a write to a waker that was closed");
-    ++w->wrote[explorer::self()];
-    rule(++w->writes <= w->sleeps, "more than one write a sleep");
+    rule(w->words().closed.load() == 0, "a write to a waker that was closed");
+    rule(w->words().waker.fetch_add(1 - sleep_unit) >= sleep_unit, "more than one write a sleep");
 }
 
 void add_waker(waker_record& r) {
@@ -169,33 +202,39 @@ void add_waker(waker_record& r) {
 // -- the loop
 void take_all() {
     if (w->r->stop_asked.load(std::memory_order_relaxed) != 0 && w->r->stop_asked.exchange(0) != 0)
-        w->stops_heard = w->stops;
+        w->stops_heard = w->words().stops.load();
     w->running_calls = true;
     run_posts(*w->r, 1'000, w->dispatches, nullptr);
     w->running_calls = false;
 }
 void sleep(bool ends_by_itself) {
     remote& r = *w->r;
-    ++w->sleeps;   // counted before others can know of it
+    w->words().waker.fetch_add(sleep_unit);   // counted before others can know of it
+    bool const has_work = w->broken == flaw::looks_too_early && r.has_work();
     r.going_to_sleep();
-    if (w->broken == flaw::no_second_look || !r.has_work()) {
-        auto const woken = [](void*) { return w->tokens().peek() != 0 || explorer::alone(); };
+    if (w->broken == flaw::looks_too_early ? !has_work : w->broken == flaw::no_second_look || !r.has_work()) {
+        auto const written = [] { return w->words().waker.peek() % sleep_unit != 0; };
+        auto const woken = [](void*) { return w->words().waker.peek() % sleep_unit != 0 || explorer::alone(); };
         if (!ends_by_itself) {
-            explorer::wait_until(woken, nullptr);
-            bool const lost = w->tokens().peek() == 0 && (r.inside() != 0 || r.stop_asked.load() != 0);
+            explorer::wait_until(&w->words().waker, woken, nullptr);
+            explorer::saw(written());
+            bool const lost = !written() && (r.inside() != 0 || r.stop_asked.load() != 0);
             rule(!lost, "the loop sleeps, and a call waits");
         }
-        w->tokens().exchange(0);
+        w->words().waker.fetch_and(~(sleep_unit - 1));
     }
     r.woke_up();
 }
 void run_loop() {
     for (char const* deed = w->p->loop; *deed != 0; ++deed) {
-        forget_orders(deed);
-        if (*deed == 'C') {
-            w->closing = true;
+        w->deed = static_cast<unsigned>(deed - w->p->loop);
+        w->dispatches_before = w->dispatches;
+        w->in_close = *deed == 'C';
+        forget_orders(0);
+        if (w->in_close) {
+            w->words().closing.store(1);
             close_remote(*w->r);
-            w->closed = true;
+            w->words().closed.store(1);
             break;
         }
         if (*deed != 'P') sleep(*deed == 'T');
@@ -207,8 +246,7 @@ void run_loop() {
 void send(int me, loop_ref const& door, bool take_back) {
     std::size_t const n = w->made[me]++;
     call_record& c = w->records[me][n];
-    bool const late = w->closed;
-    explorer::saw(late);
+    bool const late = w->words().closed.load() != 0;
     auto sent = door.call(call(me, n));
     c.sent = sent.ok();
     if (!sent) {
@@ -216,7 +254,7 @@ void send(int me, loop_ref const& door, bool take_back) {
         c.full = sent == errc::full;
         rule(c.destroyed == 1, "a refused call is not destroyed");
         rule(c.closed || c.full, "a call is refused for another reason");
-        rule(!c.closed || w->closing, "closed before it was");
+        rule(!c.closed || w->words().closing.load() != 0, "closed before it was");
         rule(!c.full || w->p->bound < 6, "full though there is room");
         return;
     }
@@ -225,25 +263,23 @@ void send(int me, loop_ref const& door, bool take_back) {
     if (take_back) c.taken_back = w->handles[me][n].cancel();
 }
 void stop(loop_ref const& door) {
-    bool const late = w->closed;
-    explorer::saw(late);
-    ++w->stops;
+    bool const late = w->words().closed.load() != 0;
+    w->words().stops.fetch_add(1);
     auto const told = door.stop();
-    rule(told.ok() || (told == errc::closed && w->closing), "stop() is refused");
+    rule(told.ok() || (told == errc::closed && w->words().closing.load() != 0), "stop() is refused");
     rule(!(late && told.ok()), "stop() is accepted after the close");
-    if (!told) --w->stops;
-    else ++w->stopped[explorer::self()];
+    if (!told) w->words().stops.fetch_sub(1);
 }
 void wake(waker_record& r) {
-    ++r.woken;
-    ++r.woken_by[explorer::self()];
+    w->words().woken[&r - w->wakers].fetch_add(1);
     wake_node(r.node);
 }
 void do_deeds(int me) {
-    loop_ref const door(w->r);
+    loop_ref const& door = w->doors[me];
     waker_record& own = w->wakers[me];
+    unsigned number = 0;
     for (char const* deed = w->p->others[me - 1]; *deed != 0; ++deed) {
-        forget_orders(deed);
+        forget_orders(number++);
         switch (*deed) {
         case 'c': send(me, door, false); break;
         case 'x': send(me, door, true); break;
@@ -268,14 +304,16 @@ void begin(void*) {
     flaw const f = w->broken;
     for (auto& thread : w->handles)
         for (posted& h : thread) ::new (&h) posted;   // a run that was left may have let some lie
+    for (loop_ref& door : w->doors) ::new (&door) loop_ref;
     w->~world();
     ::new (w) world;
     w->p = p;
     w->broken = f;
     w->calls.wake = write_waker;
     w->on.calls = &w->calls;
-    ::new (w->tokens_room) explorer::stepping_atomic<std::uint64_t>(0);
+    ::new (w->words_room) shared_words;
     w->r = make_remote(w->on, p->bound);
+    for (loop_ref& door : w->doors) door = loop_ref(w->r);
     add_waker(w->wakers[explorer::most_threads]);
     for (int t = 1; t <= 2; ++t)
         if (p->others[t - 1] && std::strpbrk(p->others[t - 1], "wd")) add_waker(w->wakers[t]);
@@ -287,24 +325,35 @@ void begin(void*) {
 void thread(void*, int which) {
     if (which == 0) run_loop();
     else do_deeds(which);
+    forget_orders(last_part);
+}
+std::uint64_t all_that_was() noexcept {
+    digest d;
+    for (auto const& of : w->records)
+        for (call_record const& c : of)
+            d.add(c.sent + c.closed * 2 + c.full * 4 + c.taken_back * 8 + c.ran * 16 + c.destroyed * 64);
+    for (auto const& k : w->wakers) d.add(k.ran * 64 + k.heard * 8 + k.destroyed * 2 + k.dropped);
+    d.add(w->stops_heard);
+    d.add(w->words().waker.peek());
+    return d.sum;
 }
 void end(void*) {
-    bool const was_closed = w->closed;
+    bool const was_closed = w->words().closed.peek() != 0;
     if (!was_closed) {
         w->running_calls = true;
-        if (w->r->stop_asked.exchange(0) != 0) w->stops_heard = w->stops;
+        if (w->r->stop_asked.exchange(0) != 0) w->stops_heard = w->words().stops.peek();
         run_posts(*w->r, 1'000, w->dispatches, nullptr);
         w->running_calls = false;
         rule(!w->r->pending(), "the inbox counts calls that are not there");
-        rule(w->stops_heard == w->stops, "a stop() was lost");
+        rule(w->stops_heard == w->words().stops.peek(), "a stop() was lost");
         close_remote(*w->r);
-        w->closed = true;
+        w->words().closed.store(1);
     }
     rule(!w->r->pending(), "after the close something is left");
     for (auto& r : w->wakers) {
         if (!r.node) continue;
         if (!r.dropped) drop_waker(r.node);
-        rule(was_closed || r.dropped || r.heard == r.woken, "a waker was woken, and not heard");
+        rule(was_closed || r.dropped || r.heard == w->words().woken[&r - w->wakers].peek(), "a waker was woken, and not heard");
         rule(r.destroyed == 1, "a waker's function is not destroyed once");
     }
     for (auto& records : w->records) {
@@ -322,21 +371,30 @@ void end(void*) {
             rule(!h.cancel(), "a call could be taken back after all was over");
             h = posted();
         }
+    explorer::ended_as(all_that_was());
+    for (loop_ref& door : w->doors) door = loop_ref();
     release(w->r);
     rule(w->blocks == 0, "memory is left");
-    w->tokens().~stepping_atomic();
 }
 }  // namespace
 
-explorer::outcome explore(plan const& p, flaw f, std::uint64_t most_runs, std::uint64_t seed) {
+}  // namespace inbox
+void give_way(int line) noexcept {
+    inbox::forget_orders(line);   // it waits with nothing in hand
+    explorer::step_aside();
+}
+namespace inbox {
+
+explorer::outcome explore(plan const& p, flaw f, explorer::effort const& e) {
     w = ::new world;
     w->p = &p;
     w->broken = f;
     explorer::program const threads{p.others[1] ? 3 : 2, begin, thread, end, nullptr};
-    explorer::outcome o = explorer::explore(threads, most_runs, seed);
+    explorer::outcome o = explorer::explore(threads, e);
     explorer::broken = {};
     for (auto& of : w->handles)
         for (posted& h : of) ::new (&h) posted;
+    for (loop_ref& door : w->doors) ::new (&door) loop_ref;
     ::delete w;
     w = nullptr;
     return o;

@@ -23,10 +23,11 @@ struct plan {
 enum class flaw {
     none,
     no_second_look,      // the loop sleeps without looking whether something came meanwhile
+    looks_too_early,     // it looks before it says that it is going to sleep
     torn_exchange,       // an exchange is a load and a store
     closes_too_early,    // the door's end does not wait for those who are about to wake it
     forgets_gate         // calls are not counted as they enter
 };
-explorer::outcome explore(plan const& p, flaw f, std::uint64_t most_runs, std::uint64_t seed = 0);
+explorer::outcome explore(plan const& p, flaw f, explorer::effort const& e);
 
 }  // namespace inbox
