@@ -22,15 +22,18 @@ struct asio_host {
             if (!failed) f();
         });
     }
+    std::size_t called = 0;
+
     void quit() { context.stop(); }
     void run() {
         context.restart();
-        context.run();
+        called += context.run();
     }
     void once() {
         context.restart();
-        context.run_one();
+        called += context.run_one();
     }
+    long wakes() const { return static_cast<long>(called); }
 };
 }  // namespace
 
