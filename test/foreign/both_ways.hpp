@@ -10,6 +10,17 @@
 
 namespace foreign {
 
+// A loop whose poller has no fd to watch: the adapter says so, and does nothing. Elsewhere, since a thread has one loop.
+template <class Guest, class... Host> void without_fd(checks& all, Host... host) {
+    std::thread([&] {
+        spruce::loop loop(spruce::loop_options{.poller = spruce::poller::poll});
+        auto soon = loop.call_soon([&] { all.expect(false, "no turn of a loop without an fd"); });
+        Guest guest(loop, host...);
+        all.expect(!guest.ok(), "a loop whose poller has no fd is refused");
+        soon.cancel();
+    }).join();
+}
+
 // An fd is readable, and the host has no time for it.
 template <class Host> void busy_host(checks& all, Host& host, spruce::loop& loop) {
     using namespace std::chrono_literals;

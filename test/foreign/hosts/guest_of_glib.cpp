@@ -42,6 +42,8 @@ int main() {
     {
         spruce::loop loop;
         glib_guest guest(loop);
+        all.expect(guest.ok(), "the loop's fd is watched");
+        foreign::without_fd<glib_guest>(all, static_cast<GMainContext*>(nullptr));
         foreign::scenes(all, host, loop, "by fd");
         // A main loop inside a callback of the host's: the guest goes on.
         int ticks = 0;

@@ -48,6 +48,8 @@ int main() {
     {
         spruce::loop loop;
         auto guest = std::make_unique<libevent_guest>(loop, host.base);
+        all.expect(guest->ok(), "the loop's fd is watched");
+        foreign::without_fd<libevent_guest>(all, host.base);
         foreign::scenes(all, host, loop, "by fd");
         loop.call_soon([&] {
             guest.reset();

@@ -76,8 +76,11 @@ int main() {
     {
         spruce::loop loop;
         libuv_guest guest(loop, &host.loop);
+        all.expect(guest.ok(), "the loop's fd is watched");
+        foreign::without_fd<libuv_guest>(all, &host.loop);
         foreign::scenes(all, host, loop, "by fd");
         guest.close();
+        guest.close();   // twice is harmless
         uv_run(&host.loop, UV_RUN_NOWAIT);
         all.expect(loop.destroy(spruce::in(std::chrono::seconds(1))).ok(), "the loop ends");
     }

@@ -13,6 +13,17 @@ int main(int count, char** arguments) {
     QApplication app(count, arguments);
     foreign::checks all("Qt");
     {
+        // A loop whose poller has no fd to watch.
+        bool refused = false;
+        spruce::loop no_fd(spruce::loop_options{.poller = spruce::poller::poll});
+        qt_guest none(no_fd, [&](spruce::error why) {
+            refused = why == spruce::errc::not_supported;
+            app.quit();
+        });
+        app.exec();
+        all.expect(refused, "a loop whose poller has no fd is refused");
+    }
+    {
         spruce::loop loop;
         qt_guest guest(loop, [&](spruce::error why) { all.expect(false, why.name()); });
         {
