@@ -163,7 +163,7 @@ public:
 
     // -- running. All: wrong_state inside a run or a task.
     // Runs until nothing holds it, or stop(). Errors: deadlock if tasks are left in waits that nothing can end
-    // (detail() names the first); an errno if the poller failed for good.
+    // (detail() names the first); an errno if the poller failed: then it may be run again.
     SPRUCE_API result<void> run();
     // Runs until stop(), with nothing to do if need be.
     SPRUCE_API result<void> run_forever();
@@ -190,7 +190,8 @@ public:
             hub_, status_, [](void* q) noexcept -> bool { return static_cast<P const*>(q)->done(); },
             const_cast<void*>(static_cast<void const*>(std::addressof(p))), dl);
     }
-    // Ends the run after the current turn; what is pending is kept for the next run. Errors: wrong_state outside one.
+    // Ends the run after the current turn; what is pending is kept for the next run. Between prepare() and dispatch() there
+    // is none to end: it does nothing, nor to a run that begins then. Errors: wrong_state outside.
     SPRUCE_API result<void> stop() noexcept;
     // The same, and no shutdown hook runs from here on, except for the rest of a phase that has begun.
     SPRUCE_API result<void> leave() noexcept;
@@ -218,8 +219,7 @@ public:
     // Runs f at the end of each turn, whoever asked for the turn. It makes no turns: a loop that sleeps has none.
     template <callback F> handler on_turn(F&& f) { return hook(0, detail::hook_point::turn, std::forward<F>(f)); }
     // Runs f at the end of each run. It cannot wait itself; a task that it spawns with a hold() can, and the next phase
-    // comes when all such holds are gone. Meanwhile the loop works; stop() ends the delays, leave() the shutdown.
-    // Errors: as on_start().
+    // comes when all such holds are gone. Meanwhile the loop works; stop() ends the delays, leave() the shutdown. Errors: as on_start().
     template <callback F> handler on_shutdown(shutdown_phase phase, F&& f) {
         return hook(static_cast<int>(phase), detail::hook_point::before_shutdown, std::forward<F>(f));
     }
@@ -290,7 +290,8 @@ public:
     // shutdown hooks, with what delays them, and the end of the background tasks come in turns as well.
     // post is called on that thread, and must not wait for the loop's. If it gives false or an error, or throws, or lets go
     // of the turn, the unhandled hook is told, in the next turn that runs or at the loop's end, and it is called again
-    // after 1 ms, then 2, up to 1 s. Other values that it may give are not looked at.
+    // after 1 ms, then 2, up to 1 s. Other values that it may give are not looked at. A poller that refuses for want of memory
+    // is told once and asked again each 10 ms; any other error of it is told, and ends the run as stop() does.
     // The loop's end is the guest's: destroy() or ~loop() stop it if need be, and bring its shutdown to an end by turns of
     // their own, so that the host may end first. Meanwhile run() and its like, prepare() and dispatch() are wrong_state.
     // Errors: wrong_thread; wrong_state inside a run or a task, or when it is interleaved already; closed after the loop's

@@ -24,6 +24,8 @@ struct guest {
     guest_stage stage = guest_stage::starting;
     int phase = 0;
     std::int64_t until_ns = no_time;
+    int refused_with = 0;                // what the poller says for the time being, 0 or -errno: the hook knows of it
+    bool pauses = false;                 // the next sleep is a pause: the turn's poll was refused
     std::size_t bytes = 0, alignment = 0;   // of the block
 };
 

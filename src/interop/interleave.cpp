@@ -65,7 +65,7 @@ void let_sleep(hub& h) noexcept {
         if (due != no_time) timeout_ns = due > now ? due - now : 0;
     }
     h.dozing = timeout_ns != 0;
-    hand_over(*g.thread, timeout_ns);
+    hand_over(*g.thread, timeout_ns, g.pauses);
 }
 
 // From here on nobody else sleeps for the loop, and nothing is posted any more.
@@ -95,17 +95,32 @@ void after_turn(hub& h, poll_thread& thread, bool goes_on) noexcept {
     else leave_host(h);
 }
 
+// A lack of memory and its like pass; what is wrong with the poller itself does not.
+bool may_pass(int failed) noexcept { return failed == -ENOMEM || failed == -ENOBUFS || failed == -EAGAIN; }
+
+// `failed`: of this turn's poll, or of the sleep before it. The hook is told when it begins, and of what ends the run.
+void look_at_poller(hub& h, int failed) noexcept {
+    int const before = std::exchange(h.visit->refused_with, failed);
+    if (failed == 0) return;
+    bool const passes = may_pass(failed);
+    if (failed != before) {
+        char const* const what = passes ? "interleave(): the poller refuses for now, and is asked again"
+                                        : "interleave(): the poller failed, and ends the run";
+        tell_unhandled(&h, {{}, "", what, poller_failed(failed)});
+    }
+    if (!passes) h.stop_asked = true;   // and again in each turn of the shutdown: what is delayed there may need the poller
+}
+
 void run_guest_turn(hub& h, post_failures const& since) noexcept {
     poll_thread& thread = *h.visit->thread;
     bool goes_on = true;
     {
         running_scope const scope(h);
         tell_failures(h, since);
-        if (int const failed = turn(h, 0); failed < 0) {
-            // As it would end a run. The hooks are told, and what they delay comes without the poller.
-            tell_unhandled(&h, {{}, "", "interleave(): the poller failed, and ends the run", poller_failed(failed)});
-            h.stop_asked = true;
-        }
+        int const failed = turn(h, 0);
+        h.visit->pauses = failed < 0;
+        look_at_poller(h, failed < 0 ? failed : since.sleep);
+        if (failed < 0 && may_pass(failed)) turn_without_poll(h);   // timers, tasks and calls do not need the poller
         goes_on = go_on(h);
     }
     after_turn(h, thread, goes_on);

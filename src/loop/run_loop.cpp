@@ -115,15 +115,19 @@ result<void> loop::run_once(deadline dl) {
 result<void> loop::stop() noexcept {
     if (!hub_) return status_;
     if (hub_ != detail::current_hub) return errc::wrong_thread;
-    if (!hub_->in_run() && !hub_->prepared) return detail::with_detail(errc::wrong_state, "the loop does not run");
-    hub_->stop_asked = true;
-    hub_->rouse();
-    return {};
+    if (hub_->in_run()) {
+        hub_->stop_asked = true;
+        hub_->rouse();
+        return {};
+    }
+    // As a guest by its fd it has no run to end; and one that begins next is another, and not what was meant.
+    if (hub_->prepared) return {};
+    return detail::with_detail(errc::wrong_state, "the loop does not run");
 }
 
 result<void> loop::leave() noexcept {
     auto stopped = stop();
-    if (stopped) hub_->leave_asked = true;
+    if (stopped && hub_->in_run()) hub_->leave_asked = true;
     return stopped;
 }
 

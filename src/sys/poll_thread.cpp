@@ -18,7 +18,7 @@ namespace {
 enum class sleep_state : std::uint8_t { working, asleep, posting, posted, refused, ended };   // see the table in the header
 
 constexpr std::int64_t first_pause_ns = 1'000'000, longest_pause_ns = 1'000'000'000;
-constexpr std::int64_t pause_after_failure_ns = 10'000'000;   // of a sleep that the kernel refuses
+constexpr std::int64_t pause_after_failure_ns = 10'000'000;   // of a wait that the kernel refuses
 }  // namespace
 
 struct poll_thread {
@@ -33,11 +33,13 @@ struct poll_thread {
     // -- behind the lock
     sleep_state state = sleep_state::working;
     std::int64_t timeout_ns = 0;
+    bool pausing = false;                // the next sleep is one without the poller
     std::uint32_t number = 0;            // of the latest turn
     std::uint32_t copies = 0;            // of that turn, wherever they are
     errc misplaced{};                    // why it could not run where it was called, before post() came back
     std::int64_t pause_ns = first_pause_ns;
     post_failures failures{};
+    int slept = 0;                       // how the latest sleep went
 };
 
 namespace {
@@ -83,12 +85,17 @@ bool wait_for_change(poll_thread& t, std::int64_t ns) noexcept {
 
 void sleep_once(poll_thread& t) noexcept {
     std::int64_t const timeout_ns = t.timeout_ns;
-    ::pthread_mutex_unlock(&t.lock);
-    poll_thread_options const& o = t.options;
-    int const failed = timeout_ns == 0 ? 0 : o.poller->sleep(o.poller_context, timeout_ns);
-    ::pthread_mutex_lock(&t.lock);
-    // A poller that cannot sleep must not make the host turn round and round. The turn's own poll tells what is wrong.
-    if (failed < 0 && failed != -EINTR && t.state == sleep_state::asleep) wait_for_change(t, pause_after_failure_ns);
+    bool pauses = t.pausing && timeout_ns != 0;
+    if (!pauses && timeout_ns != 0) {
+        ::pthread_mutex_unlock(&t.lock);
+        int const failed = t.options.poller->sleep(t.options.poller_context, timeout_ns);
+        ::pthread_mutex_lock(&t.lock);
+        t.slept = failed == -EINTR ? 0 : failed;
+        pauses = t.slept < 0;
+    }
+    // A poller that refuses must not make the host turn round and round.
+    if (pauses && t.state == sleep_state::asleep)
+        wait_for_change(t, timeout_ns > 0 && timeout_ns < pause_after_failure_ns ? timeout_ns : pause_after_failure_ns);
     if (t.state != sleep_state::asleep) return;
     ++t.number;
     t.copies = 0;
@@ -164,9 +171,10 @@ void release(poll_thread& t) noexcept {
 // The lock may be held by a thread that is not here: it is not asked for.
 bool is_lost(poll_thread const& t) noexcept { return t.mark != fork_mark(); }
 
-void hand_over(poll_thread& t, std::int64_t timeout_ns) noexcept {
+void hand_over(poll_thread& t, std::int64_t timeout_ns, bool pausing) noexcept {
     guard const held(t);
     t.timeout_ns = timeout_ns;
+    t.pausing = pausing;
     set_state(t, sleep_state::asleep);
 }
 
@@ -176,6 +184,7 @@ bool begin_turn(poll_thread& t, std::uint32_t number, post_failures& since) noex
     if (!due || t.number != number) return false;
     set_state(t, sleep_state::working);
     since = t.failures;
+    since.sleep = t.slept;
     t.failures = {};
     t.pause_ns = first_pause_ns;
     return true;

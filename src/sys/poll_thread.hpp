@@ -37,10 +37,11 @@ struct post_outcome {
     char what[96] = "";        // in words; empty if the error says it all
 };
 
-// What went wrong since the last turn that ran: the first of it, and how often.
+// What went wrong with the host since the last turn that ran: the first of it, and how often. And how the latest sleep went.
 struct post_failures {
     std::uint32_t count = 0;
     post_outcome first{};
+    int sleep = 0;             // or -errno
 };
 
 struct poll_thread_options {
@@ -58,8 +59,9 @@ int start_poll_thread(poll_thread_options const& options, poll_thread** out) noe
 void retain(poll_thread& t) noexcept;
 void release(poll_thread& t) noexcept;
 
-// -- the loop's thread. After lie_down(): sleeps for so long (0: not at all; negative: for ever), then posts a turn.
-void hand_over(poll_thread& t, std::int64_t timeout_ns) noexcept;
+// -- the loop's thread. After lie_down(): sleeps for so long (0: not at all; negative: for ever), then posts a turn. Pausing:
+// without the poller, which has just refused, for 10 ms at most. So it does by itself where the sleep is refused.
+void hand_over(poll_thread& t, std::int64_t timeout_ns, bool pausing = false) noexcept;
 // Begins the turn of that number, if it is the one that is due. false: it is not, or not here; then it does nothing.
 bool begin_turn(poll_thread& t, std::uint32_t number, post_failures& since) noexcept;
 // What went wrong since the last turn that ran.

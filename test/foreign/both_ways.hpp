@@ -1,5 +1,6 @@
 // The same scenes for each host that has a loop and no windows: as a guest by its fd, and interleaved. A Host has
-// run() until quit(), and after(ms, f): f is called once by a timer of its own; for the second way also post(turn).
+// run() until quit(), after(ms, f): f is called once by a timer of its own, and wakes(): how often it has come out of its own
+// wait, or has called somebody where it does not tell that; for the second way also post(turn).
 #pragma once
 #include <stdexcept>
 
@@ -9,6 +10,45 @@
 
 namespace foreign {
 
+// A loop whose poller has no fd to watch: the adapter says so, and does nothing. Elsewhere, since a thread has one loop.
+template <class Guest, class... Host> void without_fd(checks& all, Host... host) {
+    std::thread([&] {
+        spruce::loop loop(spruce::loop_options{.poller = spruce::poller::poll});
+        auto soon = loop.call_soon([&] { all.expect(false, "no turn of a loop without an fd"); });
+        Guest guest(loop, host...);
+        all.expect(!guest.ok(), "a loop whose poller has no fd is refused");
+        soon.cancel();
+    }).join();
+}
+
+// An fd is readable, and the host has no time for it.
+template <class Host> void busy_host(checks& all, Host& host, spruce::loop& loop) {
+    using namespace std::chrono_literals;
+    int ends[2] = {-1, -1};
+    bool const made = ::pipe(ends) == 0;
+    long read = 0, woken = -1;
+    double used = 1;
+    auto reader = loop.add_reader(ends[0], [&] {
+        char c = 0;
+        read += ::read(ends[0], &c, 1);
+        host.quit();
+    });
+    host.after(10, [&] {
+        static_cast<void>(!::write(ends[1], "x", 1));
+        double const before = processor_seconds();
+        idle_watch watch(2s, idle_watch::of::all_but_this);
+        std::this_thread::sleep_for(2s);
+        woken = watch.woken();
+        used = processor_seconds() - before;
+    });
+    host.run();
+    all.expect(made && reader.ok() && read == 1, "an fd that was readable while the host was blocked is read afterwards");
+    all.expect(woken == 0 && used < 0.05, "and meanwhile no thread woke up, nor took processor time");
+    if (reader.ok()) reader->cancel();
+    ::close(ends[0]);
+    ::close(ends[1]);
+}
+
 template <class Host> void scenes(checks& all, Host& host, spruce::loop& loop, char const* way) {
     using namespace std::chrono_literals;
     std::printf("-- %s\n", way);
@@ -17,13 +57,17 @@ template <class Host> void scenes(checks& all, Host& host, spruce::loop& loop, c
         host.run();
         everything.check(all);
         // The host wakes up once, by its own timer, and not for us.
-        long const turns = everything.turns();
+        long const turns = everything.turns(), wakes = host.wakes();
         double const used = processor_seconds();
-        host.after(2'000, [&] { host.quit(); });
+        idle_watch watch(5s);
+        host.after(5'000, [&] { host.quit(); });
         host.run();
-        all.expect(everything.turns() <= turns + 1, "idle for two seconds, no turn but the host's own");
+        all.expect(everything.turns() <= turns + 1, "idle for five seconds, no turn but the host's own");
+        all.expect(host.wakes() <= wakes + 2, "idle, the host's loop wakes for its own timer alone");
+        all.expect(watch.woken() == 0, "idle, not one wake-up of any thread");
         all.expect(processor_seconds() - used < 0.1, "idle, no processor time");
     }
+    busy_host(all, host, loop);
     bool slept = false, fired = false, released = false;
     spruce::event go;
     spruce::spawn([&] { released = go.wait().ok(); });

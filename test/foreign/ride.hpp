@@ -1,15 +1,19 @@
 // What every host's guest does, and what is asked of it: timers, sockets, tasks and calls from another thread all ride
 // through the host; with nothing to do, no turn comes; the end leaves no thread behind.
 #pragma once
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <ctime>
 #include <filesystem>
+#include <fstream>
 #include <functional>
+#include <map>
 #include <string>
 #include <thread>
 
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <spruce/spruce.hpp>
 
@@ -39,6 +43,46 @@ inline double processor_seconds() {
     ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
     return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
 }
+
+// Looks on while nothing is to happen: a thread that notes how often each of the others has gone to sleep, a little after it
+// was made and a little before `all` is over. Who woke up in between went to sleep again.
+class idle_watch {
+public:
+    enum class of { every_thread, all_but_this };
+    idle_watch(std::chrono::milliseconds all, of whom = of::every_thread)
+        : thread_([this, all, left_out = whom == of::every_thread ? 0 : ::gettid()] {
+              std::this_thread::sleep_for(all / 5);
+              auto const before = sleeps(left_out);
+              std::this_thread::sleep_for(all * 7 / 10);
+              for (auto const& [id, count] : sleeps(left_out)) {
+                  auto const known = before.find(id);
+                  woken_ += known == before.end() ? 1 : count - known->second;
+              }
+          }) {}
+    ~idle_watch() {
+        if (thread_.joinable()) thread_.join();
+    }
+    // How often any of them woke up.
+    long woken() {
+        thread_.join();
+        return woken_;
+    }
+
+private:
+    static std::map<long, long> sleeps(long left_out) {
+        std::map<long, long> counts;
+        for (auto const& entry : std::filesystem::directory_iterator("/proc/self/task")) {
+            long const id = std::stol(entry.path().filename().string());
+            if (id == left_out || id == ::gettid()) continue;
+            std::ifstream status(entry.path() / "status");
+            for (std::string line; std::getline(status, line);)
+                if (line.rfind("voluntary_ctxt_switches:", 0) == 0) counts[id] = std::stol(line.substr(line.find(':') + 1));
+        }
+        return counts;
+    }
+    std::atomic<long> woken_{0};
+    std::thread thread_;
+};
 
 // Begins it all on the loop, whose host is to be run then; all_done() is called in the loop, once, when it is over.
 class ride {

@@ -9,6 +9,7 @@
 
 namespace {
 long blocks = 0, mappings = 0;
+thread_local long calls_here = 0;
 harness::refusals allocation_refusals, mapping_refusals;
 
 // Whether this call is the one to be refused.
@@ -19,9 +20,11 @@ void* take(void*, std::size_t bytes, std::size_t alignment) noexcept {
     void* at = nullptr;
     if (::posix_memalign(&at, alignment < sizeof(void*) ? sizeof(void*) : alignment, bytes) != 0) return nullptr;
     __atomic_add_fetch(&blocks, 1, __ATOMIC_RELAXED);
+    ++calls_here;
     return at;
 }
 void give(void*, void* block, std::size_t, std::size_t) noexcept {
+    ++calls_here;
     __atomic_sub_fetch(&blocks, 1, __ATOMIC_RELAXED);
     std::free(block);
 }
@@ -62,4 +65,5 @@ refusals& refused_allocations() noexcept { return allocation_refusals; }
 refusals& refused_mapping_calls() noexcept { return mapping_refusals; }
 long memory_blocks() noexcept { return blocks; }
 long live_mappings() noexcept { return mappings; }
+long memory_calls_here() noexcept { return calls_here; }
 }  // namespace harness

@@ -46,6 +46,7 @@ refusals& refused_allocations() noexcept;     // of the library's memory
 refusals& refused_mapping_calls() noexcept;   // of its mappings: made, guarded, asked about
 long memory_blocks() noexcept;                // that the library holds
 long live_mappings() noexcept;
+long memory_calls_here() noexcept;            // taken and given back by the calling thread
 
 // A generator for random tests: seeded, the same on every machine.
 class random {

@@ -178,8 +178,6 @@ TEST("in virtual time an interleaved loop's timers run as in a run of its own") 
 }
 
 TEST("no call from another thread is lost between two turns") {
-    // One refusal ends the run, and then the other thread calls for ever.
-    if (harness::spoilt_kernel()) harness::skip("a poller that does not fail");
     world w;
     queue_host host;
     loop l(w.options());

@@ -11,9 +11,11 @@
 
 #include "../harness/axes.hpp"
 #include "../harness/forked.hpp"
+#include "../harness/queue_host.hpp"
 
 using namespace spruce;
 using namespace std::chrono_literals;
+using harness::queue_host;
 using harness::world;
 
 namespace {
@@ -282,6 +284,7 @@ TEST("as a guest a loop can be stopped between prepare() and dispatch(), and run
     CHECK(l.stop().ok());
     CHECK(l.dispatch().ok());
     CHECK(l.stop() == errc::wrong_state);
+    CHECK(l.leave() == errc::wrong_state);
     bool ran = false;
     l.call_soon([&] {
         ran = true;
@@ -304,6 +307,42 @@ TEST("as a guest a loop can be stopped between prepare() and dispatch(), and run
     CHECK(l.prepare() == errc::closed);
     CHECK(l.dispatch() == errc::closed);
     CHECK_EQ(l.backend_fd(), -1);
+}
+
+TEST("a stop() after prepare() ends no run that begins instead of the dispatch()") {
+    world w;
+    for (bool const leaves : {false, true}) {
+        loop l(w.options());
+        int shut = 0, ran = 0;
+        l.on_shutdown(shutdown_phase::during, [&] { ++shut; });
+        auto const stopped_between = [&] {
+            CHECK(l.prepare().ok());
+            CHECK((leaves ? l.leave() : l.stop()).ok());
+        };
+        auto soon = [&] {
+            CHECK(l.state() == loop_state::running);
+            ++ran;
+        };
+        l.call_soon(soon);
+        stopped_between();
+        CHECK(l.run().ok());
+        CHECK(ran == 1 && shut == 1);
+        l.call_soon(soon);
+        stopped_between();
+        CHECK(l.run_until([&] { return ran == 2; }, in(10s)).ok());
+        l.call_soon(soon);
+        stopped_between();
+        CHECK_EQ(l.dispatch().value_or(0), 1U);
+        queue_host host;
+        stopped_between();
+        REQUIRE(l.interleave(host.post()).ok());
+        CHECK(l.running() && l.state() == loop_state::running && shut == 1);
+        l.call_soon(soon);
+        CHECK(host.run([&] { return ran == 4; }));
+        CHECK(l.stop().ok());
+        CHECK(host.run([&] { return !l.running(); }));
+        CHECK_EQ(shut, 2);
+    }
 }
 
 TEST("tasks of a guest wait and wake between the host's turns, and are driven to their end by destroy()") {

@@ -1,5 +1,6 @@
 // A Spruce loop as a guest of an Asio io_context that one thread runs, without a thread of its own: a descriptor and a timer.
-// Copy it. For a context that several threads run, interleave the loop with a strand instead: the loop is one thread's.
+// Copy it. For a context that several threads run neither this will do nor a strand, whose calls come on any of them: the loop
+// is one thread's. Give it a context of its own, which one thread runs; the others call it by its remote().
 //
 //     spruce::loop loop;
 //     asio::io_context host;
@@ -12,7 +13,8 @@
 
 class asio_guest {
 public:
-    // Thread: the loop's, which runs the context. Lifetime: the loop outlives it.
+    // Thread: the loop's, which runs the context. Lifetime: the loop outlives it. Throws asio::system_error if the loop's poller
+    // has no fd.
     asio_guest(spruce::loop& loop, asio::io_context& host) : state_(std::make_shared<state>(loop, host)) {
         wait(state_);
         asio::post(host, [s = state_] { turn(s); });

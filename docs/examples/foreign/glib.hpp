@@ -16,6 +16,7 @@ public:
     explicit glib_guest(spruce::loop& loop, GMainContext* context = nullptr, int priority = G_PRIORITY_DEFAULT)
         : source_(g_source_new(functions(), sizeof(source))) {
         at(source_).loop = &loop;
+        if (loop.backend_fd() < 0) return;
         at(source_).fd = g_source_add_unix_fd(source_, loop.backend_fd(), G_IO_IN);
         g_source_set_priority(source_, priority);
         g_source_set_static_name(source_, "spruce");
@@ -27,6 +28,9 @@ public:
     }
     glib_guest(glib_guest const&) = delete;
     glib_guest& operator=(glib_guest const&) = delete;
+
+    // false: this loop's poller has no fd, or the loop has failed or ended.
+    bool ok() const { return g_source_get_context(source_) && !g_source_is_destroyed(source_); }
 
 private:
     struct source {

@@ -14,7 +14,8 @@ public:
         auto const called = [](evutil_socket_t, short, void* self) { static_cast<libevent_guest*>(self)->turn(); };
         readable_ = event_new(host, loop.backend_fd(), EV_READ | EV_PERSIST, called, this);
         due_ = evtimer_new(host, called, this);
-        event_add(readable_, nullptr);
+        ok_ = loop.backend_fd() >= 0 && event_add(readable_, nullptr) == 0;
+        if (!ok_) return;
         timeval const now{};
         evtimer_add(due_, &now);
     }
@@ -26,6 +27,9 @@ public:
     libevent_guest(libevent_guest const&) = delete;
     libevent_guest& operator=(libevent_guest const&) = delete;
 
+    // false: this loop's poller has no fd, or the loop has failed, or ended.
+    bool ok() const { return ok_; }
+
 private:
     void turn() {
         bool ended = false;
@@ -36,6 +40,7 @@ private:
         // What plain code changes after prepare() makes the fd readable, so that it is asked anew.
         auto const until = loop_.prepare();
         if (!ran || !until) {
+            ok_ = false;
             event_del(readable_);
             evtimer_del(due_);
             return;
@@ -52,5 +57,6 @@ private:
     spruce::loop& loop_;
     event* readable_;
     event* due_;
+    bool ok_ = false;
     bool* ended_ = nullptr;   // of the turn that is under way
 };

@@ -10,23 +10,28 @@
 // By itself the guest does not keep uv_run() going: a host that has nothing of its own holds it by a handle of its own.
 #pragma once
 #include <spruce/spruce.hpp>
+#include <utility>
 #include <uv.h>
 
 class libuv_guest {
 public:
     // Thread: the loop's, which runs libuv's. Lifetime: the loop outlives it, and it outlives the run after close().
     libuv_guest(spruce::loop& loop, uv_loop_t* host) : loop_(loop) {
+        ok_ = loop.backend_fd() >= 0 && uv_poll_init(host, &readable_, loop.backend_fd()) == 0;
+        if (!ok_) return;
         uv_prepare_init(host, &before_);
         uv_timer_init(host, &due_);
-        uv_poll_init(host, &readable_, loop.backend_fd());
         before_.data = due_.data = readable_.data = this;
         uv_prepare_start(&before_, [](uv_prepare_t* h) { static_cast<libuv_guest*>(h->data)->prepare(); });
         uv_poll_start(&readable_, UV_READABLE, [](uv_poll_t* h, int, int) { static_cast<libuv_guest*>(h->data)->turn(); });
         for (uv_handle_t* h : handles()) uv_unref(h);
     }
+    // false: this loop's poller has no fd, or the loop has failed, or ended.
+    bool ok() const { return ok_; }
     void close() {
+        if (!std::exchange(ok_, false)) return;
         for (uv_handle_t* h : handles())
-            if (!uv_is_closing(h)) uv_close(h, nullptr);
+            uv_close(h, nullptr);
     }
     libuv_guest(libuv_guest const&) = delete;
     libuv_guest& operator=(libuv_guest const&) = delete;
@@ -55,6 +60,7 @@ private:
     }
 
     spruce::loop& loop_;
+    bool ok_ = false;
     uv_prepare_t before_;
     uv_timer_t due_;
     uv_poll_t readable_;

@@ -22,6 +22,11 @@ public:
     // run any more.
     explicit qt_guest(spruce::loop& loop, std::function<void(spruce::error)> failed = {}, QObject* parent = nullptr)
         : QObject(parent), loop_(loop), failed_(std::move(failed)), readable_(loop.backend_fd(), QSocketNotifier::Read) {
+        if (loop.backend_fd() < 0) {
+            // Not here: whoever hears of it may use us.
+            QTimer::singleShot(0, this, [this] { give_up(spruce::errc::not_supported); });
+            return;
+        }
         due_.setSingleShot(true);
         due_.setTimerType(Qt::PreciseTimer);
         connect(&readable_, &QSocketNotifier::activated, this, [this] { turn(); });

@@ -5,6 +5,7 @@
 #include <optional>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "../both_ways.hpp"
 
@@ -22,15 +23,18 @@ struct asio_host {
             if (!failed) f();
         });
     }
+    std::size_t called = 0;
+
     void quit() { context.stop(); }
     void run() {
         context.restart();
-        context.run();
+        called += context.run();
     }
     void once() {
         context.restart();
-        context.run_one();
+        called += context.run_one();
     }
+    long wakes() const { return static_cast<long>(called); }
 };
 }  // namespace
 
@@ -66,5 +70,25 @@ int main() {
         all.expect(loop.destroy(spruce::in(std::chrono::seconds(1))).ok(), "the loop ends");
     }
     foreign::scenes_interleaved(all, host);
+    {
+        // Where a pool of threads runs a context, the loop has one of its own, and the pool calls it by its remote().
+        asio::io_context pool, own;
+        spruce::loop loop;
+        asio_guest guest(loop, own);
+        auto const here = std::this_thread::get_id();
+        int called = 0, elsewhere = 0;
+        for (int i = 0; i != 100; ++i)
+            asio::post(pool, [&, door = loop.remote()] {
+                static_cast<void>(door.call([&] {
+                    elsewhere += std::this_thread::get_id() != here;
+                    if (++called == 100) own.stop();
+                }));
+            });
+        std::vector<std::thread> threads;
+        for (int i = 0; i != 4; ++i) threads.emplace_back([&] { pool.run(); });
+        own.run_for(std::chrono::seconds(10));
+        for (auto& one : threads) one.join();
+        all.expect(called == 100 && elsewhere == 0, "by fd: a pool's threads call the loop, which runs in its own context");
+    }
     return all.code();
 }

@@ -17,6 +17,7 @@ struct own_loop {
     int set = ::epoll_create1(EPOLL_CLOEXEC), bell = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     epoll_guest* guest = nullptr;
     bool over = false;
+    long waits = 0;
     std::multimap<clock_type::time_point, std::function<void()>> timers{};
     std::mutex lock{};
     std::vector<spruce::host_turn> calls{};
@@ -37,6 +38,7 @@ struct own_loop {
     }
     void after(int ms, std::function<void()> f) { timers.emplace(clock_type::now() + std::chrono::milliseconds(ms), std::move(f)); }
     void quit() { over = true; }
+    long wakes() const { return waits; }
     void run() {
         for (over = false; !over;) once();
     }
@@ -49,6 +51,7 @@ struct own_loop {
         }
         epoll_event events[8];
         ::epoll_wait(set, events, 8, guest ? guest->timeout_ms(most) : most);
+        ++waits;
         if (guest) guest->turn();
         eventfd_t count = 0;
         static_cast<void>(::eventfd_read(bell, &count));

@@ -8,7 +8,16 @@ namespace {
 struct glib_loop {
     GMainLoop* loop = g_main_loop_new(nullptr, FALSE);
 
+    static inline long polls = 0;
+
+    glib_loop() {
+        g_main_context_set_poll_func(nullptr, [](GPollFD* fds, guint count, gint timeout_ms) -> gint {
+            ++polls;
+            return g_poll(fds, count, timeout_ms);
+        });
+    }
     ~glib_loop() { g_main_loop_unref(loop); }
+    long wakes() const { return polls; }
     void post(spruce::host_turn turn) {
         g_idle_add_full(G_PRIORITY_DEFAULT, [](gpointer at) -> gboolean {
             (*static_cast<spruce::host_turn*>(at))();
@@ -33,6 +42,8 @@ int main() {
     {
         spruce::loop loop;
         glib_guest guest(loop);
+        all.expect(guest.ok(), "the loop's fd is watched");
+        foreign::without_fd<glib_guest>(all, static_cast<GMainContext*>(nullptr));
         foreign::scenes(all, host, loop, "by fd");
         // A main loop inside a callback of the host's: the guest goes on.
         int ticks = 0;

@@ -9,6 +9,8 @@
 namespace {
 struct event_host {
     event_base* base = event_base_new();
+    bool over = false;
+    long waits = 0;
 
     ~event_host() { event_base_free(base); }
     void post(spruce::host_turn turn) {
@@ -24,9 +26,18 @@ struct event_host {
             delete call;
         }, new std::function<void()>(std::move(f)), &in);
     }
-    void quit() { event_base_loopbreak(base); }
-    void run() { event_base_loop(base, EVLOOP_NO_EXIT_ON_EMPTY); }
-    void once() { event_base_loop(base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY); }
+    void quit() {
+        over = true;
+        event_base_loopbreak(base);
+    }
+    void run() {
+        for (over = false; !over;) once();
+    }
+    void once() {
+        event_base_loop(base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
+        ++waits;
+    }
+    long wakes() const { return waits; }
 };
 }  // namespace
 
@@ -37,6 +48,8 @@ int main() {
     {
         spruce::loop loop;
         auto guest = std::make_unique<libevent_guest>(loop, host.base);
+        all.expect(guest->ok(), "the loop's fd is watched");
+        foreign::without_fd<libevent_guest>(all, host.base);
         foreign::scenes(all, host, loop, "by fd");
         loop.call_soon([&] {
             guest.reset();

@@ -10,6 +10,8 @@ namespace {
 struct uv_host {
     uv_loop_t loop;
     uv_async_t bell;
+    uv_check_t after_wait;
+    long waits = 0;
     bool over = false;
     std::mutex lock;
     std::vector<spruce::host_turn> calls;
@@ -18,9 +20,13 @@ struct uv_host {
         uv_loop_init(&loop);
         uv_async_init(&loop, &bell, [](uv_async_t* h) { static_cast<uv_host*>(h->data)->make_calls(); });
         bell.data = this;   // and keeps the host's run going
+        uv_check_init(&loop, &after_wait);
+        after_wait.data = this;
+        uv_check_start(&after_wait, [](uv_check_t* h) { ++static_cast<uv_host*>(h->data)->waits; });
     }
     ~uv_host() {
         uv_close(reinterpret_cast<uv_handle_t*>(&bell), nullptr);
+        uv_close(reinterpret_cast<uv_handle_t*>(&after_wait), nullptr);
         uv_run(&loop, UV_RUN_DEFAULT);
         uv_loop_close(&loop);
     }
@@ -60,6 +66,7 @@ struct uv_host {
         for (over = false; !over;) uv_run(&loop, UV_RUN_DEFAULT);
     }
     void once() { uv_run(&loop, UV_RUN_ONCE); }
+    long wakes() const { return waits; }
 };
 }  // namespace
 
@@ -69,8 +76,11 @@ int main() {
     {
         spruce::loop loop;
         libuv_guest guest(loop, &host.loop);
+        all.expect(guest.ok(), "the loop's fd is watched");
+        foreign::without_fd<libuv_guest>(all, &host.loop);
         foreign::scenes(all, host, loop, "by fd");
         guest.close();
+        guest.close();   // twice is harmless
         uv_run(&host.loop, UV_RUN_NOWAIT);
         all.expect(loop.destroy(spruce::in(std::chrono::seconds(1))).ok(), "the loop ends");
     }

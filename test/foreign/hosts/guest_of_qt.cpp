@@ -13,6 +13,17 @@ int main(int count, char** arguments) {
     QApplication app(count, arguments);
     foreign::checks all("Qt");
     {
+        // A loop whose poller has no fd to watch.
+        bool refused = false;
+        spruce::loop no_fd(spruce::loop_options{.poller = spruce::poller::poll});
+        qt_guest none(no_fd, [&](spruce::error why) {
+            refused = why == spruce::errc::not_supported;
+            app.quit();
+        });
+        app.exec();
+        all.expect(refused, "a loop whose poller has no fd is refused");
+    }
+    {
         spruce::loop loop;
         qt_guest guest(loop, [&](spruce::error why) { all.expect(false, why.name()); });
         {
@@ -22,9 +33,11 @@ int main(int count, char** arguments) {
             // Nothing to do: no turn, and no work.
             long const turns = everything.turns();
             double const used = foreign::processor_seconds();
-            QTimer::singleShot(2'000, &app, [&] { app.quit(); });
+            foreign::idle_watch watch(5s);
+            QTimer::singleShot(5'000, &app, [&] { app.quit(); });
             app.exec();
-            all.expect(everything.turns() == turns, "idle, not one turn in two seconds");
+            all.expect(everything.turns() == turns, "idle, not one turn in five seconds");
+            all.expect(watch.woken() == 0, "idle, not one wake-up of any thread");
             all.expect(foreign::processor_seconds() - used < 0.1, "idle, no processor time");
         }
         // What Qt's own callbacks begin is heard at once.

@@ -44,8 +44,10 @@ int main(int, char**) {
             host(guest, [] { return false; }, 200ms);
             // Nothing to do: SDL itself asks its window system many times a second, but there is no turn of ours.
             long const turns = given;
-            host(guest, [] { return false; }, 2s);
-            all.expect(given == turns, "idle, not one turn in two seconds");
+            foreign::idle_watch watch(5s, foreign::idle_watch::of::all_but_this);
+            host(guest, [] { return false; }, 5s);
+            all.expect(given == turns, "idle, not one turn in five seconds");
+            all.expect(watch.woken() == 0, "idle, not one wake-up of the guest's thread");
         }
         // A host that is busy is asked once, and then waited for.
         long ticks = 0;
