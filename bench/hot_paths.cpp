@@ -8,6 +8,9 @@
 #include <cstring>
 #include <sys/socket.h>
 
+#include "child.hpp"
+#include "floors/load_floor.hpp"
+
 namespace {
 using std::chrono_literals::operator""h;
 
@@ -144,6 +147,30 @@ void echoes(spruce::loop& hub, long n) {
     static_cast<void>(hub.run());
 }
 
+#ifdef HAVE_BARE_SERVERS
+// TCP echo by one task a connection, of which so many send at a time. The load is another process, and not counted.
+void serves(spruce::loop& hub, int connections, long n) {
+    auto door = spruce::tcp_listener::listen("127.0.0.1:0");
+    measure::pin();   // whoever sends does so before the other runs, or afterwards: the same in each run
+    measure::run_in_batches();
+    measure::child const client([&](measure::teller const&) {
+        floors::load(door->local().port(), connections, 64).run_in_waves(n);
+    });
+    auto const serve = [](spruce::tcp_stream s) {
+        char room[1024];
+        while (auto const got = s.read(room)) static_cast<void>(s.write({room, *got}));
+    };
+    spruce::spawn([&] {
+        spruce::task_group all;
+        for (int i = 0; i < connections; ++i) all.spawn(serve, std::move(*door->accept()));
+        static_cast<void>(all.join());
+    });
+    static_cast<void>(hub.run());
+}
+void serves_1(spruce::loop& hub, long n) { serves(hub, 1, n); }
+void serves_64(spruce::loop& hub, long n) { serves(hub, 64, n); }
+#endif
+
 struct path {
     char const* name;
     void (*go)(spruce::loop&, long);
@@ -162,6 +189,10 @@ constexpr path paths[] = {
     {"mutex_hand_over", mutexes},
     {"semaphore_hand_over", permits},
     {"echo", echoes},
+#ifdef HAVE_BARE_SERVERS
+    {"tcp_echo_1", serves_1},
+    {"tcp_echo_64", serves_64},
+#endif
 };
 }  // namespace
 
