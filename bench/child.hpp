@@ -58,7 +58,7 @@ public:
         ::close(from_);
     }
     // The next number that it tells; -1 if it ended without.
-    double told() noexcept {
+    double told() const noexcept {
         double value = -1;
         return ::read(from_, &value, sizeof value) == sizeof value ? value : -1;
     }

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "child.hpp"
 #include "floors/load_floor.hpp"
@@ -147,6 +148,27 @@ void echoes(spruce::loop& hub, long n) {
     static_cast<void>(hub.run());
 }
 
+// A hundred pairs of sockets, each of whose readers passes a byte on to the next.
+void passes_on(spruce::loop& hub, long n) {
+    constexpr std::size_t pairs = 100;
+    static int ends[pairs][2];
+    for (auto& e : ends)
+        if (::socketpair(AF_UNIX, SOCK_STREAM, 0, e) != 0) std::abort();
+    long to_send = n, to_come = n;
+    auto const send = [&](std::size_t i) {
+        if (to_send > 0 && ::write(ends[i][1], "x", 1) == 1) --to_send;
+    };
+    for (std::size_t i = 0; i < pairs; ++i) {
+        static_cast<void>(hub.add_reader(ends[i][0], [&, i] {
+            char byte;
+            if (::read(ends[i][0], &byte, 1) == 1 && --to_come == 0) static_cast<void>(hub.stop());
+            send((i + 1) % pairs);
+        }));
+        send(i);
+    }
+    static_cast<void>(hub.run());
+}
+
 #ifdef HAVE_BARE_SERVERS
 // TCP echo by one task a connection, of which so many send at a time. The load is another process, and not counted.
 void serves(spruce::loop& hub, int connections, long n) {
@@ -188,6 +210,7 @@ constexpr path paths[] = {
     {"future_wait", futures},
     {"mutex_hand_over", mutexes},
     {"semaphore_hand_over", permits},
+    {"readers_100", passes_on},
     {"echo", echoes},
 #ifdef HAVE_BARE_SERVERS
     {"tcp_echo_1", serves_1},
