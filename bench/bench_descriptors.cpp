@@ -220,12 +220,7 @@ int main(int count, char** arguments) {
     measure::run_in_batches();
     measure::effort const e(count, arguments);
     long const fds = measure::most_fds();
-    measure::child const server([](measure::teller const& tell) {
-        int port = 0;
-        int const listener = floors::listen_anywhere(port);
-        tell(port);
-        floors::bare_echo(listener);
-    });
+    measure::child const server(measure::with_listener([](int l) { floors::bare_echo(l); }));
     int const port = static_cast<int>(server.told());
     if (fds < 8'100) std::fprintf(stderr, "skipped  pairs: too few fds are allowed here\n");
     else pairs(4'000, e);

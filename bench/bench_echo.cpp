@@ -29,16 +29,6 @@ void spruce_echo(measure::teller const& tell) {
     static_cast<void>(hub.run());
 }
 
-// A peer's server, with a socket that listens already.
-auto with_listener(void (*serve)(int)) {
-    return [serve](measure::teller const& tell) {
-        int port = 0;
-        int const listener = floors::listen_anywhere(port);
-        tell(port);
-        serve(listener);
-    };
-}
-
 struct server {
     char const* whose;
     std::unique_ptr<measure::child> process;
@@ -75,18 +65,18 @@ int main(int count, char** arguments) {
         servers.push_back({whose, std::move(process), port});
     };
     enter("spruce", spruce_echo);
-    enter("floor", with_listener([](int l) { floors::bare_echo(l); }));
+    enter("floor", measure::with_listener([](int l) { floors::bare_echo(l); }));
 #ifdef HAVE_UV
-    enter("libuv", with_listener(peers::uv_echo));
+    enter("libuv", measure::with_listener(peers::uv_echo));
 #endif
 #ifdef HAVE_EV
-    enter("libev", with_listener(peers::ev_echo));
+    enter("libev", measure::with_listener(peers::ev_echo));
 #endif
 #ifdef HAVE_EVENT
-    enter("libevent", with_listener(peers::event_echo));
+    enter("libevent", measure::with_listener(peers::event_echo));
 #endif
 #ifdef HAVE_ASIO
-    enter("asio", with_listener(peers::asio_echo));
+    enter("asio", measure::with_listener(peers::asio_echo));
 #endif
     race("echo_1", servers, 1, 64, e.of(6'000, 10), e);
     race("echo_64", servers, 64, 64, e.of(20'000, 64), e);

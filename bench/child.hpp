@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "floors/echo_floor.hpp"
 #include "measure.hpp"
 
 #if defined(__linux__)
@@ -89,5 +90,17 @@ inline long most_fds() noexcept {
     ::getrlimit(RLIMIT_NOFILE, &now);
     return now.rlim_cur > 1'000'000 ? 1'000'000 : static_cast<long>(now.rlim_cur);
 }
+
+#ifdef HAVE_BARE_SERVERS
+// The body of a child that serves on a socket which listens already, and tells its port.
+inline std::function<void(teller const&)> with_listener(void (*serve)(int)) {
+    return [serve](teller const& tell) {
+        int port = 0;
+        int const listener = floors::listen_anywhere(port);
+        tell(port);
+        serve(listener);
+    };
+}
+#endif
 
 }  // namespace measure

@@ -189,6 +189,18 @@ void serves(spruce::loop& hub, int connections, long n) {
     });
     static_cast<void>(hub.run());
 }
+// Connections, 32 waiting at a time: each is taken by a task of its own, greeted, and closed.
+void greets(spruce::loop& hub, long n) {
+    auto door = spruce::tcp_listener::listen("127.0.0.1:0");
+    measure::pin();
+    measure::run_in_batches();
+    measure::child const client([&](measure::teller const&) { floors::knock(door->local().port(), n, 32); });
+    spruce::spawn([&] {
+        for (long i = 0; i < n; ++i)
+            spruce::spawn([s = std::move(*door->accept())]() mutable { static_cast<void>(s.write("x")); });
+    });
+    static_cast<void>(hub.run());
+}
 void serves_1(spruce::loop& hub, long n) { serves(hub, 1, n); }
 void serves_64(spruce::loop& hub, long n) { serves(hub, 64, n); }
 #endif
@@ -215,6 +227,7 @@ constexpr path paths[] = {
 #ifdef HAVE_BARE_SERVERS
     {"tcp_echo_1", serves_1},
     {"tcp_echo_64", serves_64},
+    {"tcp_accept_32", greets},
 #endif
 };
 }  // namespace
