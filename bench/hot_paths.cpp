@@ -7,6 +7,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <sys/socket.h>
+#include <unistd.h>
+
+#include "child.hpp"
+#include "floors/load_floor.hpp"
 
 namespace {
 using std::chrono_literals::operator""h;
@@ -144,6 +148,63 @@ void echoes(spruce::loop& hub, long n) {
     static_cast<void>(hub.run());
 }
 
+// A hundred pairs of sockets, each of whose readers passes a byte on to the next.
+void passes_on(spruce::loop& hub, long n) {
+    constexpr std::size_t pairs = 100;
+    static int ends[pairs][2];
+    for (auto& e : ends)
+        if (::socketpair(AF_UNIX, SOCK_STREAM, 0, e) != 0) std::abort();
+    long to_send = n, to_come = n;
+    auto const send = [&](std::size_t i) {
+        if (to_send > 0 && ::write(ends[i][1], "x", 1) == 1) --to_send;
+    };
+    for (std::size_t i = 0; i < pairs; ++i) {
+        static_cast<void>(hub.add_reader(ends[i][0], [&, i] {
+            char byte;
+            if (::read(ends[i][0], &byte, 1) == 1 && --to_come == 0) static_cast<void>(hub.stop());
+            send((i + 1) % pairs);
+        }));
+        send(i);
+    }
+    static_cast<void>(hub.run());
+}
+
+#ifdef HAVE_BARE_SERVERS
+// TCP echo by one task a connection, of which so many send at a time. The load is another process, and not counted.
+void serves(spruce::loop& hub, int connections, long n) {
+    auto door = spruce::tcp_listener::listen("127.0.0.1:0");
+    measure::pin();   // whoever sends does so before the other runs, or afterwards: the same in each run
+    measure::run_in_batches();
+    measure::child const client([&](measure::teller const&) {
+        floors::load(door->local().port(), connections, 64).run_in_waves(n);
+    });
+    auto const serve = [](spruce::tcp_stream s) {
+        char room[1024];
+        while (auto const got = s.read(room)) static_cast<void>(s.write({room, *got}));
+    };
+    spruce::spawn([&] {
+        spruce::task_group all;
+        for (int i = 0; i < connections; ++i) all.spawn(serve, std::move(*door->accept()));
+        static_cast<void>(all.join());
+    });
+    static_cast<void>(hub.run());
+}
+// Connections, 32 waiting at a time: each is taken by a task of its own, greeted, and closed.
+void greets(spruce::loop& hub, long n) {
+    auto door = spruce::tcp_listener::listen("127.0.0.1:0");
+    measure::pin();
+    measure::run_in_batches();
+    measure::child const client([&](measure::teller const&) { floors::knock(door->local().port(), n, 32); });
+    spruce::spawn([&] {
+        for (long i = 0; i < n; ++i)
+            spruce::spawn([s = std::move(*door->accept())]() mutable { static_cast<void>(s.write("x")); });
+    });
+    static_cast<void>(hub.run());
+}
+void serves_1(spruce::loop& hub, long n) { serves(hub, 1, n); }
+void serves_64(spruce::loop& hub, long n) { serves(hub, 64, n); }
+#endif
+
 struct path {
     char const* name;
     void (*go)(spruce::loop&, long);
@@ -161,7 +222,13 @@ constexpr path paths[] = {
     {"future_wait", futures},
     {"mutex_hand_over", mutexes},
     {"semaphore_hand_over", permits},
+    {"readers_100", passes_on},
     {"echo", echoes},
+#ifdef HAVE_BARE_SERVERS
+    {"tcp_echo_1", serves_1},
+    {"tcp_echo_64", serves_64},
+    {"tcp_accept_32", greets},
+#endif
 };
 }  // namespace
 

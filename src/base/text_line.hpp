@@ -47,6 +47,11 @@ public:
         if (used_ == size_ && used_ != 0) --used_;
         return put("\n");
     }
+    // As a string, whose end goes over the last character if there is no room left. There must be some.
+    char const* string() noexcept {
+        room_[used_ < size_ ? used_ : size_ - 1] = '\0';
+        return room_;
+    }
     std::size_t size() const noexcept { return used_; }
     char const* text() const noexcept { return room_; }
 

@@ -1,11 +1,11 @@
 // loop::interleave(): a thread sleeps, the host gives turns. sys/poll_thread.hpp has the hand-off between the two.
 #include <cerrno>
-#include <cstdio>
 #include <new>
 #include <utility>
 
 #include <spruce/interop.hpp>
 
+#include "../base/text_line.hpp"
 #include "../loop/running_scope.hpp"
 #include "guest.hpp"
 
@@ -21,7 +21,7 @@ void refuse_post(post_outcome& how, error why) noexcept {
 }
 void post_threw(post_outcome& how, char const* what) noexcept {
     refuse_post(how, errc::task_failed);
-    std::snprintf(how.what, sizeof how.what, "%s", what);
+    text_line(how.what, sizeof how.what).put(what).string();
 }
 
 namespace {
@@ -43,9 +43,10 @@ void tell_failures(hub& h, post_failures const& since) noexcept {
     char text[160];
     post_outcome const& first = since.first;
     char const* const what = first.what[0] != '\0' ? first.what : "the host did not take a turn";
-    if (since.count == 1) std::snprintf(text, sizeof text, "interleave(): %s", what);
-    else std::snprintf(text, sizeof text, "interleave(), %u times: %s", static_cast<unsigned>(since.count), what);
-    tell_unhandled(&h, {{}, "", text, first.why});
+    text_line line(text, sizeof text);
+    line.put("interleave()");
+    if (since.count != 1) line.put(", ").put(std::uint64_t{since.count}).put(" times");
+    tell_unhandled(&h, {{}, "", line.put(": ").put(what).string(), first.why});
 }
 
 // The loop's thread has done what it could: the other one sleeps for what comes next.

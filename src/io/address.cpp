@@ -1,11 +1,12 @@
 #include "address.hpp"
 
 #include <arpa/inet.h>
-#include <cstdio>
 #include <cstring>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sys/un.h>
+
+#include "../base/text_line.hpp"
 
 namespace spruce::inline v0 {
 
@@ -110,19 +111,55 @@ std::uint16_t address::port() const noexcept {
     }
 }
 
+namespace {
+void put_dotted(detail::text_line& to, unsigned char const* bytes) noexcept {
+    to.put(std::uint64_t{bytes[0]});
+    for (int i = 1; i != 4; ++i) to.put(".").put(std::uint64_t{bytes[i]});
+}
+
+// As inet_ntop() does, of which a small libc has one that brings all of printf: groups of hexadecimal digits, the
+// first longest run of two or more that are 0 left out, an IPv4 address at the end as such.
+void put_groups(detail::text_line& to, unsigned char const* bytes) noexcept {
+    unsigned group[8];
+    int begin = 8, length = 1;   // of that run
+    for (int i = 0; i != 8; ++i) group[i] = static_cast<unsigned>(bytes[2 * i] << 8 | bytes[2 * i + 1]);
+    for (int i = 0; i != 8; ++i) {
+        int zeros = 0;
+        while (i + zeros != 8 && group[i + zeros] == 0) ++zeros;
+        if (zeros > length) {
+            begin = i;
+            length = zeros;
+        }
+    }
+    for (int i = 0; i != 8;) {
+        if (i == begin) {
+            to.put("::");
+            i += length;
+            continue;
+        }
+        if (i != 0 && i != begin + length) to.put(":");
+        if (i == 6 && begin == 0 && (length == 6 || (length == 5 && group[5] == 0xffff))) return put_dotted(to, bytes + 12);
+        to.put(std::uint64_t{group[i++]}, 16);
+    }
+}
+}  // namespace
+
 char const* address::text() const noexcept {
     if (text_[0] != '\0' || length_ == 0) return text_;
-    char host[INET6_ADDRSTRLEN] = {};
+    detail::text_line line(text_, sizeof text_);
     switch (access::family(*this)) {
     case AF_INET:
-        ::inet_ntop(AF_INET, &reinterpret_cast<sockaddr_in const*>(raw_)->sin_addr, host, sizeof host);
-        std::snprintf(text_, sizeof text_, "%s:%u", host, port());
+        put_dotted(line, reinterpret_cast<unsigned char const*>(&reinterpret_cast<sockaddr_in const*>(raw_)->sin_addr));
+        line.put(":").put(std::uint64_t{port()});
+        line.string();
         break;
     case AF_INET6: {
         auto const& six = *reinterpret_cast<sockaddr_in6 const*>(raw_);
-        ::inet_ntop(AF_INET6, &six.sin6_addr, host, sizeof host);
-        if (six.sin6_scope_id != 0) std::snprintf(text_, sizeof text_, "[%s%%%u]:%u", host, static_cast<unsigned>(six.sin6_scope_id), port());
-        else std::snprintf(text_, sizeof text_, "[%s]:%u", host, port());
+        line.put("[");
+        put_groups(line, six.sin6_addr.s6_addr);
+        if (six.sin6_scope_id != 0) line.put("%").put(std::uint64_t{six.sin6_scope_id});
+        line.put("]:").put(std::uint64_t{port()});
+        line.string();
         break;
     }
     case AF_UNIX: {

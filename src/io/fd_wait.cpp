@@ -21,7 +21,7 @@ struct fd_wait : parked, listener {
 };
 }  // namespace
 
-result<void> usable(stream_core const& c) noexcept {
+result<void> why_unusable(stream_core const& c) noexcept {
     if (c.fd < 0) return errc::closed;
     if (current_hub && current_hub->serial == c.serial) return c.entry->owners == c.owner ? result<void>() : errc::closed;
     return current_hub ? errc::wrong_thread : errc::closed;

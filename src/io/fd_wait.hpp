@@ -6,8 +6,15 @@
 
 namespace spruce::inline v0::detail {
 
+// Takes an fd that the kernel has just made, and as what: it need not be asked. Errors: those of open_core().
+result<stream_core> open_fresh(int fd, fd_kind kind) noexcept;
+
 // ok, or why this thread cannot use the stream now: closed, wrong_thread.
-result<void> usable(stream_core const& c) noexcept;
+result<void> why_unusable(stream_core const& c) noexcept;
+inline result<void> usable(stream_core const& c) noexcept {
+    if (c.fd >= 0 && current_hub && current_hub->serial == c.serial && c.entry->owners == c.owner) [[likely]] return {};
+    return why_unusable(c);
+}
 
 // Waits until the poller says that the fd is ready again. `dl` becomes absolute at the first wait, so that a call
 // which waits several times has one deadline. After `closed` the stream itself may be gone: touch nothing of it.

@@ -3,18 +3,22 @@
 #include <cerrno>
 #include <sys/socket.h>
 
+#include "../task/scheduler.hpp"
 #include "fd_wait.hpp"
 
 namespace spruce::inline v0 {
 
 namespace detail {
 
-result<stream_core> open_core(int fd, bool fresh) noexcept {
+namespace {
+// The hub of the thread's loop, as long as that takes fds.
+result<hub*> open_hub() noexcept {
     SPRUCE_TRY(loop& here, loop::current());
-    hub& h = *here.impl();
-    if (h.phase >= hub_phase::ended) return errc::closed;
-    int const kind = h.calls->kind_of(h.on.context, fd);
-    if (kind < 0) return with_detail(errc::invalid_argument, "fd: not open");
+    if (here.impl()->phase >= hub_phase::ended) return errc::closed;
+    return here.impl();
+}
+
+result<stream_core> make_core(hub& h, int fd, int kind, bool fresh) noexcept {
     SPRUCE_TRY(fd_entry* const e, h.fds.adopt(fd, fresh));
     stream_core c;
     c.on = &h.on;
@@ -24,6 +28,19 @@ result<stream_core> open_core(int fd, bool fresh) noexcept {
     c.owner = e->owners;
     c.kind = static_cast<std::uint8_t>(kind);
     return c;
+}
+}  // namespace
+
+result<stream_core> open_core(int fd, bool fresh) noexcept {
+    SPRUCE_TRY(hub* const h, open_hub());
+    int const kind = h->calls->kind_of(h->on.context, fd);
+    if (kind < 0) return with_detail(errc::invalid_argument, "fd: not open");
+    return make_core(*h, fd, kind, fresh);
+}
+
+result<stream_core> open_fresh(int fd, fd_kind kind) noexcept {
+    SPRUCE_TRY(hub* const h, open_hub());
+    return make_core(*h, fd, kind, true);
 }
 
 void close_core(stream_core& c) noexcept {
@@ -78,6 +95,14 @@ result<std::size_t> put_some(stream_core& c, io_slice const* slices, int count, 
 
 using detail::hub;
 
+namespace {
+// begin_wait(), of which nearly always nothing but the question is left.
+inline result<void> may_begin() noexcept {
+    if (detail::may_wait()) [[likely]] return {};
+    return detail::begin_wait();
+}
+}  // namespace
+
 result<stream> stream::adopt(int fd) {
     SPRUCE_TRY(auto core, detail::open_core(fd));
     hub& h = *detail::current_hub;
@@ -101,7 +126,7 @@ result<int> stream::release() {
 result<std::size_t> stream::read(bytes into, deadline dl) { return read_on(into, dl); }
 
 result<std::size_t> stream::read_on(bytes into, deadline& dl) {
-    SPRUCE_CHECK(detail::begin_wait());
+    SPRUCE_CHECK(may_begin());
     SPRUCE_CHECK(detail::usable(core_));
     if (into.size() == 0) return detail::with_detail(errc::invalid_argument, "into: no room");
     hub& h = *detail::current_hub;
@@ -124,7 +149,7 @@ result<std::size_t> stream::read_on(bytes into, deadline& dl) {
 }
 
 result<std::size_t> stream::write_some(const_bytes from, deadline dl) {
-    SPRUCE_CHECK(detail::begin_wait());
+    SPRUCE_CHECK(may_begin());
     SPRUCE_CHECK(detail::usable(core_));
     if (from.size() == 0) return std::size_t{0};
     detail::io_slice const one{from.data(), from.size()};
@@ -132,11 +157,18 @@ result<std::size_t> stream::write_some(const_bytes from, deadline dl) {
 }
 
 result<void> stream::write(const_bytes from, deadline dl) {
-    return write(std::span<const_bytes const>(&from, 1), dl);
+    SPRUCE_CHECK(may_begin());
+    SPRUCE_CHECK(detail::usable(core_));
+    for (std::size_t done = 0; done != from.size();) {
+        detail::io_slice const rest{from.data() + done, from.size() - done};
+        SPRUCE_TRY(std::size_t const n, detail::put_some(core_, &rest, 1, dl));
+        done += n;
+    }
+    return {};
 }
 
 result<void> stream::write(std::span<const_bytes const> parts, deadline dl) {
-    SPRUCE_CHECK(detail::begin_wait());
+    SPRUCE_CHECK(may_begin());
     SPRUCE_CHECK(detail::usable(core_));
     constexpr int most = 16;
     std::size_t part = 0, done = 0;   // so many whole parts, and so much of the next
@@ -170,8 +202,8 @@ result<pipe_ends> make_pipe() {
     hub& h = *here.impl();
     int ends[2];
     if (int const failed = h.calls->make_pipe(h.on.context, ends); failed < 0) return error::from_errno(-failed);
-    auto first = detail::open_core(ends[0], true);
-    auto second = first ? detail::open_core(ends[1], true) : result<detail::stream_core>(first.error());
+    auto first = detail::open_fresh(ends[0], detail::fd_pipe);
+    auto second = first ? detail::open_fresh(ends[1], detail::fd_pipe) : result<detail::stream_core>(first.error());
     if (second) return pipe_ends{pipe_stream(*first), pipe_stream(*second)};
     if (first) detail::close_core(*first);
     else h.calls->close(h.on.context, ends[0]);

@@ -6,6 +6,7 @@
 #include <spruce/memory.hpp>
 #include <spruce/result.hpp>
 
+#include "../base/prefetch.hpp"
 #include "../sys/fork_mark.hpp"
 #include "../sys/kernel.hpp"
 #include "../sys/kernel_error.hpp"
@@ -15,7 +16,7 @@ namespace spruce::inline v0::detail {
 
 // What one fd number is to this loop. Type-stable: a number keeps its entry for the loop's life, and the generation
 // tells one registration from the next, in the table as in the kernel's events.
-struct fd_entry {
+struct alignas(sizeof(void*) == 8 ? 64 : 8) fd_entry {
     listener* on_read = nullptr;      // one waiter a direction
     listener* on_write = nullptr;
     int fd = -1;
@@ -80,6 +81,16 @@ public:
     bool flush() noexcept;
     // One event of the poller. Returns false for a ghost: an event of a registration that is over.
     bool dispatch(poll_event const& event) noexcept;
+    // Events of these are to be dispatched, soon and later: what that will look at is asked of memory now.
+    void foresee(int soon, int later) noexcept {
+        prefetch_for_write(find(later));
+        if (fd_entry const* const e = find(soon)) {
+            auto* p = reinterpret_cast<char const*>(e->on_read);
+            prefetch_for_write(p);
+            prefetch_for_write(p + 64);
+            prefetch_for_write(p + 128);
+        }
+    }
     // Registers everything again, after the poller was renewed.
     void register_all() noexcept;
     // Whether the poller is a parent's: it is not told of anything then. Over with after_fork().

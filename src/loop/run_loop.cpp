@@ -1,8 +1,8 @@
 // Running: until nothing holds the loop, for ever, for one turn, until a condition; and as a guest.
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 
+#include "../base/text_line.hpp"
 #include "running_scope.hpp"
 
 namespace spruce::inline v0::detail {
@@ -28,14 +28,17 @@ error stuck(hub& h) noexcept {
     c.of = &h;
     for (; census_next(c); --more) {
         char one[100];
-        int const put = std::snprintf(one, sizeof one, "%s'%s' waits for %s", used ? ", " : "", c.now.name, c.now.waiting_for);
+        text_line text(one, sizeof one - 1);
+        text.put(used ? ", '" : "'").put(c.now.name).put("' waits for ").put(c.now.waiting_for).string();
         constexpr std::size_t tail = sizeof ", and 1048576 more";
-        auto const size = static_cast<std::size_t>(put > 0 ? put : 0);
+        std::size_t const size = text.size();
         if (used != 0 && used + size + (more > 1 ? tail : 1) > sizeof who) break;
-        std::memcpy(who + used, one, size + 1);
+        std::memcpy(who + used, one, size);
         used += size;
     }
-    if (more != 0) std::snprintf(who + used, sizeof who - used, ", and %zu more", more);
+    text_line rest(who + used, sizeof who - used);
+    if (more != 0) rest.put(", and ").put(std::uint64_t{more}).put(" more");
+    rest.string();
     return with_detail(errc::deadlock, who);
 }
 

@@ -41,6 +41,7 @@ void lay_ghosts(hub& h) noexcept {
 void take_events(hub& h, int count) noexcept {
     for (int i = 0; i != count; ++i) {
         poll_event const& e = h.events[i];
+        if (i + 6 < count) h.fds.foresee(h.events[i + 3].fd, h.events[i + 6].fd);
         if ((e.ready & (ready_signal | ready_child)) != 0) {
             if ((e.ready & ready_signal) != 0) signal_told(h, e.fd);
             else child_told(h, e.fd);

@@ -1,8 +1,7 @@
 // What nobody caught, and errors nobody looked at: to the loop's hook, or in one line to stderr.
-#include <cstdio>
-#include <cstring>
 #include <unistd.h>
 
+#include "../base/text_line.hpp"
 #include "hub.hpp"
 
 namespace spruce::inline v0::detail {
@@ -10,26 +9,12 @@ namespace spruce::inline v0::detail {
 namespace {
 void write_line(unhandled const& what) noexcept {
     char line[400];
-    int used;
-    if (what.task.value != 0) {
-        char who[32];
-        std::snprintf(who, sizeof who, "task %llu", static_cast<unsigned long long>(what.task.value));
-        // A task that nobody named is called just that.
-        if (std::strcmp(what.name, who) == 0)
-            used = std::snprintf(line, sizeof line, "spruce: %s: %s (%s)\n", who, what.what, what.reason.name());
-        else
-            used = std::snprintf(line, sizeof line, "spruce: %s '%s': %s (%s)\n", who, what.name, what.what,
-                                 what.reason.name());
-    } else {
-        used = std::snprintf(line, sizeof line, "spruce: a callback: %s (%s)\n", what.what, what.reason.name());
-    }
-    if (used < 0) return;
-    auto size = static_cast<std::size_t>(used);
-    if (size >= sizeof line) {
-        size = sizeof line - 1;
-        line[size - 1] = '\n';
-    }
-    [[maybe_unused]] auto written = ::write(2, line, size);
+    text_line all(line, sizeof line);
+    all.put("spruce: ");
+    if (what.task.value != 0) all.put_task(what.task.value, what.name);
+    else all.put("a callback");
+    all.put(": ").put(what.what).put(" (").put(what.reason.name()).put(")").end();
+    [[maybe_unused]] auto written = ::write(2, line, all.size());
 }
 }  // namespace
 

@@ -1,7 +1,7 @@
 // The life of a future's block: made, counted, and freed by whoever drops the last handle, wherever that is.
-#include <cstdio>
 #include <new>
 
+#include "../base/text_line.hpp"
 #include "call_block.hpp"
 #include "future_set.hpp"
 
@@ -91,7 +91,7 @@ void report_unseen(future_block& b) noexcept {
     bool const is_call = b.kind == future_kind::call;
     if (is_call && !static_cast<call_block&>(b).name[0]) {
         auto& c = static_cast<call_block&>(b);
-        std::snprintf(c.name, sizeof c.name, "task %llu", static_cast<unsigned long long>(c.by.value));
+        text_line(c.name, sizeof c.name).put("task ").put(c.by.value).string();
     }
     struct {
         task_id task;

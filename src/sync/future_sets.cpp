@@ -1,7 +1,7 @@
 // Futures of several: told by each member, done with the first or the last; and the line of those that have finished.
-#include <cstdio>
 #include <new>
 
+#include "../base/text_line.hpp"
 #include "future_set.hpp"
 
 namespace spruce::inline v0::detail {
@@ -152,8 +152,9 @@ result<std::uintptr_t> next_finished(future_block* set, deadline dl) noexcept {
     if (auto const woken = park(p, dl); !woken) {
         if (woken.error() != error(errc::timed_out)) return woken.error();
         char text[64];
-        std::snprintf(text, sizeof text, "%zu of %zu futures have not finished", s.left, s.count);
-        return with_detail(woken.error(), text);
+        text_line line(text, sizeof text);
+        line.put(std::uint64_t{s.left}).put(" of ").put(std::uint64_t{s.count}).put(" futures have not finished");
+        return with_detail(woken.error(), line.string());
     }
     return take_word(*p.given);
 }

@@ -17,6 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../base/text_line.hpp"
+
 namespace spruce::inline v0::detail {
 
 namespace {
@@ -99,8 +101,9 @@ step settle_as_daemon(open_fds const& fds) noexcept {
             if (errno != EINTR && errno != EBUSY) return step::standard_fds;
     if (fds.pidfile >= 0) {
         char text[24];
-        int const length = std::snprintf(text, sizeof text, "%ld\n", static_cast<long>(::getpid()));
-        if (::ftruncate(fds.pidfile, 0) != 0 || !write_all(fds.pidfile, text, static_cast<std::size_t>(length)))
+        text_line line(text, sizeof text);
+        line.put(static_cast<std::uint64_t>(::getpid())).end();
+        if (::ftruncate(fds.pidfile, 0) != 0 || !write_all(fds.pidfile, text, line.size()))
             return step::write_pid;
     }
     return step::none;

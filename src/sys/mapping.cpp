@@ -6,6 +6,9 @@
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
+#if defined(__linux__)
+#include <sys/auxv.h>
+#endif
 
 #ifndef MAP_STACK
 #define MAP_STACK 0
@@ -86,7 +89,11 @@ void set_process_mappings(mapping_table table) noexcept { current = table.calls 
 std::size_t page_size() noexcept {
     std::size_t size = known_page_size.load(std::memory_order_relaxed);
     if (size == 0) {
+#if defined(__linux__)
+        size = static_cast<std::size_t>(::getauxval(AT_PAGESZ));   // what sysconf() does, and nothing of what it does else
+#else
         size = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+#endif
         known_page_size.store(size, std::memory_order_relaxed);
     }
     return size;

@@ -3,12 +3,12 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
-#include <cstdio>
 #include <new>
 #include <pthread.h>
 
 #include <spruce/memory.hpp>
 
+#include "../base/text_line.hpp"
 #include "fork_mark.hpp"
 #include "thread_gate.hpp"
 
@@ -65,7 +65,7 @@ void refuse(poll_thread& t, post_outcome const& how) noexcept {
 }
 post_outcome in_words(error why, char const* what) noexcept {
     post_outcome how{false, why};
-    std::snprintf(how.what, sizeof how.what, "%s", what);
+    text_line(how.what, sizeof how.what).put(what).string();
     return how;
 }
 post_outcome dropped() noexcept { return in_words(errc::closed, "the host let go of a turn that it did not call"); }

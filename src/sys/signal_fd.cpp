@@ -4,7 +4,6 @@
 
 #if defined(__linux__)
 #include <csignal>
-#include <cstdlib>
 #include <cstring>
 #include <dirent.h>
 #include <fcntl.h>
@@ -28,10 +27,16 @@ bool thread_blocks(char const* thread, int signal) noexcept {
     ::close(fd);
     if (got <= 0) return got < 0 && errno == ESRCH;
     text[got] = '\0';
-    char const* const at = std::strstr(text, "\nSigBlk:");
-    if (!at) return false;
-    unsigned long long const mask = std::strtoull(at + 8, nullptr, 16);
-    return (mask >> (signal - 1) & 1) != 0;
+    // The line "SigBlk:", a tab, digits. By hand: strstr() and strtoull() are 3 KB of a small program.
+    constexpr char head[] = "\nSigBlk:\t";
+    constexpr std::size_t length = sizeof head - 1;
+    for (char const* at = text; *at != '\0'; ++at) {
+        if (std::strncmp(at, head, length) != 0) continue;
+        std::uint64_t mask = 0;
+        for (at += length; *at > ' '; ++at) mask = mask << 4 | static_cast<std::uint64_t>(*at <= '9' ? *at - '0' : *at - 'a' + 10);
+        return (mask >> (signal - 1) & 1) != 0;
+    }
+    return false;
 }
 
 bool every_thread_blocks(int signal) noexcept {

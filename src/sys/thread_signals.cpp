@@ -11,6 +11,7 @@
 #include "threads.hpp"
 
 #if defined(__linux__)
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #elif defined(__FreeBSD__) || defined(__OpenBSD__) || defined(__NetBSD__) || defined(__APPLE__)
 #include <pthread.h>
@@ -36,7 +37,10 @@ bool pipe_pending() noexcept {
 
 unsigned long wanted_stack() noexcept {
     long least = -1;
-#if defined(_SC_MINSIGSTKSZ)
+#if defined(__linux__)
+    constexpr unsigned long at_minimum = 51;   // AT_MINSIGSTKSZ, which not every libc names; 0 where the kernel is older
+    least = static_cast<long>(::getauxval(at_minimum));
+#elif defined(_SC_MINSIGSTKSZ)
     least = ::sysconf(_SC_MINSIGSTKSZ);
 #endif
     unsigned long const machine = least > 0 ? static_cast<unsigned long>(least) : static_cast<unsigned long>(MINSIGSTKSZ);

@@ -1,6 +1,6 @@
 // What a task's handle can ask: to join, to have the outcome, to cancel, its name.
-#include <cstdio>
 
+#include "../base/text_line.hpp"
 #include "scheduler.hpp"
 #include "wait_core.hpp"
 
@@ -105,7 +105,7 @@ char const* task_name(task_block* block) noexcept {
     if (where(*block) == place::elsewhere) return "";
     // Most are never asked for their names: the number is written when one is.
     if (!block->named) {
-        std::snprintf(block->name, sizeof block->name, "task %llu", static_cast<unsigned long long>(block->id.value));
+        text_line(block->name, sizeof block->name).put("task ").put(block->id.value).string();
         block->named = true;
     }
     return block->name;

@@ -1,8 +1,9 @@
 // The switches between tasks, and a scheduler's life.
 #include "scheduler.hpp"
 
-#include <cstdio>
 #include <new>
+
+#include "../base/text_line.hpp"
 
 namespace spruce::inline v0::detail {
 
@@ -178,13 +179,9 @@ std::size_t left(hub& h, bool background_only) noexcept {
 // Their stacks stay as they are, mapped for ever: pointers into them may stand anywhere.
 void abandon(hub& h, char* names, std::size_t room) noexcept {
     auto& s = *static_cast<scheduler*>(h.ext_state);
-    std::size_t used = 0;
-    names[0] = '\0';
-    for_each_live(s, [&](task_block& t) {
-        if (used + 1 >= room) return;
-        int const put = std::snprintf(names + used, room - used, "%s%s", used ? ", " : "", task_name(&t));
-        used = put < 0 ? used : used + static_cast<std::size_t>(put);
-    });
+    text_line all(names, room);
+    for_each_live(s, [&](task_block& t) { all.put(all.size() ? ", " : "").put(task_name(&t)); });
+    all.string();
     s.arena->abandoned = true;
 }
 

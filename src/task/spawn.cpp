@@ -1,8 +1,8 @@
 // A task's birth, and its handle's end.
-#include <cstdio>
 #include <cstring>
 #include <new>
 
+#include "../base/text_line.hpp"
 #include "scheduler.hpp"
 
 namespace spruce::inline v0::detail {
@@ -153,7 +153,7 @@ void copy_detail(task_block& t, error e, task_id to) noexcept {
 
 told::told(char const* sentence, error const& e) noexcept {
     char const* const more = e.detail();
-    std::snprintf(text, sizeof text, "%s%s%s", sentence, more[0] ? ": " : "", more);
+    text_line(text, sizeof text).put(sentence).put(more[0] ? ": " : "").put(more).string();
 }
 
 void report_failure(task_block& t) noexcept {

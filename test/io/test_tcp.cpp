@@ -1,4 +1,6 @@
+#include <arpa/inet.h>
 #include <cerrno>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <sys/resource.h>
@@ -34,6 +36,26 @@ TEST("addresses are read and written alike, and what is wrong with one is said")
     CHECK(address::parse("/" + std::string(200, 'x')) == errc::too_long);
     CHECK_EQ(address().text(), "");
     CHECK_EQ(address().port(), 0);
+}
+
+TEST("addresses of IPv6 are written as the system writes them") {
+    // Runs of zeros of every length at every place, and what could be taken for an IPv4 address.
+    for (unsigned pattern = 0; pattern < 0x100; ++pattern) {
+        for (unsigned filling : {0xffffu, 0x1u, 0xab0u}) {
+            unsigned char bytes[16] = {};
+            for (unsigned i = 0; i != 8; ++i) {
+                if ((pattern >> i & 1) == 0) continue;
+                bytes[2 * i] = static_cast<unsigned char>(filling >> 8);
+                bytes[2 * i + 1] = static_cast<unsigned char>(filling & 0xff);
+            }
+            char theirs[INET6_ADDRSTRLEN + 8] = "[";
+            ::inet_ntop(AF_INET6, bytes, theirs + 1, INET6_ADDRSTRLEN);
+            std::strcat(theirs, "]:443");
+            auto const ours = address::parse(theirs);
+            CHECK(ours.ok());
+            if (ours) CHECK_EQ(std::string_view(ours->text()), std::string_view(theirs));
+        }
+    }
 }
 
 TEST("many clients talk to one server, each byte comes back") {
