@@ -139,6 +139,19 @@ private:
     std::vector<contender> all_;
 };
 
+// Memory that can be had without driving anything out, in bytes; where that is not told, plenty.
+inline std::uint64_t available_bytes() noexcept {
+    std::uint64_t kib = std::uint64_t{1} << 40;
+    if (std::FILE* const told = std::fopen("/proc/meminfo", "r")) {
+        char text[128];
+        unsigned long long value = 0;
+        while (std::fgets(text, sizeof text, told))
+            if (std::sscanf(text, "MemAvailable: %llu", &value) == 1) kib = value;
+        std::fclose(told);
+    }
+    return kib * 1024;
+}
+
 // Keeps a value, and what led to it, from being optimised away.
 template <class T> void keep(T const& value) noexcept { asm volatile("" : : "g"(&value) : "memory"); }
 
