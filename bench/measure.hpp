@@ -113,15 +113,19 @@ inline void report(char const* name, char const* whose, figures const& f, char c
 }
 
 // Contenders for one piece of work: each gives what one operation of it cost in a round. Ours enters first. Rounds
-// interleave; printed are the minimum and the median of each, and the ratios of the minima, ours to the other's.
+// interleave, and each begins with another contender, so that none always follows the same one; printed are the minimum
+// and the median of each, and the ratios of the minima, ours to the other's.
 class contest {
 public:
     explicit contest(std::string name, char const* unit = "ns") : name_(std::move(name)), unit_(unit) {}
     void enter(char const* whose, std::function<double()> round) { all_.push_back({whose, std::move(round), {}}); }
     void run(effort const& e) {
         for (contender& c : all_) c.round();   // caches, pools and predictors fill
-        for (int i = 0; i < e.rounds; ++i)
-            for (contender& c : all_) c.values.add(c.round());
+        for (std::size_t i = 0; i < static_cast<std::size_t>(e.rounds); ++i)
+            for (std::size_t j = 0; j < all_.size(); ++j) {
+                contender& c = all_[(i + j) % all_.size()];
+                c.values.add(c.round());
+            }
         for (contender const& c : all_) report(name_.c_str(), c.whose, c.values, unit_);
         for (contender const& c : all_)
             if (&c != &all_.front())
