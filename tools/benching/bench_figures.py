@@ -127,7 +127,7 @@ def series_of(scenarios):
 def shown(value):
     if value is None:
         return "-"
-    if value == int(value) and abs(value) >= 1000 or value == 0:
+    if value == int(value):   # bytes, calls: what is counted
         return f"{int(value):,}"
     if abs(value) >= 1000:
         return f"{value:,.0f}"

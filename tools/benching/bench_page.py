@@ -58,7 +58,8 @@ def group_table(rows, marks):
     yield "|---|---|" + "--:|" * (1 + len(others)) + "---|"
     for scenario, figures, what in rows:
         ours = figures.get("spruce", {}).get("min")
-        cells = [f"{shown(ours)} ({shown(figures['spruce']['median'])})" if ours is not None else "-"]
+        median = figures.get("spruce", {}).get("median")
+        cells = ["-" if ours is None else shown(ours) + (f" ({shown(median)})" if median != ours else "")]
         for who in others:
             theirs = figures.get(who, {}).get("min")
             if theirs is None:
@@ -107,11 +108,14 @@ def machines(parts, scenarios, remark):
         yield remark
 
 
-def growth_rows(scenarios):
-    """n across, a row for each who."""
-    for name, one in figures_of.series_of(scenarios).items():
-        counts = sorted({n for points in one["who"].values() for n, _ in points})
-        yield name, one, counts
+def growth_rows(scenarios, catalogue):
+    """Each series, in the order of the table, with all its n."""
+    def place(name):
+        row = find(catalogue, f"grow_{name}_1")
+        return catalogue.index(row) if row else len(catalogue)
+    series = figures_of.series_of(scenarios)
+    for name in sorted(series, key=place):
+        yield name, series[name], sorted({n for points in series[name]["who"].values() for n, _ in points})
 
 
 def page(catalogue, parts, remark, folder):
@@ -144,9 +148,10 @@ def page(catalogue, parts, remark, folder):
             pictures[file] = bench_pictures.bars(f"{group[0].upper()}{group[1:]}", unit, several)
             out += [f"![{group}, {unit}]({folder}/{file})", ""]
 
-    series = list(growth_rows(scenarios))
+    series = list(growth_rows(scenarios, catalogue))
     if series:
-        out += ["## How cost grows", "", "Of one operation while there are *n* of its kind; both axes of a picture are logarithmic.", ""]
+        out += ["## How cost grows", "", "Of one operation while there are *n* of its kind; both axes of a picture are logarithmic. What rises though nothing is",
+                "searched or sorted is the price of memory out of the caches' reach: [bench.md](bench.md) tells how to see that.", ""]
     for name, one, counts in series:
         row = find(catalogue, f"grow_{name}_{counts[0]}")
         out += [f"### {name.replace('_', ' ')}", "", (row[2][0].upper() + row[2][1:] if row else name) + f"; {one['unit']}.", ""]

@@ -99,7 +99,7 @@ def growth(title, unit, who):
     points = [point for one in who.values() for point in one]
     x_low, x_high = decades([n for n, _ in points])
     y_low, y_high = decades([value for _, value in points], 2)
-    width, height, left, top, bottom, right = 640, 360, 70, 70, 40, 130
+    width, height, left, top, bottom, right = 700, 360, 70, 70, 40, 170
     x_scale = (width - left - right) / (x_high - x_low)
     y_scale = (height - top - bottom) / (y_high - y_low)
 
