@@ -1,11 +1,15 @@
 // Asio's coroutines over its channels, which are experimental there: values from one to the other, and a wait for a value or
 // a deadline. One thread, so without locks. The quickest that it has for this kind of work.
 #pragma once
+#include <memory>
+
 #include "measure.hpp"
 
-#if __has_include(<asio/experimental/awaitable_operators.hpp>) && defined(__cpp_exceptions) && defined(__cpp_impl_coroutine)
+#if __has_include(<asio/experimental/awaitable_operators.hpp>) && defined(__cpp_exceptions)
 #define ASIO_NO_DEPRECATED
 #include <asio.hpp>
+#endif
+#ifdef ASIO_HAS_CO_AWAIT
 #include <asio/experimental/awaitable_operators.hpp>
 #include <asio/experimental/channel.hpp>
 #define HAVE_ASIO_CHANNEL 1
