@@ -118,6 +118,12 @@ def growth_rows(scenarios, catalogue):
         yield name, series[name], sorted({n for points in series[name]["who"].values() for n, _ in points})
 
 
+def absent(catalogue, scenarios, skipped):
+    """The rows of the table that no run took or skipped by name."""
+    seen = list(scenarios) + list(skipped)
+    return [row[1] for row in catalogue if not any(fnmatch(name, row[1]) for name in seen)]
+
+
 def page(catalogue, parts, remark, folder):
     """The text of the page, and {file name: picture}."""
     scenarios, skipped = figures_of.merge(parts)
@@ -164,10 +170,9 @@ def page(catalogue, parts, remark, folder):
         pictures[file] = bench_pictures.growth(name.replace("_", " "), one["unit"], one["who"])
         out += ["", f"![{name.replace('_', ' ')}]({folder}/{file})", ""]
 
-    absent = [(row[1], "no figures in these runs") for row in catalogue
-              if not any(name == row[1] or "*" in row[1] and fnmatch(name, row[1]) for name in list(scenarios) + list(skipped))]
-    if skipped or absent:
-        out += ["## Not taken", ""] + [f"- `{name}`: {why}" for name, why in list(skipped.items()) + absent] + [""]
+    missing = [(name, "no figures in these runs") for name in absent(catalogue, scenarios, skipped)]
+    if skipped or missing:
+        out += ["## Not taken", ""] + [f"- `{name}`: {why}" for name, why in list(skipped.items()) + missing] + [""]
     return "\n".join(out).rstrip() + "\n", pictures
 
 

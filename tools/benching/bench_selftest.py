@@ -79,6 +79,7 @@ def cases():
                          ("the remark", "It was busy."), ("what was not taken", "- `rearm_1m`: no figures in these runs"),
                          ("a scenario without a row", "## Others"), ("growth", "| n ◦ | 10 | 1,000 | 1,000,000 |")):
         yield "the page has " + name, wanted in text, True
+    yield "what no run took is known", bench_page.absent(bench_page.read_catalogue(TABLE), merged, skipped), ["rearm_1m"]
     yield "a picture each", sorted(pictures), ["grow_yield.svg", "others.svg", "sizes.svg", "timers.svg", "yield.svg"]
     for name, picture in pictures.items():
         yield f"{name} is well-formed", xml.dom.minidom.parseString(picture).documentElement.tagName, "svg"
