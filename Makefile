@@ -1,4 +1,5 @@
-# Spruce. No configure step: make, make PROFILE=embedded, make test, make demo, make bench, make install.
+# Spruce. No configure step: make, make PROFILE=embedded, make test, make demo, make bench, make bench-report,
+# make install.
 # Honours CC CXX AR CPPFLAGS CXXFLAGS LDFLAGS CROSS_COMPILE PREFIX DESTDIR; VARIANT=asan|tsan|ucontext builds beside.
 # PCH=1 compiles the tests' common headers once.
 
@@ -75,7 +76,7 @@ bench_programs   := $(patsubst bench/%.cpp,$B/bench/%,$(benches))
 $(shell mkdir -p $B)
 list_of = $B/$1.list$(if $(call differ,$(file <$B/$1.list),$2),$(file >$B/$1.list,$2))
 differ  = $(filter-out $1,$2)$(filter-out $2,$1)
-.PHONY: all test build-demo check demo bench programs install amalgamation clean
+.PHONY: all test build-demo check demo bench bench-report programs install amalgamation clean
 all: $B/libspruce.a
 
 $B/libspruce.a: $(objects) $(call list_of,libspruce,$(objects))
@@ -137,12 +138,16 @@ check:
 	tools/check --self-test
 	tools/check
 	tools/mission-count --check
+	tools/bench-report --self-test
 # What the demo needs, and nothing more.
 build-demo: $B/spruce-serve $B/demo
 demo: build-demo
 	$B/demo $B/spruce-serve
 bench: $(bench_programs)
 	tools/run-bench $(BENCHFLAGS) $B
+# Of the last make bench.
+bench-report:
+	tools/bench-report $(REPORTFLAGS) $B/bench.json
 
 install: all
 	tools/install $B "$(DESTDIR)$(PREFIX)" "$(PREFIX)"

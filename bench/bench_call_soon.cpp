@@ -1,7 +1,8 @@
 // call_soon on the loop's own thread: a callback that posts the next, and a thousand posted before any runs. Ours
 // beside a bare linked queue, and the quickest that peers have for it: libuv (an async handle; it has no call for
 // it), libev (a fed event), libevent (an activated event), asio (post).
-// links: -luv -lev -levent_core
+// links: -luv -levent_core -lev
+// (In this order: libev has functions by the names of libevent's, which would take their place.)
 #include <spruce/spruce.hpp>
 
 #include <array>

@@ -1,8 +1,10 @@
 // Channels: values of one word from one task to another, per value; without a buffer, and with one of 128. Ours beside
-// its floor and boost.fiber (its unbuffered_channel, and its buffered_channel, of which one place stays empty).
+// its floor, boost.fiber (its unbuffered_channel, and its buffered_channel, of which one place stays empty) and asio's
+// coroutines with its experimental channel.
 // links: -lboost_fiber -lboost_context
 #include <spruce/spruce.hpp>
 
+#include "asio_rounds.hpp"
 #include "floors/channel_floor.hpp"
 #include "measure.hpp"
 
@@ -104,6 +106,16 @@ int main(int count, char** arguments) {
         boost::fibers::buffered_channel<long> c(128);
         return boost_round(c, values / 4 + 1);
     });
+#endif
+#ifdef HAVE_ASIO_CHANNEL
+    auto const asio_values = [values](std::size_t places) {
+        long const fewer = values / 16 + 1;
+        double const each = asio_rounds::values_round(places, fewer, sum);
+        per_value(0, fewer);
+        return each;
+    };
+    unbuffered.enter("asio", [&] { return asio_values(0); });
+    buffered.enter("asio", [&] { return asio_values(128); });
 #endif
     unbuffered.run(e);
     buffered.run(e);

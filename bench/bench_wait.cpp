@@ -2,12 +2,13 @@
 // channel and a deadline), for one of eight events, for an event, for a future (which is made for it); per hand-over: a
 // mutex that the other waits for, and a permit that goes to and fro. Ours beside floors and boost.fiber: its mutex
 // (which it does not hand over), its promise, and for the event its condition_variable. It has no semaphore, and cannot
-// wait for one of several.
+// wait for one of several; asio's coroutines can, for a value of its channel and a timer.
 // links: -lboost_fiber -lboost_context
 #include <spruce/spruce.hpp>
 
 #include <memory>
 
+#include "asio_rounds.hpp"
 #include "floors/waits_floor.hpp"
 #include "floors/wheel_floor.hpp"
 #include "measure.hpp"
@@ -293,15 +294,26 @@ double boost_mutex(long n) {
 }
 #endif
 
+#ifdef HAVE_ASIO_CHANNEL
+double asio_any_of_2(long n) {
+    long sum = 0;
+    double const each = asio_rounds::wait_any_round(n, sum);
+    if (sum != n * (n - 1) / 2) wrong("asio: a value was lost");
+    return each;
+}
+#endif
+
 using ours = double (*)(spruce::loop&, long);
 using other = double (*)(long);
-void race(char const* name, ours own, [[maybe_unused]] other floor, [[maybe_unused]] other boost, measure::effort const& e) {
+void race(char const* name, ours own, [[maybe_unused]] other floor, [[maybe_unused]] other boost, measure::effort const& e,
+          [[maybe_unused]] other asio = nullptr) {
     spruce::loop hub;
     long const n = e.of(400'000, 16);
     measure::contest all(name);
     all.enter("spruce", [&] { return own(hub, n); });
     if (floor) all.enter("floor", [&] { return floor(2 * n); });
     if (boost) all.enter("boost.fiber", [&] { return boost(n / 4); });
+    if (asio) all.enter("asio", [&] { return asio(n / 8); });
     all.run(e);
 }
 }  // namespace
@@ -317,10 +329,16 @@ void race(char const* name, ours own, [[maybe_unused]] other floor, [[maybe_unus
 #define BOOST(round) nullptr
 #endif
 
+#ifdef HAVE_ASIO_CHANNEL
+#define ASIO(round) round
+#else
+#define ASIO(round) nullptr
+#endif
+
 int main(int count, char** arguments) {
     measure::pin();
     measure::effort const e(count, arguments);
-    race("wait_any_2", spruce_any_of_2, FLOOR(bare_any_of_2), nullptr, e);
+    race("wait_any_2", spruce_any_of_2, FLOOR(bare_any_of_2), nullptr, e, ASIO(asio_any_of_2));
     race("wait_any_8", spruce_any_of_8, FLOOR(bare_any_of_8), nullptr, e);
     race("event_wait", spruce_event, FLOOR(bare_event_pair), BOOST(boost_event), e);
     race("future_wait", spruce_future, FLOOR(bare_future_pair), BOOST(boost_future), e);

@@ -1,10 +1,9 @@
 // The hot paths, one at a time, so that their instructions and system calls can be counted: tools/count-instructions.
 //     hot_paths                      what it was compiled with, then the names of the paths
 //     hot_paths NAME REPETITIONS     goes that path so often
-#include <spruce/spruce.hpp>
+#include "hot_path_list.hpp"
 
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -13,141 +12,6 @@
 #include "floors/load_floor.hpp"
 
 namespace {
-using std::chrono_literals::operator""h;
-
-void yields(spruce::loop& hub, long n) {
-    auto const half = [n] {
-        for (long i = 0; i < n / 2; ++i) static_cast<void>(spruce::yield());
-    };
-    spruce::spawn(half);
-    spruce::spawn(half);
-    static_cast<void>(hub.run());
-}
-void spawns(spruce::loop& hub, long n) {
-    spruce::spawn([n] {
-        for (long i = 0; i < n; ++i) static_cast<void>(spruce::spawn([] {}).join());
-    });
-    static_cast<void>(hub.run());
-}
-void channels(spruce::loop& hub, std::size_t places, long n) {
-    spruce::channel<long> c(places);
-    spruce::spawn([&] {
-        for (long i = 0; i < n; ++i) static_cast<void>(c.send(i));
-        c.close();
-    });
-    spruce::spawn([&] {
-        while (c.receive()) {}
-    });
-    static_cast<void>(hub.run());
-}
-void rendezvous(spruce::loop& hub, long n) { channels(hub, 0, n); }
-void buffered(spruce::loop& hub, long n) { channels(hub, 128, n); }
-
-void timers(spruce::loop& hub, long n) {
-    for (long i = 0; i < n; ++i) hub.call_later(1h, [] {}).cancel();
-}
-struct next_call {
-    spruce::loop& hub;
-    long* left;
-    void operator()() const {
-        if (--*left > 0) hub.call_soon(*this);
-    }
-};
-void calls(spruce::loop& hub, long n) {
-    hub.call_soon(next_call{hub, &n});
-    static_cast<void>(hub.run());
-}
-
-// One task waits, the other wakes it and lets it run.
-template <class A, class B> void pair(spruce::loop& hub, long n, A&& waits, B&& wakes) {
-    spruce::spawn([&] {
-        for (long i = 0; i < n; ++i) waits(i);
-    });
-    spruce::spawn([&] {
-        for (long i = 0; i < n; ++i) {
-            wakes(i);
-            static_cast<void>(spruce::yield());
-        }
-    });
-    static_cast<void>(hub.run());
-}
-void waits_for_2(spruce::loop& hub, long n) {
-    spruce::channel<long> c;
-    pair(hub, n, [&](long) { static_cast<void>(spruce::wait_any(c, spruce::in(1h))); },
-        [&](long i) { static_cast<void>(c.try_send(static_cast<long>(i))); });
-}
-void waits_for_8(spruce::loop& hub, long n) {
-    spruce::event e[8];
-    pair(hub, n, [&](long) { static_cast<void>(spruce::wait_any(e[0], e[1], e[2], e[3], e[4], e[5], e[6], e[7])); },
-        [&](long i) {
-            e[i & 7].set();
-            e[i & 7].clear();
-        });
-}
-void events(spruce::loop& hub, long n) {
-    spruce::event e;
-    pair(hub, n, [&](long) { static_cast<void>(e.wait()); },
-        [&](long) {
-            e.set();
-            e.clear();
-        });
-}
-void futures(spruce::loop& hub, long n) {
-    spruce::promise<long>* now = nullptr;
-    pair(hub, n, [&](long) {
-        spruce::promise<long> mine;
-        now = &mine;
-        static_cast<void>(mine.get_future().get());
-    }, [&](long i) { static_cast<void>(now->set(i)); });
-}
-void mutexes(spruce::loop& hub, long n) {
-    spruce::mutex m;
-    auto const body = [&] {
-        auto held = m.lock();
-        static_cast<void>(spruce::yield());   // the other comes, too
-        for (long i = 0; i < n / 2; ++i) {
-            held->unlock();
-            held = m.lock();
-        }
-    };
-    spruce::spawn(body);
-    spruce::spawn(body);
-    static_cast<void>(hub.run());
-}
-void permits(spruce::loop& hub, long n) {
-    spruce::semaphore here(1), there(0);
-    auto const body = [n](spruce::semaphore& mine, spruce::semaphore& other) {
-        for (long i = 0; i < n / 2; ++i) {
-            mine.acquire()->keep();
-            static_cast<void>(other.release());
-        }
-    };
-    spruce::spawn([&] { body(here, there); });
-    spruce::spawn([&] { body(there, here); });
-    static_cast<void>(hub.run());
-}
-
-// Requests of one connection that are echoed: a write, a read and a wait of each end. The buffers are longer, so that a
-// read that comes short tells that there is no more.
-void echoes(spruce::loop& hub, long n) {
-    int fds[2];
-    if (::socketpair(AF_UNIX, SOCK_STREAM, 0, fds) != 0) std::abort();
-    spruce::spawn([&] {
-        auto server = spruce::stream::adopt(fds[0]);
-        char buffer[256];
-        while (auto const got = server->read(buffer)) static_cast<void>(server->write({buffer, *got}));
-    });
-    spruce::spawn([&] {
-        auto client = spruce::stream::adopt(fds[1]);
-        char buffer[256] = {};
-        for (long i = 0; i < n; ++i) {
-            static_cast<void>(client->write({buffer, 64}));
-            static_cast<void>(client->read(buffer));
-        }
-    });
-    static_cast<void>(hub.run());
-}
-
 // A hundred pairs of sockets, each of whose readers passes a byte on to the next.
 void passes_on(spruce::loop& hub, long n) {
     constexpr std::size_t pairs = 100;
@@ -205,31 +69,23 @@ void serves_1(spruce::loop& hub, long n) { serves(hub, 1, n); }
 void serves_64(spruce::loop& hub, long n) { serves(hub, 64, n); }
 #endif
 
-struct path {
-    char const* name;
-    void (*go)(spruce::loop&, long);
-};
-constexpr path paths[] = {
-    {"yield", yields},
-    {"spawn_join", spawns},
-    {"channel_unbuffered", rendezvous},
-    {"channel_128", buffered},
-    {"timer_add_cancel", timers},
-    {"call_soon", calls},
-    {"wait_any_2", waits_for_2},
-    {"wait_any_8", waits_for_8},
-    {"event_wait", events},
-    {"future_wait", futures},
-    {"mutex_hand_over", mutexes},
-    {"semaphore_hand_over", permits},
+// Those with sockets that stay, or with another process.
+constexpr hot_paths::path socket_paths[] = {
     {"readers_100", passes_on},
-    {"echo", echoes},
 #ifdef HAVE_BARE_SERVERS
     {"tcp_echo_1", serves_1},
     {"tcp_echo_64", serves_64},
     {"tcp_accept_32", greets},
 #endif
 };
+
+hot_paths::path const* find(char const* name) {
+    for (hot_paths::path const& p : hot_paths::paths)
+        if (std::strcmp(p.name, name) == 0) return &p;
+    for (hot_paths::path const& p : socket_paths)
+        if (std::strcmp(p.name, name) == 0) return &p;
+    return nullptr;
+}
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -239,13 +95,13 @@ int main(int count, char** arguments) {
 #else
         std::printf("gcc-%d\n", __GNUC__);
 #endif
-        for (path const& p : paths) std::printf("%s\n", p.name);
+        for (hot_paths::path const& p : hot_paths::paths) std::printf("%s\n", p.name);
+        for (hot_paths::path const& p : socket_paths) std::printf("%s\n", p.name);
         return count == 1 ? 0 : 2;
     }
-    for (path const& p : paths) {
-        if (std::strcmp(p.name, arguments[1]) != 0) continue;
+    if (hot_paths::path const* const p = find(arguments[1])) {
         spruce::loop hub;
-        p.go(hub, std::atol(arguments[2]));
+        p->go(hub, std::atol(arguments[2]));
         return 0;
     }
     std::fprintf(stderr, "hot_paths: no path %s\n", arguments[1]);

@@ -113,15 +113,19 @@ inline void report(char const* name, char const* whose, figures const& f, char c
 }
 
 // Contenders for one piece of work: each gives what one operation of it cost in a round. Ours enters first. Rounds
-// interleave; printed are the minimum and the median of each, and the ratios of the minima, ours to the other's.
+// interleave, and each begins with another contender, so that none always follows the same one; printed are the minimum
+// and the median of each, and the ratios of the minima, ours to the other's.
 class contest {
 public:
     explicit contest(std::string name, char const* unit = "ns") : name_(std::move(name)), unit_(unit) {}
     void enter(char const* whose, std::function<double()> round) { all_.push_back({whose, std::move(round), {}}); }
     void run(effort const& e) {
         for (contender& c : all_) c.round();   // caches, pools and predictors fill
-        for (int i = 0; i < e.rounds; ++i)
-            for (contender& c : all_) c.values.add(c.round());
+        for (std::size_t i = 0; i < static_cast<std::size_t>(e.rounds); ++i)
+            for (std::size_t j = 0; j < all_.size(); ++j) {
+                contender& c = all_[(i + j) % all_.size()];
+                c.values.add(c.round());
+            }
         for (contender const& c : all_) report(name_.c_str(), c.whose, c.values, unit_);
         for (contender const& c : all_)
             if (&c != &all_.front())
@@ -138,6 +142,19 @@ private:
     char const* unit_;
     std::vector<contender> all_;
 };
+
+// Memory that can be had without driving anything out, in bytes; where that is not told, plenty.
+inline std::uint64_t available_bytes() noexcept {
+    std::uint64_t kib = std::uint64_t{1} << 40;
+    if (std::FILE* const told = std::fopen("/proc/meminfo", "r")) {
+        char text[128];
+        unsigned long long value = 0;
+        while (std::fgets(text, sizeof text, told))
+            if (std::sscanf(text, "MemAvailable: %llu", &value) == 1) kib = value;
+        std::fclose(told);
+    }
+    return kib * 1024;
+}
 
 // Keeps a value, and what led to it, from being optimised away.
 template <class T> void keep(T const& value) noexcept { asm volatile("" : : "g"(&value) : "memory"); }

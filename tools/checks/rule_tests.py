@@ -2,7 +2,7 @@
 import os
 import tempfile
 
-from . import archive_tests, conditional_rules, floor_rules, tree_rules, word_rules
+from . import archive_tests, bench_rules, conditional_rules, floor_rules, tree_rules, word_rules
 from .source_text import tree
 
 CLEAN = {
@@ -19,6 +19,9 @@ CLEAN = {
     "include/spruce/loop.hpp": '#include "error.hpp"\n',
     "test/base/test_thing.cpp": "#include <vector>\nstd::vector<int> many;\n",
     "docs/text.md": "A URL: https://example.org/work/of/art, and a tissue 5 cm wide.\n",
+    "docs/bench.md": "| group | scenario | one | program |\n|---|---|---|---|\n| a | `b_1k` `c_*` | d | `bench_b` |\n",
+    "bench/bench_b.cpp": "\n",
+    "bench/goals.txt": "# goals\nb_1k floor 1.0\nc_9 least 2\n",
     "Makefile": "all:\n",
 }
 
@@ -76,6 +79,9 @@ PLANTED = (
     ("long file", "src/io/a.cpp", "\n" * 351, 351, "has 351 lines"),
     ("file at the top", "notes.txt", "\n", 1, "no place at the top"),
     ("folder at the top", "lib/a.cpp", "\n", 1, "no place at the top"),
+    ("benchmark without a row", "bench/bench_c.cpp", "\n", 1, "has no row in the table"),
+    ("goal without a scenario", "bench/goals.txt", "b_1k floor 1\nd floor 1\n", 2, "d has no row in the table"),
+    ("row without a program", "docs/bench.md", "| a | `b_1k` `c_*` | d | `bench_b` |\n| a | `e` | d | `bench_e` |\n", 2, "no bench/bench_e.cpp"),
     ("named by an OS", "src/sys/poller_linux.cpp", "\n", 1, "named by an operating system"),
 )
 
@@ -87,7 +93,7 @@ def findings(plan):
             with open(os.path.join(top, path), "w", encoding="utf-8") as f:
                 f.write(text)
         files = tree(top)
-        return [f for rules in (floor_rules, conditional_rules, word_rules, tree_rules) for f in rules.check(files)]
+        return [f for rules in (floor_rules, conditional_rules, word_rules, tree_rules, bench_rules) for f in rules.check(files)]
 
 
 def run():
