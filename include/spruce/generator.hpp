@@ -82,6 +82,9 @@ private:
 // The task begins in its turn, and makes `look_ahead` values more than were asked for. The generator owns it: its end
 // cancels the task and, in a task, waits until that has ended, its destructors run; elsewhere it ends in its turn. So what
 // f captures by reference need only outlive the generator, if that lives in a task. Moves. T moves without throwing.
+// As long as its task waits for somebody to want a value it is like any task that waits: one that is alive and not taken
+// to its end when nothing else is left makes run() end with deadlock. One that is to outlive run() has its task in the
+// background ({.task = {.background = true}}): that holds nothing, and run() cancels it at its end.
 // Errors (of all calls): those of spawn(), no_memory. Thread: the loop's on which it was made.
 template <class T> class generator {
     static_assert(std::is_object_v<T> && std::is_nothrow_move_constructible_v<T>, "a generator's values move without throwing");

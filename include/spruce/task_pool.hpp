@@ -206,7 +206,8 @@ public:
     // Returns: the job's future, as of an async_function's call: cancel() takes a job back that has not begun, and cancels
     // the task of one that has. Dropped, the job goes on.
     // Errors: closed (the pool was closed, also while it waited), canceled, not_in_task, no_memory; in the future: those of
-    // spawn(). Cancel: f is not called.
+    // spawn(); closed, if a move of f or of an argument into the task throws, which the unhandled hook is told. What throws
+    // before, in this call, comes out of it. Cancel: f is not called.
     template <class F, class... A>
         requires detail::startable<F, A...>
     result<future<detail::started_t<F, A...>>> submit(F&& f, A&&... args) {

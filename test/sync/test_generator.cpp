@@ -302,3 +302,29 @@ TEST("a generator's values are given by its own task alone") {
     });
     CHECK(r.ok());
 }
+
+TEST("a generator that outlives run() leaves it in deadlock, unless its task is one in the background, which ends with the run") {
+    for (bool const background : {false, true}) {
+        testing::simulation world(harness::as_asked());
+        loop hub(loop_options{.on = world.on()});
+        counted c;
+        {
+            auto numbers = c.count({.look_ahead = 0, .task = {.name = "counts", .background = background}});
+            int sum = 0;
+            spawn([&] { sum = numbers.next().value_or(0) + numbers.next().value_or(0); });
+            auto const ran = hub.run();
+            CHECK_EQ(sum, 3);
+            if (background) {
+                CHECK(ran.ok());
+                CHECK_EQ(c.over, 1);
+                CHECK(numbers.status() == errc::task_canceled);
+            } else {
+                CHECK(ran == errc::deadlock);
+                CHECK(std::string_view(ran.error().detail()).find("counts") != std::string_view::npos);
+                CHECK_EQ(c.over, 0);
+            }
+        }
+        CHECK(hub.run().ok());   // the generator has gone
+        CHECK_EQ(c.over, 1);
+    }
+}

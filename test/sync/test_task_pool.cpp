@@ -344,6 +344,9 @@ TEST("a job whose callable cannot be moved into its task is a failed one, and it
         int operator()() const { return 5; }
     };
     auto r = run_virtually([]() -> result<void> {
+        SPRUCE_TRY(loop& hub, loop::current());
+        int told = 0;
+        hub.on_unhandled([&](unhandled const& u) { told += std::string_view(u.what) == "move"; });
         task_pool pool(1);
         int left = 0, thrown = 0, failed = 0, done = 0;
         for (int n = 0; done < 2; ++n) {
@@ -365,6 +368,7 @@ TEST("a job whose callable cannot be moved into its task is a failed one, and it
         }
         CHECK_EQ(thrown, 2);
         CHECK(failed >= 2);
+        CHECK_EQ(told, failed);
         return {};
     });
     CHECK(r.ok());
