@@ -303,6 +303,26 @@ TEST("a generator's values are given by its own task alone") {
     CHECK(r.ok());
 }
 
+TEST("a generator cancelled before its task began never begins, and who waits for its values is told; afterwards it is over") {
+    auto r = run_virtually([]() -> result<void> {
+        counted c;
+        auto numbers = c.count();
+        auto waits = spawn([&] { return numbers.next(); });
+        auto among_others = spawn([&]() -> result<int> {
+            SPRUCE_TRY(auto won, wait_any(numbers, in(1h)));
+            return won.get<0>();
+        });
+        CHECK(numbers.cancel());
+        CHECK(waits.get() == errc::task_canceled);
+        CHECK(among_others.get() == errc::task_canceled);
+        CHECK_EQ(c.made + c.over, 0);
+        CHECK(!numbers.cancel() && !numbers.active());
+        CHECK(numbers.next() == errc::task_canceled);
+        return {};
+    });
+    CHECK(r.ok());
+}
+
 TEST("a generator that outlives run() leaves it in deadlock, unless its task is one in the background, which ends with the run") {
     for (bool const background : {false, true}) {
         testing::simulation world(harness::as_asked());
