@@ -31,10 +31,6 @@ namespace {
 constexpr long batch = 1000;
 long left;   // calls that are still to come
 
-double per_call(std::int64_t begin, long calls) {
-    return static_cast<double>(measure::now_ns() - begin) / static_cast<double>(calls);
-}
-
 struct next_call {
     spruce::loop& hub;
     void operator()() const {
@@ -46,7 +42,7 @@ double spruce_chain(spruce::loop& hub, long calls) {
     left = calls;
     hub.call_soon(next_call{hub});
     static_cast<void>(hub.run());
-    return per_call(begin, calls);
+    return measure::per(begin, calls);
 }
 double spruce_batch(spruce::loop& hub, long calls) {
     std::int64_t const begin = measure::now_ns();
@@ -54,7 +50,7 @@ double spruce_batch(spruce::loop& hub, long calls) {
         for (long i = 0; i < batch; ++i) hub.call_soon([] { --left; });
         static_cast<void>(hub.run());
     }
-    return per_call(begin, calls);
+    return measure::per(begin, calls);
 }
 
 floors::bare_calls bare;
@@ -66,7 +62,7 @@ double bare_chain(long calls) {
     }};
     bare.push(one);
     bare.run();
-    return per_call(begin, calls);
+    return measure::per(begin, calls);
 }
 double bare_batch(long calls) {
     static std::array<floors::bare_call, batch> all;
@@ -78,7 +74,7 @@ double bare_batch(long calls) {
         }
         bare.run();
     }
-    return per_call(begin, calls);
+    return measure::per(begin, calls);
 }
 
 #ifdef HAVE_UV
@@ -94,7 +90,7 @@ double uv_chain(long calls) {
     left = calls;
     uv_async_send(&async);
     uv_run(&loop, UV_RUN_DEFAULT);
-    double const value = per_call(begin, calls);
+    double const value = measure::per(begin, calls);
     uv_loop_close(&loop);
     return value;
 }
@@ -113,7 +109,7 @@ double ev_chain(long calls) {
     ev_feed_event(loop, &one, EV_CUSTOM);
     ev_run(loop, EVRUN_NOWAIT);
     ev_invoke_pending(loop);
-    return per_call(begin, calls);
+    return measure::per(begin, calls);
 }
 double ev_batch(long calls) {
     static struct ev_loop* const loop = ev_loop_new(0);
@@ -124,7 +120,7 @@ double ev_batch(long calls) {
         for (ev_prepare& one : all) ev_feed_event(loop, &one, EV_CUSTOM);
         ev_run(loop, EVRUN_NOWAIT);
     }
-    return per_call(begin, calls);
+    return measure::per(begin, calls);
 }
 #endif
 
@@ -139,7 +135,7 @@ double event_chain(long calls) {
     left = calls;
     event_active(one, EV_TIMEOUT, 0);
     event_base_dispatch(base);
-    double const value = per_call(begin, calls);
+    double const value = measure::per(begin, calls);
     event_free(one);
     return value;
 }
@@ -153,7 +149,7 @@ double event_batch(long calls) {
         for (event* one : all) event_active(one, EV_TIMEOUT, 0);
         event_base_loop(base, EVLOOP_NONBLOCK);
     }
-    return per_call(begin, calls);
+    return measure::per(begin, calls);
 }
 #endif
 
@@ -170,7 +166,7 @@ double asio_chain(long calls) {
     left = calls;
     asio::post(io, asio_next{io});
     io.run();
-    return per_call(begin, calls);
+    return measure::per(begin, calls);
 }
 double asio_batch(long calls) {
     asio::io_context io(1);
@@ -180,7 +176,7 @@ double asio_batch(long calls) {
         io.restart();
         io.run();
     }
-    return per_call(begin, calls);
+    return measure::per(begin, calls);
 }
 #endif
 }  // namespace

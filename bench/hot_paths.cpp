@@ -1,7 +1,7 @@
 // The hot paths, one at a time, so that their instructions and system calls can be counted: tools/count-instructions.
 //     hot_paths                      what it was compiled with, then the names of the paths
 //     hot_paths NAME REPETITIONS     goes that path so often
-#include <spruce/spruce.hpp>
+#include "wait_paths.hpp"
 
 #include <cstdio>
 #include <cstdlib>
@@ -54,75 +54,6 @@ void calls(spruce::loop& hub, long n) {
     static_cast<void>(hub.run());
 }
 
-// One task waits, the other wakes it and lets it run.
-template <class A, class B> void pair(spruce::loop& hub, long n, A&& waits, B&& wakes) {
-    spruce::spawn([&] {
-        for (long i = 0; i < n; ++i) waits(i);
-    });
-    spruce::spawn([&] {
-        for (long i = 0; i < n; ++i) {
-            wakes(i);
-            static_cast<void>(spruce::yield());
-        }
-    });
-    static_cast<void>(hub.run());
-}
-void waits_for_2(spruce::loop& hub, long n) {
-    spruce::channel<long> c;
-    pair(hub, n, [&](long) { static_cast<void>(spruce::wait_any(c, spruce::in(1h))); },
-        [&](long i) { static_cast<void>(c.try_send(static_cast<long>(i))); });
-}
-void waits_for_8(spruce::loop& hub, long n) {
-    spruce::event e[8];
-    pair(hub, n, [&](long) { static_cast<void>(spruce::wait_any(e[0], e[1], e[2], e[3], e[4], e[5], e[6], e[7])); },
-        [&](long i) {
-            e[i & 7].set();
-            e[i & 7].clear();
-        });
-}
-void events(spruce::loop& hub, long n) {
-    spruce::event e;
-    pair(hub, n, [&](long) { static_cast<void>(e.wait()); },
-        [&](long) {
-            e.set();
-            e.clear();
-        });
-}
-void futures(spruce::loop& hub, long n) {
-    spruce::promise<long>* now = nullptr;
-    pair(hub, n, [&](long) {
-        spruce::promise<long> mine;
-        now = &mine;
-        static_cast<void>(mine.get_future().get());
-    }, [&](long i) { static_cast<void>(now->set(i)); });
-}
-void mutexes(spruce::loop& hub, long n) {
-    spruce::mutex m;
-    auto const body = [&] {
-        auto held = m.lock();
-        static_cast<void>(spruce::yield());   // the other comes, too
-        for (long i = 0; i < n / 2; ++i) {
-            held->unlock();
-            held = m.lock();
-        }
-    };
-    spruce::spawn(body);
-    spruce::spawn(body);
-    static_cast<void>(hub.run());
-}
-void permits(spruce::loop& hub, long n) {
-    spruce::semaphore here(1), there(0);
-    auto const body = [n](spruce::semaphore& mine, spruce::semaphore& other) {
-        for (long i = 0; i < n / 2; ++i) {
-            mine.acquire()->keep();
-            static_cast<void>(other.release());
-        }
-    };
-    spruce::spawn([&] { body(here, there); });
-    spruce::spawn([&] { body(there, here); });
-    static_cast<void>(hub.run());
-}
-
 // Requests of one connection that are echoed: a write, a read and a wait of each end. The buffers are longer, so that a
 // read that comes short tells that there is no more.
 void echoes(spruce::loop& hub, long n) {
@@ -148,19 +79,19 @@ struct path {
     char const* name;
     void (*go)(spruce::loop&, long);
 };
-constexpr path paths[] = {
+constexpr path all_paths[] = {
     {"yield", yields},
     {"spawn_join", spawns},
     {"channel_unbuffered", rendezvous},
     {"channel_128", buffered},
     {"timer_add_cancel", timers},
     {"call_soon", calls},
-    {"wait_any_2", waits_for_2},
-    {"wait_any_8", waits_for_8},
-    {"event_wait", events},
-    {"future_wait", futures},
-    {"mutex_hand_over", mutexes},
-    {"semaphore_hand_over", permits},
+    {"wait_any_2", [](spruce::loop& hub, long n) { paths::any_of_2(hub, n); }},
+    {"wait_any_8", [](spruce::loop& hub, long n) { paths::any_of_8(hub, n); }},
+    {"event_wait", paths::events},
+    {"future_wait", [](spruce::loop& hub, long n) { paths::futures(hub, n); }},
+    {"mutex_hand_over", paths::mutexes},
+    {"semaphore_hand_over", paths::permits},
     {"echo", echoes},
 };
 }  // namespace
@@ -172,10 +103,10 @@ int main(int count, char** arguments) {
 #else
         std::printf("gcc-%d\n", __GNUC__);
 #endif
-        for (path const& p : paths) std::printf("%s\n", p.name);
+        for (path const& p : all_paths) std::printf("%s\n", p.name);
         return count == 1 ? 0 : 2;
     }
-    for (path const& p : paths) {
+    for (path const& p : all_paths) {
         if (std::strcmp(p.name, arguments[1]) != 0) continue;
         spruce::loop hub;
         p.go(hub, std::atol(arguments[2]));
