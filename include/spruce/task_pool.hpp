@@ -243,7 +243,8 @@ public:
 
     // How many jobs run, and wait for a task.
     std::size_t size() const noexcept { return pool_.core ? detail::pool_size(pool_.core) : 0; }
-    // Waits until no job is left; more may be submitted after. Errors: canceled, timed_out, not_in_task. Cancel: leaves no trace.
+    // Waits until no job is left; more may be submitted after. Errors: canceled, timed_out, not_in_task, deadlock (in one
+    // of its own jobs). Cancel: leaves no trace.
     result<void> join(deadline dl = {}) {
         if (!pool_.core) return pool_.why;
         return detail::join_pool(pool_.core, dl);

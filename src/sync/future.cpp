@@ -1,4 +1,5 @@
 // Futures: waiting for an outcome, giving one, and following another's.
+#include "call_block.hpp"
 #include "future_set.hpp"
 
 namespace spruce::inline v0::detail {
@@ -6,8 +7,17 @@ namespace spruce::inline v0::detail {
 // -- waiting
 
 namespace {
+// Whether it is the call whose task runs now, which would wait for its own end.
+bool is_own_call(future_block& b) noexcept {
+    if (b.kind != future_kind::call) return false;
+    task_block const* const t = static_cast<call_block&>(b).task;
+    return t && current_scheduler && current_scheduler->current == t;
+}
+error own_call() noexcept { return with_detail(errc::deadlock, "a call that waits for its own end"); }
+
 // Where the wait needs no time, the switch is in here.
 [[gnu::noinline]] result<void> wait_here(future_block& b, deadline dl) noexcept {
+    if (is_own_call(b)) [[unlikely]] return own_call();
     // Its handle may go while the task waits.
     b.references.fetch_add(1, std::memory_order_relaxed);
     awaiting p(b);
@@ -67,6 +77,7 @@ void* outcome_if_there(future_block* b) noexcept {
 result<void> arm_future(future_block* b, wait_entry& e, wait_point& p) noexcept {
     if (!is_here(*b) && !(is_orphan(*b) && b->state == future_state::done)) return why_not_here(*b);
     if (b->state == future_state::done) p.fire();
+    else if (is_own_call(*b)) return own_call();
     else b->waiters.push_back(enter<parked>(e, p, "future"));
     return {};
 }

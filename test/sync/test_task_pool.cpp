@@ -333,6 +333,20 @@ TEST("a thousand jobs, some cancelled at random times: each ends once, and never
     CHECK(r.ok());
 }
 
+TEST("a job that would wait for its own pool's jobs is told of its deadlock, and the pool goes on") {
+    auto r = run_virtually([]() -> result<void> {
+        task_pool pool(2);
+        SPRUCE_TRY(auto joins, pool.submit([&] { return pool.join(in(1h)); }));
+        CHECK(joins.get() == errc::deadlock);
+        SPRUCE_TRY(auto shuts, pool.submit([&] { return pool.shutdown(); }));
+        CHECK(shuts.get() == errc::deadlock);
+        CHECK(pool.try_submit([] {}) == errc::closed);
+        CHECK(pool.join(in(1s)).ok());
+        return {};
+    });
+    CHECK(r.ok());
+}
+
 #if SPRUCE_EXCEPTIONS
 TEST("a job whose callable cannot be moved into its task is a failed one, and its place is another's") {
     struct moved_so_often {
