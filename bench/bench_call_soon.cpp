@@ -32,10 +32,6 @@ namespace {
 constexpr long batch = 1000;
 long left;   // calls that are still to come
 
-double per_call(std::int64_t begin, long calls) {
-    return static_cast<double>(measure::now_ns() - begin) / static_cast<double>(calls);
-}
-
 struct next_call {
     spruce::loop& hub;
     void operator()() const {
@@ -47,7 +43,7 @@ double spruce_chain(spruce::loop& hub, long calls) {
     left = calls;
     hub.call_soon(next_call{hub});
     static_cast<void>(hub.run());
-    return per_call(begin, calls);
+    return measure::per(begin, calls);
 }
 double spruce_batch(spruce::loop& hub, long calls) {
     std::int64_t const begin = measure::now_ns();
@@ -55,7 +51,7 @@ double spruce_batch(spruce::loop& hub, long calls) {
         for (long i = 0; i < batch; ++i) hub.call_soon([] { --left; });
         static_cast<void>(hub.run());
     }
-    return per_call(begin, calls);
+    return measure::per(begin, calls);
 }
 
 floors::bare_calls bare;
@@ -67,7 +63,7 @@ double bare_chain(long calls) {
     }};
     bare.push(one);
     bare.run();
-    return per_call(begin, calls);
+    return measure::per(begin, calls);
 }
 double bare_batch(long calls) {
     static std::array<floors::bare_call, batch> all;
@@ -79,7 +75,7 @@ double bare_batch(long calls) {
         }
         bare.run();
     }
-    return per_call(begin, calls);
+    return measure::per(begin, calls);
 }
 
 #ifdef HAVE_UV
@@ -95,7 +91,7 @@ double uv_chain(long calls) {
     left = calls;
     uv_async_send(&async);
     uv_run(&loop, UV_RUN_DEFAULT);
-    double const value = per_call(begin, calls);
+    double const value = measure::per(begin, calls);
     uv_loop_close(&loop);
     return value;
 }
@@ -114,7 +110,7 @@ double ev_chain(long calls) {
     ev_feed_event(loop, &one, EV_CUSTOM);
     ev_run(loop, EVRUN_NOWAIT);
     ev_invoke_pending(loop);
-    return per_call(begin, calls);
+    return measure::per(begin, calls);
 }
 double ev_batch(long calls) {
     static struct ev_loop* const loop = ev_loop_new(0);
@@ -125,7 +121,7 @@ double ev_batch(long calls) {
         for (ev_prepare& one : all) ev_feed_event(loop, &one, EV_CUSTOM);
         ev_run(loop, EVRUN_NOWAIT);
     }
-    return per_call(begin, calls);
+    return measure::per(begin, calls);
 }
 #endif
 
@@ -140,7 +136,7 @@ double event_chain(long calls) {
     left = calls;
     event_active(one, EV_TIMEOUT, 0);
     event_base_dispatch(base);
-    double const value = per_call(begin, calls);
+    double const value = measure::per(begin, calls);
     event_free(one);
     return value;
 }
@@ -154,7 +150,7 @@ double event_batch(long calls) {
         for (event* one : all) event_active(one, EV_TIMEOUT, 0);
         event_base_loop(base, EVLOOP_NONBLOCK);
     }
-    return per_call(begin, calls);
+    return measure::per(begin, calls);
 }
 #endif
 
@@ -171,7 +167,7 @@ double asio_chain(long calls) {
     left = calls;
     asio::post(io, asio_next{io});
     io.run();
-    return per_call(begin, calls);
+    return measure::per(begin, calls);
 }
 double asio_batch(long calls) {
     asio::io_context io(1);
@@ -181,7 +177,7 @@ double asio_batch(long calls) {
         io.restart();
         io.run();
     }
-    return per_call(begin, calls);
+    return measure::per(begin, calls);
 }
 #endif
 }  // namespace

@@ -17,7 +17,7 @@ namespace {
 long sum;   // of what was received: it is looked at after each round
 
 double per_value(std::int64_t begin, long values) {
-    double const each = static_cast<double>(measure::now_ns() - begin) / static_cast<double>(values);
+    double const each = measure::per(begin, values);
     if (sum != values * (values - 1) / 2) std::abort();   // a value was lost, or came twice
     sum = 0;
     return each;

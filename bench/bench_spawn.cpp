@@ -18,7 +18,7 @@ struct work {
     long tasks;    // a batch; 1: each is joined
     long batches;
     double per_task(std::int64_t begin) const {
-        return static_cast<double>(measure::now_ns() - begin) / static_cast<double>(tasks * batches);
+        return measure::per(begin, tasks * batches);
     }
 };
 long live;   // volatile in spirit: tasks count it down

@@ -32,7 +32,7 @@ void dirty_status() {
     double volatile third = 1.0;
     third = third / 3.0;
 }
-double per_switch(std::int64_t begin) { return static_cast<double>(measure::now_ns() - begin) / static_cast<double>(2 * turns); }
+double per_switch(std::int64_t begin) { return measure::per(begin, 2 * turns); }
 
 // -- ours
 thread_machine machine;

@@ -30,7 +30,7 @@ template <class C> struct runner {
             it->arm(all, 1000 + random.below(59'000));
             it->disarm(all);
         }
-        return static_cast<double>(measure::now_ns() - begin) / static_cast<double>(operations);
+        return measure::per(begin, operations);
     }
     double rearm(std::size_t among, std::size_t operations) {
         std::int64_t const begin = measure::now_ns();
@@ -39,7 +39,7 @@ template <class C> struct runner {
             it->disarm(one);
             it->arm(one, 1000 + random.below(59'000));
         }
-        return static_cast<double>(measure::now_ns() - begin) / static_cast<double>(operations);
+        return measure::per(begin, operations);
     }
     // The processor's time: peers with a clock of their own sleep in between.
     double add_expire() {
@@ -92,7 +92,7 @@ void turns(std::size_t connections, std::size_t operations, int rounds, char con
             o->in.expire(o->now, [](timer&) {});
             measure::keep(o->in.next_due_ns());
         }
-        values.add(static_cast<double>(measure::now_ns() - begin) / static_cast<double>(operations));
+        values.add(measure::per(begin, operations));
     }
     measure::report(name, "spruce", values, "ns");
 }

@@ -12,6 +12,7 @@
 #include "floors/waits_floor.hpp"
 #include "floors/wheel_floor.hpp"
 #include "measure.hpp"
+#include "wait_paths.hpp"
 
 #if __has_include(<boost/fiber/all.hpp>) && defined(__cpp_exceptions)
 #include <boost/fiber/all.hpp>
@@ -25,88 +26,16 @@ using std::chrono_literals::operator""s;
     std::fprintf(stderr, "bench_wait: %s\n", what);
     std::exit(1);
 }
-double per(std::int64_t begin, long n) { return static_cast<double>(measure::now_ns() - begin) / static_cast<double>(n); }
 
-// Both as tasks of the hub, the first one first.
-template <class A, class B> double spruce_pair(spruce::loop& hub, long n, A&& first, B&& second) {
-    spruce::spawn([&] { first(); });
-    spruce::spawn([&] { second(); });
+// So many of one of the paths.
+template <auto path> double spruce_each(spruce::loop& hub, long n) {
     std::int64_t const begin = measure::now_ns();
-    static_cast<void>(hub.run());
-    return per(begin, n);
+    path(hub, n);
+    return measure::per(begin, n);
 }
-// Wakes n times, and lets the other run.
-template <class F> auto n_times(long n, F wake) {
-    return [n, wake] {
-        for (long i = 0; i < n; ++i) {
-            wake(i);
-            static_cast<void>(spruce::yield());
-        }
-    };
-}
-
-double spruce_any_of_2(spruce::loop& hub, long n) {
-    spruce::channel<long> c;
-    return spruce_pair(hub, n, [&] {
-        for (long i = 0; i < n; ++i) {
-            auto won = spruce::wait_any(c, spruce::in(1s));
-            if (!won || won->index() != 0 || *won->get<0>() != i) wrong("another value than was sent");
-        }
-    }, n_times(n, [&](long i) { static_cast<void>(c.try_send(static_cast<long>(i))); }));
-}
-double spruce_any_of_8(spruce::loop& hub, long n) {
-    spruce::event e[8];
-    return spruce_pair(hub, n, [&] {
-        for (long i = 0; i < n; ++i) {
-            auto const won = spruce::wait_any(e[0], e[1], e[2], e[3], e[4], e[5], e[6], e[7]);
-            if (!won || won->index() != static_cast<std::size_t>(i & 7)) wrong("another event than was set");
-        }
-    }, n_times(n, [&](long i) {
-        e[i & 7].set();
-        e[i & 7].clear();
-    }));
-}
-double spruce_event(spruce::loop& hub, long n) {
-    spruce::event e;
-    return spruce_pair(hub, n, [&] {
-        for (long i = 0; i < n; ++i) static_cast<void>(e.wait());
-    }, n_times(n, [&](long) {
-        e.set();
-        e.clear();
-    }));
-}
-double spruce_future(spruce::loop& hub, long n) {
-    spruce::promise<long>* now = nullptr;
-    return spruce_pair(hub, n, [&] {
-        for (long i = 0; i < n; ++i) {
-            spruce::promise<long> mine;
-            now = &mine;
-            if (auto const got = mine.get_future().get(); !got || *got != i) wrong("another value than was set");
-        }
-    }, n_times(n, [&](long i) { static_cast<void>(now->set(i)); }));
-}
-double spruce_mutex(spruce::loop& hub, long n) {
-    spruce::mutex m;
-    auto const body = [&] {
-        auto held = m.lock();
-        static_cast<void>(spruce::yield());   // the other comes, too
-        for (long i = 0; i < n / 2; ++i) {
-            held->unlock();
-            held = m.lock();
-        }
-    };
-    return spruce_pair(hub, n, body, body);
-}
-double spruce_semaphore(spruce::loop& hub, long n) {
-    spruce::semaphore here(1), there(0);
-    auto const body = [n](spruce::semaphore& mine, spruce::semaphore& other) {
-        for (long i = 0; i < n / 2; ++i) {
-            mine.acquire()->keep();
-            static_cast<void>(other.release());
-        }
-    };
-    return spruce_pair(hub, n, [&] { body(here, there); }, [&] { body(there, here); });
-}
+constexpr auto any_of_2 = [](spruce::loop& hub, long n) { paths::any_of_2(hub, n, wrong); };
+constexpr auto any_of_8 = [](spruce::loop& hub, long n) { paths::any_of_8(hub, n, wrong); };
+constexpr auto futures = [](spruce::loop& hub, long n) { paths::futures(hub, n, wrong); };
 
 #ifdef HAVE_BARE_SWITCH
 // A pair of bare tasks; the last one to end wakes who began them.
@@ -127,7 +56,7 @@ struct bare_pair {
         std::int64_t const begin = measure::now_ns();
         s.park(main);
         while (s.live != 0) s.yield();
-        return per(begin, times);
+        return measure::per(begin, times);
     }
     void end() noexcept {
         if (--running == 0) tasks().wake(main);
@@ -243,7 +172,7 @@ template <class A, class B> double boost_pair(long n, A&& first, B&& second) {
     boost::fibers::fiber b([&] { second(); });
     a.join();
     b.join();
-    return per(begin, n);
+    return measure::per(begin, n);
 }
 double boost_event(long n) {
     boost::fibers::mutex m;
@@ -338,10 +267,10 @@ void race(char const* name, ours own, [[maybe_unused]] other floor, [[maybe_unus
 int main(int count, char** arguments) {
     measure::pin();
     measure::effort const e(count, arguments);
-    race("wait_any_2", spruce_any_of_2, FLOOR(bare_any_of_2), nullptr, e, ASIO(asio_any_of_2));
-    race("wait_any_8", spruce_any_of_8, FLOOR(bare_any_of_8), nullptr, e);
-    race("event_wait", spruce_event, FLOOR(bare_event_pair), BOOST(boost_event), e);
-    race("future_wait", spruce_future, FLOOR(bare_future_pair), BOOST(boost_future), e);
-    race("mutex_hand_over", spruce_mutex, FLOOR(bare_mutex_pair), BOOST(boost_mutex), e);
-    race("semaphore_hand_over", spruce_semaphore, FLOOR(bare_semaphore_pair), nullptr, e);
+    race("wait_any_2", spruce_each<any_of_2>, FLOOR(bare_any_of_2), nullptr, e, ASIO(asio_any_of_2));
+    race("wait_any_8", spruce_each<any_of_8>, FLOOR(bare_any_of_8), nullptr, e);
+    race("event_wait", spruce_each<paths::events>, FLOOR(bare_event_pair), BOOST(boost_event), e);
+    race("future_wait", spruce_each<futures>, FLOOR(bare_future_pair), BOOST(boost_future), e);
+    race("mutex_hand_over", spruce_each<paths::mutexes>, FLOOR(bare_mutex_pair), BOOST(boost_mutex), e);
+    race("semaphore_hand_over", spruce_each<paths::permits>, FLOOR(bare_semaphore_pair), nullptr, e);
 }

@@ -83,6 +83,11 @@ private:
     effort(int r, long d) noexcept : rounds(r), divisor(d) {}
 };
 
+// What one of so many has cost since then.
+inline double per(std::int64_t begin, long operations) noexcept {
+    return static_cast<double>(now_ns() - begin) / static_cast<double>(operations);
+}
+
 // Figures of one thing, a round each.
 class figures {
 public:

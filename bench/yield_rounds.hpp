@@ -17,7 +17,7 @@ struct work {
     long tasks;
     long yields;   // each
     double per_yield(std::int64_t begin) const {
-        return static_cast<double>(measure::now_ns() - begin) / static_cast<double>(tasks * yields);
+        return measure::per(begin, tasks * yields);
     }
 };
 

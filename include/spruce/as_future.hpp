@@ -65,7 +65,7 @@ struct disconnects {
 template <class T> future<T> as_future(future<T> f) noexcept { return f; }
 
 // Of what an emitter emits next: nothing, the value, or a tuple; closed, if it dies or disconnects it before. Cancelling it
-// or dropping its last handle disconnects it.
+// or dropping its last handle disconnects it in the loop's next pass; what is emitted until then it does not take.
 template <class... A> future<detail::packed_t<A...>> as_future(emitter<A...>& from) {
     using value = detail::packed_t<A...>;
     promise<value> p;

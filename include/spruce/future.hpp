@@ -25,7 +25,8 @@ public:
 
     // Waits until there is an outcome.
     // Returns: ok, whatever it is. Errors: canceled, timed_out, not_in_task, wrong_state (empty), wrong_thread, closed
-    // (its loop has ended); of one that could not be made: why. Cancel: goes on to the future, see above.
+    // (its loop has ended), deadlock (of a call, by the call itself); of one that could not be made: why. Cancel: goes on to
+    // the future, see above.
     result<void> wait(deadline dl = {}) const {
         if (!block()) return ref_.why();
         return detail::wait_future(block(), dl);
@@ -74,7 +75,8 @@ public:
 #endif
 
     // In wait_any and wait_all: it has an outcome, which take() gives as get() does, of a handle that is moved in as that
-    // of the last. Errors (of the wait): wrong_state (empty), wrong_thread, closed; of one that could not be made: why.
+    // of the last. Errors (of the wait): wrong_state (empty), wrong_thread, closed, deadlock; of one that could not be made:
+    // why.
     // Cancel: ends the wait; the future goes on.
     class condition {
     public:

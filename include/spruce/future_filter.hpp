@@ -80,6 +80,16 @@ template <class S, class T, class Answer> void watch_member(S const& of, std::si
     if (!h) static_cast<void>(of->answer.fail(h.error()));
     of->watches.at()[place] = h;
 }
+// Nobody wants the answer any more. Nobody is asked from then on; what the search holds goes in the loop's next pass.
+template <class S> struct ends_search {
+    S of;
+    void operator()() const noexcept { of->watches.drop(); }
+};
+template <class S, class T> void end_with(S const& of, future<T> const& answer) {
+    handler const h = of->answer.on_cancel(ends_search<S>{of});
+    if (!h) static_cast<void>(of->answer.fail(h.error()));
+    else cancel_when_dropped(future_access::ref(answer).block(), 2);   // the promise, and this
+}
 // A member that has its outcome.
 template <std::size_t I, class Members> struct found_member {
     Members& members;
@@ -91,7 +101,8 @@ concept ignores = (std::predicate<Ignore&, result<T> const&> && ...);
 
 // As when_any(), but for those whose outcome ignore() says true to: they win only as the last of all, so that there is
 // always an answer. ignore() is called from the loop, once for each that finishes before the answer, which has then been
-// looked at; what it throws goes to the unhandled hook, and counts as the answer's end: closed.
+// looked at; what it throws goes to the unhandled hook, and counts as the answer's end: closed. Cancelling the answer, or
+// dropping its last handle, ends the search: ignore() is not called any more, and the futures are left as they are.
 // Errors (of the future's calls): also full, no_memory, invalid_argument (of none).
 template <class Ignore, class T, std::size_t N>
     requires detail::ignores<Ignore, T>
@@ -102,6 +113,7 @@ future<std::size_t> when_any(Ignore ignore, std::span<future<T>, N> futures) {
     if (futures.empty()) return failed(errc::invalid_argument);
     if (!all || !all->watches.at()) return failed(errc::no_memory);
     auto made = all->answer.get_future();
+    detail::end_with(all, made);
     for (std::size_t i = 0; i != futures.size(); ++i) detail::watch_member(all, i, futures[i], [i](searching&) { return i; });
     return made;
 }
@@ -114,6 +126,7 @@ future<which<future<T>...>> when_any(Ignore ignore, future<T>... futures) {
     if (!all || !all->watches.at())
         return detail::future_access::handle<outcome>(detail::future_ref(detail::task_access::refused(errc::no_memory)));
     auto made = all->answer.get_future();
+    detail::end_with(all, made);
     [&]<std::size_t... I>(std::index_sequence<I...>) {
         (detail::watch_member(all, I, futures, [](searching& s) {
             detail::found_member<I, std::tuple<future<T>...>> const winner{s.members};

@@ -26,7 +26,7 @@ template <class T> class generator;
 namespace detail {
 // What a generator and its task share; it goes with the later of the two. Thread: the loop's, both.
 template <class T> struct generator_state : pinned {
-    explicit generator_state(std::size_t look_ahead) : values(look_ahead + 1), wanted(look_ahead) {}
+    explicit generator_state(std::size_t ahead) : values(ahead + 1), wanted(ahead), look_ahead(ahead) {}
     void ask() noexcept {
         if (unclaimed != 0) --unclaimed;
         else static_cast<void>(wanted.release());
@@ -35,11 +35,25 @@ template <class T> struct generator_state : pinned {
         auto turn = wanted.acquire();
         if (!turn) return turn.error();
         turn->keep();
-        return {};
+        return gone ? result<void>(errc::canceled) : result<void>();
     }
+    result<void> give(T&& value) {
+        if (gone) return errc::canceled;
+        SPRUCE_CHECK(values.send(std::move(value)));
+        return wait_until_wanted();
+    }
+    // The generator has died. Who shields its function from that goes on all the same, but waits for nobody.
+    void end() noexcept {
+        gone = true;
+        if (values.size() > look_ahead) values.close();   // a value that finds no place
+        static_cast<void>(wanted.release());
+    }
+    bool is_own() const noexcept { return this_task::id() != task_id{} && this_task::id() == maker.id(); }
     channel<T> values;
     semaphore wanted;             // a permit for each value that may be made
     std::size_t unclaimed = 0;    // what was asked for by waits that ended without it
+    std::size_t look_ahead;
+    bool gone = false;
     task<void> maker;
 };
 template <class T> using generator_ref = counted<generator_state<T>>;
@@ -60,11 +74,12 @@ template <class T> class yielder : detail::pinned {
 public:
     explicit yielder(detail::generator_ref<T> const& to) noexcept : to_(to) {}
     // Gives a value, and waits until the next one may be made.
-    // Errors: canceled (nobody wants any more: the function should return), not_in_task (by another one than its task).
+    // Errors: canceled (nobody wants any more, also where a shield hides that the task was cancelled: the function should
+    // return), not_in_task (by another one than its task).
     result<void> operator()(T value) {
         if (this_task::id() != task_) return errc::not_in_task;
-        SPRUCE_CHECK(to_->values.send(std::move(value)));
-        return to_->wait_until_wanted();
+        auto const given = to_->give(std::move(value));
+        return !given && given == errc::closed ? result<void>(errc::canceled) : given;
     }
 
 private:
@@ -82,6 +97,9 @@ private:
 // The task begins in its turn, and makes `look_ahead` values more than were asked for. The generator owns it: its end
 // cancels the task and, in a task, waits until that has ended, its destructors run; elsewhere it ends in its turn. So what
 // f captures by reference need only outlive the generator, if that lives in a task. Moves. T moves without throwing.
+// As long as its task waits for somebody to want a value it is like any task that waits: one that is alive and not taken
+// to its end when nothing else is left makes run() end with deadlock. One that is to outlive run() has its task in the
+// background ({.task = {.background = true}}): that holds nothing, and run() cancels it at its end.
 // Errors (of all calls): those of spawn(), no_memory. Thread: the loop's on which it was made.
 template <class T> class generator {
     static_assert(std::is_object_v<T> && std::is_nothrow_move_constructible_v<T>, "a generator's values move without throwing");
@@ -110,13 +128,15 @@ public:
     }
     ~generator() {
         if (!state_ || !state_->maker.cancel()) return;
+        state_->end();
         cancel_shield const whatever_happens;
         static_cast<void>(state_->maker.join());
     }
 
     // Asks for the next value, and waits for it. Several tasks may: who waits longest is served first.
     // Errors: end_of_stream (f has returned, and all was taken), what f gave instead, task_failed (an exception, see
-    // exception()), task_canceled (cancel() was called); canceled, timed_out, not_in_task; wrong_state (empty).
+    // exception()), task_canceled (cancel() was called); canceled, timed_out, not_in_task; wrong_state (empty); deadlock (in
+    // its own function).
     // Cancel: takes no value; what was asked for is kept for the next call.
     result<T> next(deadline dl = {}) {
         auto const keep = state_;
@@ -171,6 +191,7 @@ public:
         }
         result<void> arm(wait_point& p) noexcept {
             if (!of_) return why_;
+            if (of_->is_own()) return own_values();
             if (!std::exchange(asked_, true)) of_->ask();
             return inner_.arm(p);
         }
@@ -217,12 +238,14 @@ private:
     // By value: the generator may end while somebody waits.
     result<T> take(detail::generator_ref<T> from, deadline dl) {
         if (!from) return why_;
+        if (from->is_own()) return own_values();
         bool const asks = !this_task::cancel_requested();
         if (asks) from->ask();
         auto item = from->values.receive(dl);
         if (!item && asks) ++from->unclaimed;
         return item;
     }
+    static error own_values() noexcept { return detail::with_detail(errc::deadlock, "a generator that waits for its own values"); }
     static error why_ended(detail::generator_ref<T> const& of) {
         if (!of->maker.done()) return errc::end_of_stream;
         auto const ended = typename task<void>::condition(of->maker).take();

@@ -86,12 +86,14 @@ struct message_receiver : pinned {
     mailbox_state* box = nullptr;   // held
     message_filter const* filter = nullptr;
     void (*fire)(message_receiver& self) noexcept = nullptr;
+    wait_point* point = nullptr;    // of a condition
     message_receiver* next = nullptr;   // of the same wait
     task_block* who = nullptr;
     std::uint64_t armed_at = 0;     // the dispatch in which it was
     bool armed = false;
     bool waits = false;             // its task may be run when it is told
     bool told = false;              // it has something, or its wait is over: the next message is for a later wait
+    bool asked = false;             // whether it can do with another message, in this search
 };
 
 // The state outlives its mailbox while a receiver holds it. null: there was no memory for it.
@@ -164,7 +166,9 @@ private:
 
 // The messages of a mailbox, as a condition of wait_any() and wait_all(), under the same rules as receive(). Several of one
 // mailbox may stand in one wait, and name the same messages: the first of them that accepts one has it, and what none of
-// them names is dropped. What the loser of a wait accepts stays in the mailbox.
+// them names is dropped. What the loser of a wait accepts stays in the mailbox. A wait_all() finds a message for each of
+// them if there is one for each, however their names overlap, and leaves the rest where it is; the mailbox has to have room
+// for so many.
 //
 //     received wanted(box, {.accept = {"print", "quit"}, .defer = {"later"}});
 //     while (auto won = wait_any(wanted, in(5s))) …
@@ -189,7 +193,7 @@ public:
 
     result<void> arm(wait_point& p) noexcept {
         mine_.point = &p;
-        mine_.fire = [](detail::message_receiver& r) noexcept { static_cast<waiting&>(r).point->fire(); };
+        mine_.fire = [](detail::message_receiver& r) noexcept { r.point->fire(); };
         return detail::arm_receiver(mine_);
     }
     void disarm() noexcept { detail::disarm_receiver(mine_); }
@@ -201,9 +205,7 @@ public:
     }
 
 private:
-    struct waiting : detail::message_receiver {
-        wait_point* point = nullptr;
-    } mine_;
+    detail::message_receiver mine_;
     message_filter filter_;
 };
 

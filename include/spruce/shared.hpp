@@ -56,8 +56,8 @@ SPRUCE_API result<void> take_from_channel(shared_entry& e, void* room) noexcept;
 // order they came, one for each value or place there is; who does not have to wait may come first, and then the woken one
 // waits on, where it stood. Who is woken and has given up meanwhile passes it on, and takes nothing. A task that is woken
 // takes its value when its loop next runs. T moves without throwing, and in its moves does not use the channel: they
-// happen with its lock held. Memory: room for `capacity` values when it is made, and a note for each wait of a task, from
-// the process's hook.
+// happen with its lock held. Memory, from the process's hook: room for `capacity` values when it is made, and a note for
+// each task that waits; it keeps as many as have waited at once, for later waits.
 // Thread: any. On one with a loop only tasks can wait; on one without, the thread blocks.
 // Lifetime: calls that wait when it dies get closed, on whatever thread, and the values it keeps die with it, on the
 // thread that destroys it. No thread may begin a call while it is being destroyed, or later. A loop that ends takes

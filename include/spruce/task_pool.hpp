@@ -206,7 +206,8 @@ public:
     // Returns: the job's future, as of an async_function's call: cancel() takes a job back that has not begun, and cancels
     // the task of one that has. Dropped, the job goes on.
     // Errors: closed (the pool was closed, also while it waited), canceled, not_in_task, no_memory; in the future: those of
-    // spawn(). Cancel: f is not called.
+    // spawn(); closed, if a move of f or of an argument into the task throws, which the unhandled hook is told. What throws
+    // before, in this call, comes out of it. Cancel: f is not called.
     template <class F, class... A>
         requires detail::startable<F, A...>
     result<future<detail::started_t<F, A...>>> submit(F&& f, A&&... args) {
@@ -242,7 +243,8 @@ public:
 
     // How many jobs run, and wait for a task.
     std::size_t size() const noexcept { return pool_.core ? detail::pool_size(pool_.core) : 0; }
-    // Waits until no job is left; more may be submitted after. Errors: canceled, timed_out, not_in_task. Cancel: leaves no trace.
+    // Waits until no job is left; more may be submitted after. Errors: canceled, timed_out, not_in_task, deadlock (in one
+    // of its own jobs). Cancel: leaves no trace.
     result<void> join(deadline dl = {}) {
         if (!pool_.core) return pool_.why;
         return detail::join_pool(pool_.core, dl);

@@ -63,6 +63,12 @@ struct guest_calls {
 
 struct call_of_task;
 
+// A task's wait that something outside of the loop knows of.
+struct outside_wait : list_link {
+    explicit outside_wait(void (*how)(outside_wait&) noexcept) noexcept : lose(how) {}
+    void (*lose)(outside_wait& self) noexcept;   // its task was abandoned
+};
+
 enum class hub_phase : std::uint8_t {
     idle,       // made, not running
     running,    // in run(), run_once(), run_until() or dispatch()
@@ -127,6 +133,7 @@ struct hub {
     std::uint8_t start_phases_begun = 3; // of this run; those of one that begins come in their turn
     bool ends_at_exit = false;           // with the process, if nobody destroys it before
     intrusive_list<call_of_task> calls_awaited;   // of other loops, by this one's tasks
+    intrusive_list<outside_wait> outside_waits;
     handler_slot* unhandled_hook = nullptr;
     bool in_unhandled = false;
     std::uint32_t plain_cancels = 0;     // calls of cancel() in plain code that are under way

@@ -110,6 +110,8 @@ struct remote {
         waking.fetch_sub(1, std::memory_order_seq_cst);
     }
 };
+// remote_alive(), for the loop's own thread, which alone closes it.
+inline bool is_open(remote const& r) noexcept { return (r.gate.load(std::memory_order_relaxed) & 1) == 0; }
 
 // Sends a node that lies in something else; past the bound, and never failing but when the loop is closed: false.
 bool push_embedded(remote& to, post_node& node) noexcept;

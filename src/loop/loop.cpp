@@ -126,6 +126,7 @@ result<void> end_hub(hub& h, deadline dl) noexcept {
         if (h.ext->left(h, false) != 0) {
             char names[120];
             h.ext->abandon(h, names, sizeof names);
+            while (outside_wait* const w = h.outside_waits.take_front()) w->lose(*w);
             outcome = with_detail(errc::tasks_left, names);
         }
     }

@@ -1,31 +1,54 @@
 // Futures: waiting for an outcome, giving one, and following another's.
+#include "call_block.hpp"
 #include "future_set.hpp"
 
 namespace spruce::inline v0::detail {
 
 // -- waiting
 
-result<void> wait_future(future_block* b, deadline dl) noexcept {
-    if (!is_here(*b)) {
-        if (!is_orphan(*b)) return errc::wrong_thread;
-        return b->state == future_state::done ? result<void>() : errc::closed;
-    }
-    if (!may_wait()) [[unlikely]] return begin_wait();
-    if (b->state == future_state::done) return {};
-    // Its handle may go while the task waits.
-    retain_future(b);
-    future_ref const keep(reinterpret_cast<std::uintptr_t>(b));
-    awaiting p(*b);
-    b->waiters.push_back(p);
-    return park(p, dl);
+namespace {
+// Whether it is the call whose task runs now, which would wait for its own end.
+bool is_own_call(future_block& b) noexcept {
+    if (b.kind != future_kind::call) return false;
+    task_block const* const t = static_cast<call_block&>(b).task;
+    return t && current_scheduler && current_scheduler->current == t;
 }
+error own_call() noexcept { return with_detail(errc::deadlock, "a call that waits for its own end"); }
+
+// Where the wait needs no time, the switch is in here.
+[[gnu::noinline]] result<void> wait_here(future_block& b, deadline dl) noexcept {
+    if (is_own_call(b)) [[unlikely]] return own_call();
+    // Its handle may go while the task waits.
+    b.references.fetch_add(1, std::memory_order_relaxed);
+    awaiting p(b);
+    b.waiters.push_back(p);
+    auto const waited = park_here(p, dl);
+    release_future(&b);
+    return waited;
+}
+[[gnu::noinline]] result<void> wait_elsewhere(future_block const& b) noexcept {
+    if (!is_orphan(b)) return errc::wrong_thread;
+    return b.state == future_state::done ? result<void>() : errc::closed;
+}
+}  // namespace
+
+namespace {
+[[gnu::always_inline]] inline result<void> wait_for(future_block& b, deadline dl) noexcept {
+    if (!is_here(b)) [[unlikely]] return wait_elsewhere(b);
+    if (!may_wait()) [[unlikely]] return begin_wait();
+    if (b.state == future_state::done) return {};
+    return wait_here(b, dl);
+}
+}  // namespace
+
+result<void> wait_future(future_block* b, deadline dl) noexcept { return wait_for(*b, dl); }
 
 result<void*> await_outcome(future_block* b, deadline dl) noexcept {
-    SPRUCE_CHECK(wait_future(b, dl));
-    if (!is_here(*b)) return root_of(*b).outcome;
-    look(*b);
+    SPRUCE_CHECK(wait_for(*b, dl));
+    if (!is_here(*b)) [[unlikely]] return root_of(*b).outcome;
     future_block& r = root_of(*b);
-    recall(r, this_task::id());
+    if (!r.looked) look(r);
+    if (!r.fine || r.kind == future_kind::set) recall(r, this_task::id());
     return r.outcome;
 }
 
@@ -43,16 +66,18 @@ void recall(future_block& r, task_id by) noexcept {
 
 void* outcome_if_there(future_block* b) noexcept {
     if (!future_done(b)) return nullptr;
+    future_block& r = root_of(*b);
     if (is_here(*b)) {
-        look(*b);
-        recall(root_of(*b), this_task::id());
+        look(r);
+        if (!r.fine || r.kind == future_kind::set) recall(r, this_task::id());
     }
-    return root_of(*b).outcome;
+    return r.outcome;
 }
 
 result<void> arm_future(future_block* b, wait_entry& e, wait_point& p) noexcept {
     if (!is_here(*b) && !(is_orphan(*b) && b->state == future_state::done)) return why_not_here(*b);
     if (b->state == future_state::done) p.fire();
+    else if (is_own_call(*b)) return own_call();
     else b->waiters.push_back(enter<parked>(e, p, "future"));
     return {};
 }
@@ -85,7 +110,9 @@ result<void*> outcome_room(future_block* b) noexcept {
 
 void announce(future_block* b) noexcept {
     if (b->id.value == 0) {
-        if (auto const failed = b->ops->failure(b->outcome); !failed) {
+        auto const failed = b->ops->failure(b->outcome);
+        b->fine = failed.ok();
+        if (!failed) [[unlikely]] {
             b->id = current_scheduler ? new_id(*current_scheduler) : new_loose_id();
             hand_on_detail(failed.error(), this_task::id().value, b->id.value);
         }
@@ -111,12 +138,18 @@ future_block* told_of_source(future_link& l) noexcept {
     return l.owner;
 }
 
-void tell_all(hub& h, future_block& b) noexcept {
-    // Who is cancelled by it is told before anybody wakes.
-    while (handler_slot* const s = b.cancelers.take_front()) queue_slot(h, *s, b.canceled);
+[[gnu::always_inline]] inline void tell_waiters(future_block& b) noexcept {
     while (parked* const p = b.waiters.take_front()) wake(*p);
-    while (handler_slot* const s = b.subscribers.take_front()) queue_slot(h, *s, true);
-    while (handler_slot* const s = b.watchers.take_front()) {
+}
+
+void tell_all(hub& h, future_block& b) noexcept {
+    if (!b.listened) return tell_waiters(b);
+    future_listeners& l = b.listeners();
+    // Who is cancelled by it is told before anybody wakes.
+    while (handler_slot* const s = l.cancelers.take_front()) queue_slot(h, *s, b.canceled);
+    tell_waiters(b);
+    while (handler_slot* const s = l.subscribers.take_front()) queue_slot(h, *s, true);
+    while (handler_slot* const s = l.watchers.take_front()) {
         s->kind = slot_kind::soon;   // one that is queued runs once more, with the last report; and all go
         if (s->state == slot_state::armed) queue_slot(h, *s, false);
     }
@@ -129,6 +162,11 @@ void queue_slot(hub& h, handler_slot& s, bool holds) noexcept {
 }
 
 void resolve(future_block& first) noexcept {
+    // Nobody follows, and nothing of the users' runs: the block stays.
+    if (first.kind != future_kind::set && !first.listened) [[likely]] {
+        first.state = future_state::done;
+        return tell_waiters(first);
+    }
     hub& h = *current_hub;
     retain_future(&first);
     first.walk = nullptr;
@@ -141,7 +179,7 @@ void resolve(future_block& first) noexcept {
         }
         b->state = future_state::done;
         tell_all(h, *b);
-        while (future_link* const l = b->links.take_front()) {
+        while (future_link* const l = b->listened ? b->listeners().links.take_front() : nullptr) {
             future_block* const next = l->told(*l);
             if (!next) continue;
             retain_future(next);
@@ -159,7 +197,7 @@ void resolve(future_block& first) noexcept {
 
 bool leads_to(future_block& from, future_block& what) noexcept {
     // Whom nobody follows or gathers, nobody leads to.
-    if (what.links.empty()) return &from == &what;
+    if (!what.listened || what.listeners().links.empty()) return &from == &what;
     // Each search has a number, so that no block is visited twice.
     static constinit thread_local std::uint32_t searches = 0;
     std::uint32_t const search = ++searches;
@@ -201,7 +239,7 @@ result<void> follow_future(future_block* b, future_ref const& other) noexcept {
     }
     b->state = future_state::following;
     b->follows.told = told_of_source;
-    of->links.push_back(b->follows);
+    of->listeners().links.push_back(b->follows);
     // Its watchers hear how far the other one is.
     progress ignored;
     std::uint32_t heard = 0;

@@ -8,50 +8,56 @@
 namespace spruce::inline v0::detail {
 
 namespace {
-std::size_t aligned(std::size_t n, std::size_t alignment) noexcept { return (n + alignment - 1) / alignment * alignment; }
+// An alignment is a power of two.
+std::size_t aligned(std::size_t n, std::size_t alignment) noexcept { return (n + alignment - 1) & ~(alignment - 1); }
 
 // Who was made where a loop is still can be made; the main thread gets its loop by that.
-result<hub*> hub_here() noexcept {
-    SPRUCE_TRY(loop& here, loop::current());
-    return here.impl();
+[[gnu::noinline]] result<void> need_hub() noexcept {
+    auto const here = loop::current();
+    return here ? result<void>() : here.error();
+}
+[[gnu::always_inline]] inline result<void> take_room(block_room& r, std::size_t block_size, future_ops const& ops, std::size_t rest) noexcept {
+    if (!current_hub || current_hub->orphaned) [[unlikely]] SPRUCE_CHECK(need_hub());
+    r.alignment = ops.alignment > alignof(std::max_align_t) ? ops.alignment : alignof(std::max_align_t);
+    std::size_t const outcome = aligned(block_size, ops.alignment);
+    std::size_t const behind = aligned(outcome + ops.size, alignof(std::max_align_t));
+    if (rest > static_cast<std::size_t>(-1) / 2 - behind) [[unlikely]] return errc::no_memory;
+    r.bytes = behind + rest;
+    r.block = static_cast<std::byte*>(allocate(current_hub->options.memory, r.bytes, r.alignment));
+    if (!r.block) [[unlikely]] return errc::no_memory;
+    r.outcome = r.block + outcome;
+    r.rest = r.block + behind;
+    return {};
+}
+[[gnu::always_inline]] inline void fill(future_block& b, block_room const& room, future_ops const& ops) noexcept {
+    hub& h = *current_hub;
+    b.memory = h.options.memory;
+    b.bytes = room.bytes;
+    b.alignment = room.alignment;
+    b.ops = &ops;
+    b.outcome = room.outcome;
+    b.door = h.door;
+    retain(b.door);
+    b.began_ns = h.fresh_now();
+    b.follows.owner = &b;
+    ops.begin(room.outcome);
 }
 }  // namespace
 
 std::uintptr_t refusal(error why) noexcept { return task_access::refused(why); }
 
 result<block_room> future_room(std::size_t block_size, future_ops const& ops, std::size_t rest) noexcept {
-    SPRUCE_CHECK(hub_here());
     block_room r;
-    r.alignment = ops.alignment > alignof(std::max_align_t) ? ops.alignment : alignof(std::max_align_t);
-    std::size_t const outcome = aligned(block_size, ops.alignment);
-    std::size_t const behind = aligned(outcome + ops.size, alignof(std::max_align_t));
-    if (rest > static_cast<std::size_t>(-1) / 2 - behind) return errc::no_memory;
-    r.bytes = behind + rest;
-    r.block = static_cast<std::byte*>(allocate(memory_here(), r.bytes, r.alignment));
-    if (!r.block) return errc::no_memory;
-    r.outcome = r.block + outcome;
-    r.rest = r.block + behind;
+    SPRUCE_CHECK(take_room(r, block_size, ops, rest));
     return r;
 }
-
-void fill_block(future_block& b, block_room const& room, future_ops const& ops) noexcept {
-    b.memory = memory_here();
-    b.bytes = room.bytes;
-    b.alignment = room.alignment;
-    b.ops = &ops;
-    b.outcome = room.outcome;
-    b.door = current_hub->door;
-    retain(b.door);
-    b.began_ns = current_hub->fresh_now();
-    b.follows.owner = &b;
-    ops.begin(room.outcome);
-}
+void fill_block(future_block& b, block_room const& room, future_ops const& ops) noexcept { fill(b, room, ops); }
 
 std::uintptr_t make_future(future_ops const* ops) noexcept {
-    auto const room = future_room(sizeof(future_block), *ops, 0);
-    if (!room) return refusal(room.error());
-    auto* const b = ::new (static_cast<void*>(room->block)) future_block;
-    fill_block(*b, *room, *ops);
+    block_room room;
+    if (auto const taken = take_room(room, sizeof(future_block), *ops, 0); !taken) [[unlikely]] return refusal(taken.error());
+    auto* const b = ::new (static_cast<void*>(room.block)) future_block;
+    fill(*b, room, *ops);
     return reinterpret_cast<std::uintptr_t>(b);
 }
 
@@ -83,7 +89,7 @@ bool send_home(future_block& b, callable_ops const& what) noexcept {
 
 // Nobody looked, and nobody will.
 void report_unseen(future_block& b) noexcept {
-    if (b.state != future_state::done || b.source || b.looked || b.derived) return;
+    if (b.fine || b.state != future_state::done || b.source || b.looked || b.derived) return;
     auto const failed = b.ops->failure(b.outcome);
     if (failed) return;
     error const why = failed.error();
@@ -127,24 +133,48 @@ template <class F> void for_each_held(future_block& b, F&& f) noexcept {
 
 namespace {
 // Whether that was the last reference. If its makers alone are left, they are here, too.
-bool let_go(future_block* b) noexcept {
-    std::uint32_t const makers = b->makers != 0 && is_here(*b) ? b->makers : 0;
+[[gnu::noinline]] bool let_go_of_made(future_block* b) noexcept {
+    std::uint32_t const makers = is_here(*b) ? b->makers : 0;
     std::uint32_t const left = b->references.fetch_sub(1, std::memory_order_acq_rel) - 1;
     if (left != 0 && left == makers) forsake(*b);
     return left == 0;
 }
+[[gnu::always_inline]] inline bool let_go(future_block* b) noexcept {
+    if (b->makers != 0) [[unlikely]] return let_go_of_made(b);
+    return b->references.fetch_sub(1, std::memory_order_acq_rel) == 1;
+}
+[[gnu::noinline]] void let_end(future_block* b) noexcept {
+    if (is_here(*b) || !send_home(*b, end_ops)) end_block(b);
+}
 }  // namespace
 
 void release_future(future_block* b) noexcept {
-    if (!let_go(b)) return;
-    if (is_here(*b) || !send_home(*b, end_ops)) end_block(b);
+    if (let_go(b)) let_end(b);
 }
 
 void drop_promise(future_block* b) noexcept {
+    if (is_here(*b) && b->state == future_state::done) [[likely]] {
+        if (let_go(b)) end_block(b);
+        return;
+    }
     if (is_here(*b) || !send_home(*b, break_ops)) break_promise(b);
 }
 
+namespace {
+[[gnu::always_inline]] inline void free_block(future_block& b) noexcept {
+    b.ops->drop(b.outcome);
+    remote* const door = b.door;
+    release(b.memory, &b, b.bytes, b.alignment);
+    release(door);
+}
+}  // namespace
+
 void end_block(future_block* first) noexcept {
+    // One of a promise, that followed nobody, names nobody.
+    if (first->kind == future_kind::promised && !first->source) [[likely]] {
+        if (!first->fine && is_here(*first)) report_unseen(*first);
+        return free_block(*first);
+    }
     // Those that only the dead named die with them: in a line, however long the chain is.
     first->walk = nullptr;
     for (future_block* dead = first; dead;) {
@@ -160,10 +190,7 @@ void end_block(future_block* first) noexcept {
             held->walk = dead;
             dead = held;
         });
-        b.ops->drop(b.outcome);
-        remote* const door = b.door;
-        release(b.memory, &b, b.bytes, b.alignment);
-        release(door);
+        free_block(b);
     }
 }
 

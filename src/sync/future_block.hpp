@@ -34,6 +34,14 @@ enum class future_state : std::uint8_t {
     done
 };
 
+// Who is told besides those who wait.
+struct future_listeners {
+    intrusive_list<handler_slot> subscribers;   // on_done's callbacks
+    intrusive_list<handler_slot> watchers;      // on_progress's
+    intrusive_list<handler_slot> cancelers;     // on_cancel's
+    intrusive_list<future_link> links;
+};
+
 // The outcome lies behind it, unless it has `source`'s.
 struct future_block {
     atomic<std::uint32_t> references{1};
@@ -43,6 +51,8 @@ struct future_block {
     bool canceled = false;            // cancel() gave the outcome
     bool looked = false;              // somebody saw the outcome
     bool derived = false;             // an error in it is another's, which tells of it
+    bool fine = false;                // its own outcome is known to be no error
+    bool listened = false;            // `listeners_room` holds them
     std::uint8_t makers = 0;          // if not 0: so many references are its makers'; left alone with those, it is cancelled
     remote* door = nullptr;           // of its loop; held
     future_ops const* ops = nullptr;
@@ -50,32 +60,43 @@ struct future_block {
     future_block* source = nullptr;   // held
     future_link follows;              // at the source, while following
     intrusive_list<parked> waiters;
-    intrusive_list<handler_slot> subscribers;   // on_done's callbacks
-    intrusive_list<handler_slot> watchers;      // on_progress's
-    intrusive_list<handler_slot> cancelers;     // on_cancel's
-    intrusive_list<future_link> links;
+    alignas(future_listeners) std::byte listeners_room[sizeof(future_listeners)];
     std::int64_t began_ns = 0;
-    progress now;
+    union {
+        progress now;                 // if there are reports
+    };
     std::uint32_t reports = 0;
     task_id id{};                     // under which the details of its error are remembered; none while there is none
-    future_block* walk = nullptr;     // the next of those that have their outcome now, or that are to be freed
-    future_block* seek = nullptr;     // the next of a search that runs nobody
+    future_block* walk;               // the next of those that have their outcome now, or that are to be freed
+    future_block* seek;               // the next of a search that runs nobody
     std::uint32_t sought = 0;         // the last such search that came by
     memory_hook memory;
     std::size_t bytes = 0, alignment = 0;
     alignas(post_node) std::byte note[sizeof(post_node)];   // for the end of a handle on another thread
+
+    future_block() noexcept {}
+    // Most futures have none. Made when the first comes.
+    future_listeners& listeners() noexcept {
+        if (!listened) {
+            ::new (static_cast<void*>(listeners_room)) future_listeners;
+            listened = true;
+        }
+        return *std::launder(reinterpret_cast<future_listeners*>(listeners_room));
+    }
+    bool has_cancelers() noexcept { return listened && !listeners().cancelers.empty(); }
 };
 
 // A task's wait for an outcome.
+void give_up_awaiting(parked& self) noexcept;
 struct awaiting : parked {
-    explicit awaiting(future_block& f) noexcept;
+    explicit awaiting(future_block& f) noexcept : parked("future"), of(f) { abandon = give_up_awaiting; }
     future_block& of;
     awaiting* up = nullptr;   // of a cancellation on its way: whose task waits for the future that this task makes
 };
 
 // Whether this thread's loop is the block's; or it has ended, and nobody will change the block any more.
 inline bool is_here(future_block const& b) noexcept {
-    return current_hub && current_hub->door == b.door && remote_alive(b.door);
+    return current_hub && current_hub->door == b.door && is_open(*b.door);
 }
 inline bool is_orphan(future_block const& b) noexcept { return !remote_alive(b.door); }
 inline error why_not_here(future_block const& b) noexcept { return is_orphan(b) ? errc::closed : errc::wrong_thread; }
@@ -88,8 +109,8 @@ inline future_block& root_of(future_block& b) noexcept {
 }
 inline bool is_pending(future_block const& b) noexcept { return b.state != future_state::done; }
 // Whether anybody waits for its outcome, or subscribed to it.
-inline bool has_interest(future_block const& b) noexcept {
-    return !b.waiters.empty() || !b.subscribers.empty() || !b.links.empty();
+inline bool has_interest(future_block& b) noexcept {
+    return !b.waiters.empty() || (b.listened && (!b.listeners().subscribers.empty() || !b.listeners().links.empty()));
 }
 
 // Room for such a block, an outcome, and so many bytes behind it; a reference is the caller's. Or why not.

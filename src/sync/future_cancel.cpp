@@ -3,8 +3,7 @@
 
 namespace spruce::inline v0::detail {
 
-namespace {
-void give_up(parked& self) noexcept {
+void give_up_awaiting(parked& self) noexcept {
     auto& p = static_cast<awaiting&>(self);
     p.unlink();
     // Who waits no longer because it was cancelled takes the future with it, if it was the only one who wanted it.
@@ -12,9 +11,10 @@ void give_up(parked& self) noexcept {
     if (!has_interest(p.of) && can_cancel(p.of)) cancel_down(p.of, p.who->id);
 }
 
+namespace {
 // The task's wait for a future, if it is in one that a cancellation ends.
 awaiting* waits_for_future(task_block& t) noexcept {
-    if (t.state != task_state::waiting || t.shielded || t.wait->abandon != give_up) return nullptr;
+    if (t.state != task_state::waiting || t.shielded || t.wait->abandon != give_up_awaiting) return nullptr;
     return t.wait->outcome == parked::how::waiting && !t.wait->uncancellable ? static_cast<awaiting*>(t.wait) : nullptr;
 }
 
@@ -25,18 +25,16 @@ void stop_following(future_block& b) noexcept {
 }
 }  // namespace
 
-awaiting::awaiting(future_block& f) noexcept : parked("future"), of(f) { abandon = give_up; }
-
 bool can_cancel(future_block& first) noexcept {
     future_block* b = &first;
-    for (; b->state == future_state::following && b->cancelers.empty(); b = b->source)
+    for (; b->state == future_state::following && !b->has_cancelers(); b = b->source)
         if (b->shielded) return false;
     if (b->state == future_state::done) return false;
     if (b->kind == future_kind::call) {
         auto const& c = *static_cast<call_block*>(b);
         return c.task || c.queued;
     }
-    return !b->cancelers.empty();
+    return b->has_cancelers();
 }
 
 // From the future down to whose task waits for the next one, and so on; by a loop, for a chain may be longer than a
@@ -46,10 +44,10 @@ void cancel_down(future_block& first, task_id by) noexcept {
     queued_call* taken_back = nullptr;
     for (future_block* b = &first;;) {
         bool alone = true;
-        while (alone && b->state == future_state::following && b->cancelers.empty()) {
+        while (alone && b->state == future_state::following && !b->has_cancelers()) {
             b->follows.unlink();
             alone = !has_interest(*b->source);
-            b->source->links.push_back(b->follows);
+            b->source->listeners().links.push_back(b->follows);
             if (alone) b = b->source;
         }
         if (b->kind != future_kind::call) {

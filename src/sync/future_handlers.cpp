@@ -26,10 +26,10 @@ handler arm_subscription(future_block* b, subscription what, handler_slot* s, ca
         return named;
     }
     switch (what) {
-    case subscription::done: b->subscribers.push_back(*s); break;
-    case subscription::cancel: b->cancelers.push_back(*s); break;
+    case subscription::done: b->listeners().subscribers.push_back(*s); break;
+    case subscription::cancel: b->listeners().cancelers.push_back(*s); break;
     case subscription::progress:
-        b->watchers.push_back(*s);
+        b->listeners().watchers.push_back(*s);
         if (root_of(*b).reports != 0) queue_slot(h, *s, true);
         break;
     }
@@ -41,7 +41,8 @@ handler arm_subscription(future_block* b, subscription what, handler_slot* s, ca
 namespace {
 // That of the future, and of those that follow it.
 void tell_watchers_of(hub& h, future_block& b) noexcept {
-    for (handler_slot* s = b.watchers.front(); s; s = b.watchers.after(*s)) {
+    auto& watchers = b.listeners().watchers;
+    for (handler_slot* s = watchers.front(); s; s = watchers.after(*s)) {
         if (s->state == slot_state::armed) queue_slot(h, *s, true);
         else if (s->state == slot_state::running) s->again = true;
     }
@@ -59,8 +60,10 @@ void tell_watchers(future_block& first) noexcept {
     for (future_block* todo = &first; todo;) {
         future_block& b = *todo;
         todo = b.seek;
+        if (!b.listened) continue;
         tell_watchers_of(*current_hub, b);
-        for (future_link* l = b.links.front(); l; l = b.links.after(*l)) {
+        auto& links = b.listeners().links;
+        for (future_link* l = links.front(); l; l = links.after(*l)) {
             if (!is_follower(*l)) continue;
             l->owner->seek = todo;
             todo = l->owner;

@@ -115,7 +115,7 @@ void start_set(future_block* set) noexcept {
     for (std::size_t i = 0; i != s.count && !s.complete; ++i) {
         set_member& m = s.members[i];
         future_block* const b = block_of_word(m.word);
-        if (b && is_pending(*b)) b->links.push_back(m);
+        if (b && is_pending(*b)) b->listeners().links.push_back(m);
         else told_of_member(m);
     }
     if (s.complete) resolve(s);

@@ -1,32 +1,9 @@
 // Mailboxes: messages are judged by the filters of who waits, and wait themselves in slots that were made beforehand.
-#include <spruce/message.hpp>
+#include "mailbox.hpp"
 
 #include "../base/text_line.hpp"
-#include "../task/scheduler.hpp"
-#include "waiters.hpp"
 
 namespace spruce::inline v0::detail {
-
-namespace {
-struct message_slot : list_link {
-    message_receiver* claimed = nullptr;   // for whom it is kept, in this wait
-    bool unjudged = false;                 // it was queued before this wait, whose filters have not been asked yet
-    void* item = nullptr;
-};
-}  // namespace
-
-// In one block with the slots and their items. One slot more than the bound: what a receiver waits for is never refused
-// because of what it does not wait for.
-struct mailbox_state {
-    message_ops const* ops = nullptr;
-    memory_hook memory;
-    std::size_t bytes = 0, alignment = 0, bound = 0, count = 0;
-    std::uint32_t holders = 1;
-    bool closed = false;
-    bool dead = false;                     // the mailbox itself is gone
-    message_receiver* receivers = nullptr; // all of one wait of one task, in the order they were armed
-    intrusive_list<message_slot> queue, free;
-};
 
 namespace {
 struct holding {
@@ -34,11 +11,6 @@ struct holding {
     ~holding() { drop_mailbox(&box); }
     mailbox_state& box;
 };
-
-bool is_valid(message_filter const& f) noexcept {
-    return f.accept.count <= message_names::room && f.defer.count <= message_names::room &&
-           f.discard.count <= message_names::room;
-}
 
 message_action judge(mailbox_state const& box, std::string_view name) noexcept {
     message_action best = box.receivers ? message_action::unnamed : message_action::queue;
@@ -53,11 +25,20 @@ message_action judge(mailbox_state const& box, std::string_view name) noexcept {
     return best;
 }
 
-// The receiver's wait goes on: nothing has been found for it, or for another of the same wait.
+// The receiver's wait goes on: nothing has been found for it, or for another of the same wait; of one for all: not for
+// each of them.
 bool still_waits(mailbox_state const& box) noexcept {
+    bool const all = is_for_all(box);
     for (message_receiver const* r = box.receivers; r; r = r->next)
-        if (r->told) return false;
-    return box.receivers != nullptr;
+        if (r->told != all) return all;
+    return box.receivers && !all;
+}
+
+// Who has the message at once: the first that accepts it and has none.
+message_receiver* taker_of(mailbox_state const& box, std::string_view name) noexcept {
+    message_receiver* r = box.receivers;
+    while (r && (r->told || !r->filter->accept.has(name))) r = r->next;
+    return r;
 }
 
 void tell_unnamed(task_block* receiver, char const* what) noexcept {
@@ -77,8 +58,8 @@ struct unnamed_text {
     char text[160];
 };
 
-// Drops what was queued before this wait and what nobody in it names. The messages' ends, and the hook, may do anything,
-// and wait: nothing is remembered across them. Returns: whether anything was dropped.
+}  // namespace
+
 bool sweep(mailbox_state& box) noexcept {
     holding here(box);
     bool dropped = false;
@@ -101,54 +82,7 @@ bool sweep(mailbox_state& box) noexcept {
     }
 }
 
-message_slot* find_for(mailbox_state& box, message_receiver const& r) noexcept {
-    message_slot* found = nullptr;
-    for (message_slot* s = box.queue.front(); s; s = box.queue.after(*s)) {
-        if (s->claimed == &r) return s;
-        if (!found && !s->claimed && r.filter->accept.has(box.ops->name(s->item))) found = s;
-    }
-    return found;
-}
-
-bool take_for(mailbox_state& box, message_receiver const& r, void* room) noexcept {
-    message_slot* const s = find_for(box, r);
-    if (!s) return false;
-    s->unlink();
-    --box.count;
-    box.ops->give(room, s->item);
-    box.free.push_front(*s);
-    return true;
-}
-
-void add_receiver(mailbox_state& box, message_receiver& r) noexcept {
-    if (!box.receivers) {
-        for (message_slot* s = box.queue.front(); s; s = box.queue.after(*s)) {
-            s->unjudged = true;
-            s->claimed = nullptr;
-        }
-    }
-    message_receiver** at = &box.receivers;
-    while (*at) at = &(*at)->next;
-    *at = &r;
-    r.next = nullptr;
-    r.armed = true;
-    r.told = r.waits = false;
-    r.who = current_scheduler ? current_scheduler->current : nullptr;
-}
-void remove_receiver(mailbox_state& box, message_receiver& r) noexcept {
-    if (!std::exchange(r.armed, false)) return;
-    for (message_receiver** at = &box.receivers; *at; at = &(*at)->next) {
-        if (*at != &r) continue;
-        *at = r.next;
-        return;
-    }
-}
-
-void tell(message_receiver& r) noexcept {
-    if (std::exchange(r.told, true)) return;
-    r.fire(r);
-}
-
+namespace {
 struct receiving : parked {
     receiving(mailbox_state& box, message_filter const& filter) noexcept : parked("message") {
         mine.box = &box;
@@ -213,7 +147,8 @@ void end_mailbox(mailbox_state* box) noexcept {
 std::size_t messages_in(mailbox_state const* box) noexcept { return box->count; }
 message_action action_in(mailbox_state const* box, std::string_view name) noexcept {
     if (!still_waits(*box)) return message_action::queue;
-    return judge(*box, name);
+    auto const said = judge(*box, name);
+    return said == message_action::accept && !taker_of(*box, name) ? message_action::queue : said;
 }
 
 result<void> send_message(mailbox_state* b, void* message) noexcept {
@@ -222,8 +157,8 @@ result<void> send_message(mailbox_state* b, void* message) noexcept {
     if (still_waits(box)) sweep(box);
     if (box.closed) return errc::closed;
     std::string_view const name = box.ops->name(message);
-    message_receiver* taker = box.receivers;
-    while (taker && (taker->told || !taker->filter->accept.has(name))) taker = taker->next;
+    message_receiver* taker = taker_of(box, name);
+    bool swaps = false;   // who has another one of a wait for all may take this one, and leave that to who has none
     if (!taker && still_waits(box)) {
         message_action const said = judge(box, name);
         if (said == message_action::discard) return {};
@@ -231,10 +166,12 @@ result<void> send_message(mailbox_state* b, void* message) noexcept {
             tell_unnamed(box.receivers->who, unnamed_text(name).text);
             return {};
         }
+        swaps = said == message_action::accept;
     }
     // The slot beyond the bound is for who will take the message, and not for one whose wait is over but has not run yet.
     // A message on its way out keeps its slot until it is destroyed, and its end may send.
-    bool const is_taken = taker && !(taker->waits && taker->who && taker->who->state == task_state::ready);
+    message_receiver const* const first = taker || swaps ? box.receivers : nullptr;
+    bool const is_taken = first && !(first->waits && first->who && first->who->state == task_state::ready);
     if (box.count >= box.bound + (is_taken ? 1 : 0) || box.free.empty()) return errc::full;
     message_slot& s = *box.free.take_front();
     box.ops->put(s.item, message);
@@ -242,7 +179,15 @@ result<void> send_message(mailbox_state* b, void* message) noexcept {
     s.unjudged = false;
     box.queue.push_back(s);
     ++box.count;
-    if (!taker) return {};
+    if (swaps) taker = assign_to_any(box);
+    if (!taker) {
+        if (box.count <= box.bound) return {};
+        s.unlink();
+        --box.count;
+        box.ops->destroy(s.item);
+        box.free.push_front(s);
+        return errc::full;
+    }
     task_block* const who = taker->waits ? taker->who : nullptr;
     tell(*taker);
     // Not if something else is still to come before its task goes on; then it is no mistake that it isn't ready.
@@ -279,46 +224,5 @@ result<void> receive_message(mailbox_state* b, message_filter const& filter, voi
     remove_receiver(box, p.mine);
     return {};
 }
-
-// -- as a condition
-
-result<void> arm_receiver(message_receiver& r) noexcept {
-    if (!r.box) return errc::no_memory;
-    if (!is_valid(*r.filter)) return with_detail(errc::invalid_argument, "a filter with more than eight names");
-    mailbox_state& box = *r.box;
-    task_block* const self = current_scheduler ? current_scheduler->current : nullptr;
-    if (r.armed || (box.receivers && (box.receivers->who != self || !box.receivers->waits)))
-        return with_detail(errc::already_registered, "somebody waits for messages of this mailbox");
-    add_receiver(box, r);
-    r.waits = true;
-    r.armed_at = current_hub ? current_hub->dispatches : 0;
-    message_slot* const s = find_for(box, r);
-    if (s) s->claimed = &r;
-    if (s || box.closed) tell(r);
-    return {};
-}
-
-void disarm_receiver(message_receiver& r) noexcept {
-    if (!r.armed) return;
-    mailbox_state& box = *r.box;
-    if (r.waits) {
-        // The first of its wait: nothing that comes from here on is for it.
-        for (message_receiver* other = box.receivers; other; other = other->next) {
-            other->waits = false;
-            other->told = true;
-        }
-        // It has really waited, so that all its filters are known: what was queued before and is not named goes.
-        if (current_hub && r.armed_at != current_hub->dispatches) sweep(box);
-    }
-    remove_receiver(box, r);
-}
-
-result<void> take_message(message_receiver& r, void* room) noexcept {
-    if (!r.box) return errc::no_memory;
-    if (take_for(*r.box, r, room)) return {};
-    return r.box->dead ? errc::closed : r.box->closed ? errc::end_of_stream : errc::would_wait;
-}
-
-bool message_ready(message_receiver const& r) noexcept { return r.box && (r.box->closed || find_for(*r.box, r)); }
 
 }  // namespace spruce::inline v0::detail

@@ -11,16 +11,18 @@
 namespace spruce::inline v0::detail {
 
 void retain(shared_source& s) noexcept { s.references.fetch_add(1, std::memory_order_relaxed); }
-void release(shared_source& s) noexcept {
-    if (s.references.fetch_sub(1, std::memory_order_acq_rel) == 1) s.is->end(s);
-}
+
+namespace {
+void lose(outside_wait& w) noexcept;
+}  // namespace
 
 // One wait of a task. Its waiter names it, and so does the line, or the inbox, in which it is.
-struct shared_note : shared_waiter {
-    explicit shared_note(shared_source& s, shared_line& l, remote* to) noexcept : source(s), line(l) {
+struct shared_note : shared_waiter, outside_wait {
+    shared_note(shared_source& s, shared_line& l, hub& h) noexcept : outside_wait(detail::lose), source(s), line(l) {
         retain(source);
-        retain(to);
-        door = to;
+        door = h.door;
+        retain(door);
+        h.outside_waits.push_back(static_cast<outside_wait&>(*this));
     }
     shared_source& source;
     shared_line& line;
@@ -28,7 +30,8 @@ struct shared_note : shared_waiter {
     post_node node;                  // while it is told: brings the notice to the waiter's thread
     // The waiter's thread alone:
     parked* waiter = nullptr;        // its wait, while it is parked
-    wait_point* point = nullptr;     // or a condition's
+    wait_point* point = nullptr;     // or a condition's,
+    shared_entry* entry = nullptr;   // which is this one
     bool arrived = false;            // the notice has come
     bool left = false;               // the waiter is gone; a notice that comes goes to others
 };
@@ -38,19 +41,35 @@ struct blocked_thread : shared_waiter {
     thread_gate gate;
 };
 
+// The last reference was given back. With the lock.
+void spare(shared_note& n) noexcept {
+    shared_source& s = n.source;
+    n.~shared_note();
+    s.spare = ::new (static_cast<void*>(&n)) shared_source::spare_note{s.spare};
+}
+void* take_spare(shared_source& s) noexcept {
+    shared_source::spare_note* const room = s.spare;
+    if (room) s.spare = room->next;
+    return room;
+}
+
 // The reference of a line, or of a waiter.
 void let_go(shared_note& n) noexcept {
     if (n.references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-    release(n.door);
-    release(n.source);
-    n.~shared_note();
-    release({}, &n, sizeof(shared_note), alignof(shared_note));
+    shared_source& s = n.source;
+    remote* const door = n.door;
+    s.lock.lock();
+    spare(n);
+    s.lock.unlock();
+    release(door);
+    release(s);
 }
 
-result<shared_note*> make_note(shared_source& s, shared_line& l) noexcept {
-    void* const room = allocate({}, sizeof(shared_note), alignof(shared_note));
+// In the room, if there is one.
+result<shared_note*> make_note(void* room, shared_source& s, shared_line& l) noexcept {
+    if (!room) room = allocate({}, sizeof(shared_note), alignof(shared_note));
     if (!room) return errc::no_memory;
-    return ::new (room) shared_note(s, l, current_hub->door);
+    return ::new (room) shared_note(s, l, *current_hub);
 }
 
 // With the lock. Ahead of who returns stand only those that were woken in vain, too, and came before it.
@@ -108,24 +127,44 @@ bool send_notice(shared_note& n) noexcept {
 
 // The waiter goes, and takes nothing.
 void leave(shared_note& n) noexcept {
-    bool was_in_line = false;
+    shared_source& s = n.source;
+    remote* const door = n.door;
     n.waiter = nullptr;
     n.point = nullptr;
+    static_cast<outside_wait&>(n).unlink();
+    bool over;
     {
-        shared_turn const turn(n.source);
+        shared_turn const turn(s);
+        std::uint32_t given_back = 1;
         if (n.at == shared_waiter::place::in_line) {
-            n.unlink();
+            static_cast<shared_waiter&>(n).unlink();
             n.at = shared_waiter::place::away;
-            was_in_line = true;
+            given_back = 2;
         } else if (n.at == shared_waiter::place::told) {
             if (n.arrived) settle(n.line, n);
             else n.left = true;
         }
+        over = n.references.fetch_sub(given_back, std::memory_order_acq_rel) == given_back;
+        if (over) spare(n);
     }
-    if (was_in_line) let_go(n);
-    let_go(n);
+    if (!over) return;
+    release(door);
+    release(s);
+}
+
+// Its waiter's frame stays as it is, and nobody comes to leave, nor to take.
+void lose(outside_wait& w) noexcept {
+    auto& n = static_cast<shared_note&>(w);
+    if (n.entry) n.entry->note = nullptr;
+    leave(n);
 }
 }  // namespace
+
+void release(shared_source& s) noexcept {
+    if (s.references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    while (void* const room = take_spare(s)) release({}, room, sizeof(shared_note), alignof(shared_note));
+    s.is->end(s);
+}
 
 void choose_from(shared_line& l, std::size_t most, told_waiters& out) noexcept {
     while (l.told < most) {
@@ -219,9 +258,12 @@ result<void> park_for(shared_note& n, shared_attempt attempt, void* call, char c
 
 result<void> wait_shared(shared_source& s, shared_line& l, shared_attempt attempt, void* call, char const* noun, deadline dl) noexcept {
     SPRUCE_CHECK(begin_wait());
+    bool const in_task = current_scheduler && current_scheduler->current;
+    void* room = nullptr;
     {
         shared_turn const turn(s);
         if (attempt(s, call)) return {};
+        if (in_task) room = take_spare(s);
     }
     if (!current_hub) {
         retain(s);
@@ -229,8 +271,8 @@ result<void> wait_shared(shared_source& s, shared_line& l, shared_attempt attemp
         release(s);
         return ended;
     }
-    if (!current_scheduler || !current_scheduler->current) return errc::not_in_task;
-    SPRUCE_TRY(shared_note* const n, make_note(s, l));
+    if (!in_task) return errc::not_in_task;
+    SPRUCE_TRY(shared_note* const n, make_note(room, s, l));
     auto const ended = park_for(*n, attempt, call, noun, anchored(dl));
     leave(*n);
     return ended;
@@ -241,8 +283,12 @@ result<void> wait_shared(shared_source& s, shared_line& l, shared_attempt attemp
 result<void> arm_shared(shared_source& s, shared_line& l, shared_entry& e, wait_point& p) noexcept {
     if (!current_hub) return errc::no_loop;
     if (e.note) return with_detail(errc::already_registered, "a condition that another task waits for");
-    SPRUCE_TRY(e.note, make_note(s, l));
+    s.lock.lock();
+    void* const room = take_spare(s);
+    s.lock.unlock();
+    SPRUCE_TRY(e.note, make_note(room, s, l));
     e.note->point = &p;
+    e.note->entry = &e;
     p.comes_from_outside();
     // A look, which keeps nothing: what is there now may win.
     bool there;
@@ -281,8 +327,12 @@ void shared_entry::disarm() noexcept {
 
 shared_entry::~shared_entry() {
     if (!note) return;
-    unclaim();
-    let_go(*note);
+    if (claimed) {
+        unclaim();
+        let_go(*note);
+    } else {
+        disarm();
+    }
 }
 
 shared_source& source_of(shared_note& n) noexcept { return n.source; }

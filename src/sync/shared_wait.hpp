@@ -47,7 +47,13 @@ struct shared_source {
     };
     explicit shared_source(kind const& k) noexcept : is(&k) {}
 
+    // Where a note was, which the next wait needs no memory for.
+    struct spare_note {
+        spare_note* next;
+    };
+
     thread_lock lock;
+    spare_note* spare = nullptr;                     // with the lock; as many as have been in use at once
     kind const* is;
     atomic<std::uint32_t> references{1};
     bool dead = false;                               // its object is gone

@@ -66,6 +66,16 @@ void leave(pool_job& j) noexcept {
     release_pool(p);
 }
 
+// Whether the task that runs is one of its jobs.
+bool is_own(pool_core& p) noexcept {
+    task_block const* const self = current_scheduler ? current_scheduler->current : nullptr;
+    if (!self) return false;
+    for (auto* const jobs : {&p.begun, &p.canceled})
+        for (pool_job* j = jobs->front(); j; j = jobs->after(*j))
+            if (j->call && static_cast<call_block&>(*j->call).task == self) return true;
+    return false;
+}
+
 void forget_call(pool_job& j) noexcept { release_future(std::exchange(j.call, nullptr)); }
 
 void withdraw(queued_call& q) noexcept { static_cast<pool_job&>(q).unlink(); }
@@ -203,6 +213,7 @@ void end_job(pool_job* j) noexcept {
 
 result<void> join_pool(pool_core* p, deadline dl) noexcept {
     if (!is_here(*p)) return why_not_here(*p);
+    if (is_own(*p)) return with_detail(errc::deadlock, "a job that waits for the end of its pool's jobs");
     ++p->references;
     auto const joined = p->left.wait(dl);
     release_pool(*p);
@@ -224,13 +235,12 @@ void end_pool(pool_core* p) noexcept {
             fail_block(*j->call, errc::closed);
             destroy_queued(*j);
         }
+        bool const own = is_own(*p);
         task_block const* const self = current_scheduler ? current_scheduler->current : nullptr;
-        bool own = false;
         // A cancellation may end others of them, and start none.
         while (pool_job* const j = p->begun.take_front()) {
             p->canceled.push_back(*j);
-            if (self && static_cast<call_block&>(*j->call).task == self) own = true;
-            else static_cast<void>(cancel_future(j->call));
+            if (!self || static_cast<call_block&>(*j->call).task != self) static_cast<void>(cancel_future(j->call));
         }
         if (self && !own) {
             cancel_shield const whatever_happens;

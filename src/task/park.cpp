@@ -57,16 +57,8 @@ result<void> begin_wait() noexcept {
 
 [[gnu::noinline]] result<void> park_untimed(scheduler& s, task_block& t, parked& p) noexcept { return park_untimed_here(s, t, p); }
 
-namespace {
-// A wait that has a time, its own or that of a scope around it.
-[[gnu::noinline]] result<void> park_timed(scheduler& s, task_block& t, parked& p, deadline dl) noexcept {
+[[gnu::noinline]] result<void> park_until(scheduler& s, task_block& t, parked& p, std::int64_t due) noexcept {
     hub& h = s.h;
-    std::int64_t due = h.due_from_now(dl);
-    // It has tried once already; a deadline that has passed ends it here.
-    if (due != no_time && (dl.how() == deadline::kind::relative ? dl.ns() == 0 : due <= h.fresh_now())) {
-        p.abandon(p);
-        return errc::timed_out;
-    }
     if (!p.uncancellable && t.due() < due) due = t.due();
     if (due == no_time) return park_untimed(s, t, p);
     // Time is outside: a wait with a deadline keeps run() alive.
@@ -82,6 +74,19 @@ namespace {
     if (p.outcome != parked::how::expired && p.outcome != parked::how::scope) h.timers.disarm(*t.time);
     if (p.outcome == parked::how::fired) return {};
     return failure_of(t, p);
+}
+
+namespace {
+// A wait that has a time, its own or that of a scope around it.
+result<void> park_timed(scheduler& s, task_block& t, parked& p, deadline dl) noexcept {
+    hub& h = s.h;
+    std::int64_t const due = h.due_from_now(dl);
+    // It has tried once already; a deadline that has passed ends it here.
+    if (due != no_time && (dl.how() == deadline::kind::relative ? dl.ns() == 0 : due <= h.fresh_now())) {
+        p.abandon(p);
+        return errc::timed_out;
+    }
+    return park_until(s, t, p, due);
 }
 }  // namespace
 

@@ -150,6 +150,8 @@ result<void> begin_wait() noexcept;
 result<void> park(parked& p, deadline dl) noexcept;
 // The same for the task that runs, where neither a deadline nor a scope's counts.
 result<void> park_untimed(scheduler& s, task_block& self, parked& p) noexcept;
+// The same until that time, which has not come; no_time: never.
+result<void> park_until(scheduler& s, task_block& self, parked& p, std::int64_t due) noexcept;
 // Ends the wait. The source has let go of p already. Thread: the loop's, outside its poll.
 void wake(parked& p) noexcept;
 void wake_failed(parked& p, error why) noexcept;

@@ -114,14 +114,12 @@ struct wait_core : parked {
         if (dl.how() == deadline::kind::relative) return dl.ns() == 0;
         return dl.how() == deadline::kind::absolute && dl.ns() <= now;
     }
-    // The earliest of the deadlines that count, all of them absolute from here on.
-    deadline earliest(hub& h, deadline dl) noexcept {
-        deadline first = dl;
-        for (std::size_t i = 0; i != count; ++i) {
-            deadline& due = points[i].due_;
-            if (due.how() == deadline::kind::relative) due = {deadline::kind::absolute, h.due_of(due)};
-            if (points[i].fired_ || due.how() == deadline::kind::never) continue;
-            if (first.how() == deadline::kind::never || due.ns() < first.ns()) first = due;
+    // The earliest of the deadlines that count, all of them absolute from here on; no_time: none.
+    std::int64_t earliest(hub& h, std::int64_t first) noexcept {
+        for (wait_point* p = points; p != points + count; ++p) {
+            if (p->due_.how() == deadline::kind::never) continue;
+            if (p->due_.how() == deadline::kind::relative) p->due_ = {deadline::kind::absolute, h.due_of(p->due_)};
+            if (!p->fired_ && p->due_.ns() < first) first = p->due_.ns();
         }
         return first;
     }
@@ -142,20 +140,20 @@ struct wait_core : parked {
         hub& h = s->h;
         h.fresh_at = h.dispatches - 1;   // relative deadlines count from here, all from one reading
         while (!over()) {
-            deadline const first = earliest(h, dl);
-            bool const has_time = first.how() != deadline::kind::never;
+            std::int64_t const first = earliest(h, dl.how() == deadline::kind::never ? no_time : dl.ns());
             // One that has passed is for a turn of the loop, in which the others may come.
-            bool const passed = has_time && first.ns() <= h.fresh_now();
+            bool const passed = first != no_time && first <= h.fresh_now();
             // Woken before, in vain, it may have been cancelled since.
             refused = outcome != how::waiting && must_end(*s, *s->current);
             if (refused) return errc::canceled;
             outcome = how::waiting;
-            auto const woken = park(*this, passed ? in(duration(1)) : first);
+            auto const woken = park_until(*s, *s->current, *this, passed ? h.fresh_now() + 1 : first);
             who = nullptr;
             if (woken) continue;
             if (woken.error() != error(errc::timed_out)) return woken;
-            fire_due(first.ns() > h.now_ns ? first.ns() : h.now_ns);
-            if (!over() && has_passed(dl, first.ns() > h.now_ns ? first.ns() : h.now_ns)) return woken;
+            std::int64_t const now = first > h.now_ns ? first : h.now_ns;
+            fire_due(now);
+            if (!over() && has_passed(dl, now)) return woken;
         }
         return {};
     }

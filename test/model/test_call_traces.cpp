@@ -1,9 +1,9 @@
 // Two functions of one group, whose calls pause at an interval: all that can happen to three calls under each policy,
 // against a model. (Functions by themselves: sync/test_async_function_policies.cpp.)
 #include <optional>
-#include <set>
 
 #include "../sync/virtual_tasks.hpp"
+#include "traces.hpp"
 
 using namespace spruce;
 using namespace std::chrono_literals;
@@ -82,6 +82,7 @@ struct model {
             k += digit(c.is), k += digit(c.as + 1), k += digit(c.function), k += digit(c.last + 1);
             k += c.go ? 'g' : '-', k += c.dropped ? 'd' : '-';
         }
+        for (int i : pause_order()) k += digit(i);
         return k;
     }
     bool can(step s) const {
@@ -110,6 +111,10 @@ struct model {
             if (of[j].is == queued) return begin(j);
     }
     void take(step s) {
+        happens(s);
+        note_pauses();
+    }
+    void happens(step s) {
         switch (s.what) {
         case op::call: {
             int const i = made++;
@@ -185,47 +190,22 @@ void run_trace(call_policy policy, std::vector<step> const& trace) {
     stage real(policy);
     for (step s : trace) {
         m.take(s);
-        m.note_pauses();
         real.take(s);
         compare(m, real);
     }
     for (int i = 0; i != calls; ++i)
-        if (!m.of[i].go) m.take({op::go, i}), m.note_pauses(), real.take({op::go, i});
-    for (int i = 0; i != calls; ++i) m.take({op::time_passes, 0}), m.note_pauses(), real.take({op::time_passes, 0});
+        if (!m.of[i].go) m.take({op::go, i}), real.take({op::go, i});
+    for (int i = 0; i != calls; ++i) m.take({op::time_passes, 0}), real.take({op::time_passes, 0});
     compare(m, real);   // also those that nobody could ask any more have run
 }
 }  // namespace
 
 TEST_FOR(60, "all traces of three calls of a group's two functions, with pauses, under each policy go as the model says") {
     auto r = run_virtually([]() -> result<void> {
-        std::size_t const depth = harness::nightly() ? 8 : 5;
         for (call_policy policy : policies) {
-            long traces = 0;
-            std::set<std::string> known;
-            std::vector<std::vector<step>> now(1), next;
-            for (std::size_t d = 0; d != depth; ++d, now = std::exchange(next, {})) {
-                for (auto const& trace : now) {
-                    model before(policy);
-                    for (step s : trace) before.take(s), before.note_pauses();
-                    for (int what = 0; what != ops; ++what) {
-                        for (int which = 0; which != choices(static_cast<op>(what)); ++which) {
-                            step const s{static_cast<op>(what), which};
-                            if (!before.can(s)) continue;
-                            auto longer = trace;
-                            longer.push_back(s);
-                            run_trace(policy, longer);
-                            ++traces;
-                            model m = before;
-                            m.take(s);
-                            m.note_pauses();
-                            std::string k = m.key();
-                            for (int i : m.pause_order()) k += digit(i);
-                            if (d + 1 != depth && known.insert(k).second) next.push_back(std::move(longer));
-                        }
-                    }
-                }
-            }
-            CHECK(traces > 1'000);
+            auto const all = try_all_traces(model(policy), steps_of<step>(ops, choices), harness::nightly() ? 8 : 5,
+                                            [&](std::vector<step> const& trace) { run_trace(policy, trace); });
+            CHECK(all.traces > 1'000);
         }
         return {};
     });

@@ -1,10 +1,10 @@
 // A future, one that follows it, and three tasks that wait in every way: all that can happen to them, one thing after
-// another, against a table of what each thing does. Equal states have equal futures: one way to each is gone on from.
+// another, against a table of what each thing does.
 #include <algorithm>
 #include <optional>
-#include <set>
 
 #include "../sync/virtual_tasks.hpp"
+#include "traces.hpp"
 
 using namespace spruce;
 using namespace std::chrono_literals;
@@ -310,33 +310,11 @@ void run_trace(std::vector<step> const& trace, long& unseen) {
 TEST_FOR(60, "all traces of three tasks, a future and its follower, to five steps and more, go as a table says") {
     auto r = run_virtually([]() -> result<void> {
         SPRUCE_TRY(loop& hub, loop::current());
-        long unseen = 0, traces = 0;
+        long unseen = 0;
         hub.on_unhandled([&](unhandled const&) { ++unseen; });
-        std::size_t const depth = harness::nightly() ? 8 : 5;
-        std::set<std::string> known;
-        struct way_to {
-            std::vector<step> trace;
-            model m;
-        };
-        std::vector<way_to> now(1), next;
-        for (std::size_t d = 0; d != depth; ++d, now = std::exchange(next, {})) {
-            for (auto const& [trace, before] : now) {
-                for (int what = 0; what != ops; ++what) {
-                    for (int which = 0; which != choices(static_cast<op>(what)); ++which) {
-                        step const s{static_cast<op>(what), which};
-                        if (!before.can(s)) continue;
-                        auto longer = trace;
-                        longer.push_back(s);
-                        run_trace(longer, unseen);
-                        ++traces;
-                        model m = before;
-                        m.take(s);
-                        if (d + 1 != depth && known.insert(m.key()).second) next.push_back({std::move(longer), m});
-                    }
-                }
-            }
-        }
-        CHECK(known.size() > 1'000 && traces > 20'000);
+        auto const all = try_all_traces(model(), steps_of<step>(ops, choices), harness::nightly() ? 8 : 5,
+                                        [&](std::vector<step> const& trace) { run_trace(trace, unseen); });
+        CHECK(all.states > 1'000 && all.traces > 20'000);
         return {};
     });
     CHECK(r.ok());

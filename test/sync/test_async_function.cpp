@@ -195,3 +195,20 @@ TEST("a cancelled call always ends, also if it never began, or nobody waits for 
     });
     CHECK(r.ok());
 }
+
+TEST("a call that would wait for its own end is told of its deadlock, by itself or among others") {
+    auto r = run_virtually([]() -> result<void> {
+        future<int> own;
+        async_function waits([&]() -> result<int> {
+            SPRUCE_CHECK(yield());
+            CHECK(own.wait(in(1h)) == errc::deadlock);
+            CHECK(own.get() == errc::deadlock);
+            CHECK(wait_any(own, in(1h)) == errc::deadlock);
+            return 5;
+        });
+        own = waits();
+        CHECK_EQ(own.get().value_or(0), 5);
+        return {};
+    });
+    CHECK(r.ok());
+}

@@ -1,7 +1,7 @@
 // The policies as a table, and all that can happen to three calls, against a model.
-#include <set>
-
 #include "virtual_tasks.hpp"
+
+#include "../model/traces.hpp"
 
 using namespace spruce;
 using namespace std::chrono_literals;
@@ -15,6 +15,7 @@ struct step {
     op what;
     int which;
 };
+int choices(op what) { return what == op::call ? 1 : 3; }
 
 // A function under a policy, each of whose calls logs its begin and its end, and runs until it is let go.
 struct stage {
@@ -148,29 +149,10 @@ TEST("the policies side by side: three calls at once, each ending after its own 
 
 TEST("all traces of three calls under each policy, to five steps and more, go as the model says") {
     auto r = run_virtually([]() -> result<void> {
-        std::size_t const depth = harness::nightly() ? 9 : 5;
         for (call_policy policy : policies) {
-            std::set<std::string> known;
-            std::vector<std::vector<step>> now{{}}, next;
-            for (std::size_t d = 0; d != depth; ++d, now = std::exchange(next, {})) {
-                for (auto const& trace : now) {
-                    for (int what = 0; what != 3; ++what) {
-                        for (int which = 0; which != (what == 0 ? 1 : 3); ++which) {
-                            model m{policy};
-                            for (step s : trace) m.take(s);
-                            step const s{static_cast<op>(what), which};
-                            if (!m.can(s)) continue;
-                            m.take(s);
-                            auto longer = trace;
-                            longer.push_back(s);
-                            compare(policy, longer);
-                            // Equal states have equal futures: one way to each is enough to go on from.
-                            if (known.insert(m.key()).second) next.push_back(std::move(longer));
-                        }
-                    }
-                }
-            }
-            CHECK(known.size() > 40);
+            auto const all = try_all_traces(model{policy}, steps_of<step>(3, choices), harness::nightly() ? 9 : 5,
+                                            [&](std::vector<step> const& trace) { compare(policy, trace); });
+            CHECK(all.states > 20 && all.traces > 100);
         }
         return {};
     });

@@ -55,6 +55,33 @@ TEST("events that were posted before anybody wanted to be waited for come in the
     CHECK(r.ok());
 }
 
+TEST("who is the first to want to be waited for may be subscribed by a subscriber, who posts: events come one after another") {
+    auto r = run_virtually([]() -> result<void> {
+        event_bus<int> bus;
+        std::string seen;
+        connection waits;
+        auto const first = bus.subscribe({}, [&](std::string_view, int n) {
+            seen += std::to_string(n);
+            if (n != 1) return;
+            waits = bus.subscribe({}, [&](std::string_view, int m) {
+                return spawn([&seen, m] {
+                    seen += '(';
+                    static_cast<void>(sleep_for(1s));
+                    seen += std::to_string(m) + ")";
+                });
+            });
+            CHECK(bus.post("x", 3).ok());
+            CHECK(bus.post("x", 4).ok());
+        });
+        CHECK(bus.post("x", 1).ok());
+        CHECK(bus.post("x", 2).ok());
+        SPRUCE_CHECK(sleep_for(10s));
+        CHECK_EQ(std::string_view(seen), "12(2)3(3)4(4)");
+        return {};
+    });
+    CHECK(r.ok());
+}
+
 TEST("what a subscriber's future fails with is told once, and the others get their events") {
     auto r = run_virtually([]() -> result<void> {
         SPRUCE_TRY(loop& hub, loop::current());

@@ -94,3 +94,38 @@ TEST("a filter that throws ends the search with closed, whatever comes then") {
     CHECK(r.ok());
 }
 #endif
+
+TEST("a search with a filter ends when its answer is cancelled or dropped: the filter is not asked any more, and is gone") {
+    auto r = run_virtually([]() -> result<void> {
+        auto const life = std::make_shared<int>(0);
+        auto const counts = [life](auto const&) {
+            ++*life;
+            return false;
+        };
+        std::vector<promise<int>> p(3);
+        std::vector<future<int>> f;
+        for (auto& each : p) f.push_back(each.get_future());
+        {
+            auto dropped = when_any(counts, std::span(f));
+            auto several = when_any(counts, f[0], f[1]);
+            auto canceled = when_any(counts, f[1], f[2]);
+            auto copy = canceled;
+            CHECK(canceled.cancelable() && canceled.cancel());
+            CHECK(copy.get() == errc::task_canceled);
+        }
+        // Whoever waits for one, and for no longer than that.
+        CHECK(when_any(counts, f[0], f[1]).get(in(1s)) == errc::timed_out);
+        auto waits = spawn([&] { return when_any(counts, std::span(f)).get(); });
+        settle();
+        waits.cancel();
+        CHECK(waits.join().ok());
+        CHECK(p[0].set(1).ok() && p[1].set(1).ok());   // in the same turn
+        settle();
+        CHECK_EQ(*life, 0);
+        CHECK_EQ(life.use_count(), 2);   // with the one in `counts`
+        CHECK(!f[2].done());
+        CHECK_EQ(when_any(counts, std::span(f)).get().value_or(9), 0U);
+        return {};
+    });
+    CHECK(r.ok());
+}

@@ -302,3 +302,96 @@ TEST("a generator's values are given by its own task alone") {
     });
     CHECK(r.ok());
 }
+
+TEST("a generator cancelled before its task began never begins, and who waits for its values is told; afterwards it is over") {
+    auto r = run_virtually([]() -> result<void> {
+        counted c;
+        auto numbers = c.count();
+        auto waits = spawn([&] { return numbers.next(); });
+        auto among_others = spawn([&]() -> result<int> {
+            SPRUCE_TRY(auto won, wait_any(numbers, in(1h)));
+            return won.get<0>();
+        });
+        CHECK(numbers.cancel());
+        CHECK(waits.get() == errc::task_canceled);
+        CHECK(among_others.get() == errc::task_canceled);
+        CHECK_EQ(c.made + c.over, 0);
+        CHECK(!numbers.cancel() && !numbers.active());
+        CHECK(numbers.next() == errc::task_canceled);
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("a generator's end waits for no function that shields itself, and gives on: each yield of it says canceled") {
+    for (std::size_t const look_ahead : {0, 1, 3}) {
+        auto r = run_virtually([&]() -> result<void> {
+            int given = 0, refused = 0;
+            {
+                generator<int> g([&](yielder<int>& yield) -> result<void> {
+                    cancel_shield const deaf;
+                    while (refused != 3) (yield(given) == errc::canceled ? refused : given) += 1;
+                    return {};
+                }, {.look_ahead = look_ahead});
+                SPRUCE_CHECK(g.next());
+                if (look_ahead == 0) CHECK(g.next(in(0s)) == errc::timed_out);   // and one is on its way
+                settle();
+                CHECK_EQ(refused, 0);
+            }
+            CHECK_EQ(refused, 3);
+            return {};
+        });
+        CHECK(r.ok());
+    }
+}
+
+TEST("a generator's function that waits for its own values is told of its deadlock, and may destroy its generator") {
+    auto r = run_virtually([]() -> result<void> {
+        std::unique_ptr<generator<int>> g;
+        result<int> own = 0;
+        errc among_others{};
+        bool refused = false;
+        g = std::make_unique<generator<int>>([&](yielder<int>& yield) -> result<void> {
+            own = g->next(in(1h));
+            among_others = ending_of(wait_any(*g, in(1h)));
+            SPRUCE_CHECK(yield(1));
+            g.reset();
+            refused = yield(2) == errc::canceled;
+            return {};
+        });
+        CHECK_EQ(g->next().value_or(0), 1);
+        CHECK(own == errc::deadlock);
+        CHECK(among_others == errc::deadlock);
+        settle();
+        CHECK(g == nullptr);
+        CHECK(refused);
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("a generator that outlives run() leaves it in deadlock, unless its task is one in the background, which ends with the run") {
+    for (bool const background : {false, true}) {
+        testing::simulation world(harness::as_asked());
+        loop hub(loop_options{.on = world.on()});
+        counted c;
+        {
+            auto numbers = c.count({.look_ahead = 0, .task = {.name = "counts", .background = background}});
+            int sum = 0;
+            spawn([&] { sum = numbers.next().value_or(0) + numbers.next().value_or(0); });
+            auto const ran = hub.run();
+            CHECK_EQ(sum, 3);
+            if (background) {
+                CHECK(ran.ok());
+                CHECK_EQ(c.over, 1);
+                CHECK(numbers.status() == errc::task_canceled);
+            } else {
+                CHECK(ran == errc::deadlock);
+                CHECK(std::string_view(ran.error().detail()).find("counts") != std::string_view::npos);
+                CHECK_EQ(c.over, 0);
+            }
+        }
+        CHECK(hub.run().ok());   // the generator has gone
+        CHECK_EQ(c.over, 1);
+    }
+}

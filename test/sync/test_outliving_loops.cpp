@@ -1,3 +1,5 @@
+#include <thread>
+
 #include <unistd.h>
 
 #include "virtual_tasks.hpp"
@@ -49,6 +51,107 @@ TEST("what waits for time, for jobs, for values or for an emitter may outlive it
     original.reset();
     subscription = {};
     CHECK_EQ(life.use_count(), 1);
+}
+
+namespace {
+// One of everything, made by a task.
+struct one_of_each {
+    mutex lock;
+    semaphore permits{1};
+    event happened;
+    barrier meeting{2};
+    wait_group work;
+    channel<int> places{1}, none;
+    queue<int> items{2};
+    mailbox<int> box;
+    emitter<int> news;
+    emitted<int> heard{news};
+    called<int> asked;
+    event_bus<int> bus;
+    generator<int> numbers{[](yielder<int>& yield) -> result<void> {
+        SPRUCE_CHECK(yield(1));
+        return yield(2);
+    }};
+    task_pool pool{1};
+    promise<int> given;
+    shared_channel<int> shared{1};
+    timer beat{[] {}};
+    task_group group;
+    task<int> ended = spawn([] { return 1; });
+    one_of_each() { work.add(); }
+
+    // On a thread that has no loop any more: what need not wait is done, and the rest says why not.
+    void answer() {
+        constexpr auto waits = errc::not_in_task;
+        message_filter const x{.accept = {"x"}};
+        CHECK(lock.lock().ok());
+        CHECK(permits.acquire().ok());
+        CHECK(permits.try_acquire().ok());
+        CHECK(wait_any(permits).ok());
+        CHECK(happened.wait() == waits);
+        CHECK(wait_any(happened, none) == waits);
+        happened.set();
+        CHECK(happened.wait().ok() && wait_any(happened).ok());
+        CHECK(meeting.wait() == waits);
+        CHECK(work.wait() == waits);
+        CHECK(work.done().ok() && work.wait().ok());
+        CHECK(places.send(1).ok() && places.receive().ok());
+        CHECK(places.receive() == waits);
+        CHECK(none.send(1) == waits);
+        places.close();
+        CHECK(places.send(1) == errc::closed);
+        CHECK(places.receive() == errc::end_of_stream);
+        CHECK(items.push(1).ok() && items.take().ok());
+        CHECK(items.take() == waits);
+        CHECK(box.send({"x", 1}).ok() && box.receive(x).ok());
+        CHECK(box.receive(x) == waits);
+        news.emit(1);
+        CHECK(wait_any(heard).ok());
+        CHECK(wait_any(heard) == waits);
+        CHECK(asked(1).ok() && wait_any(asked).ok());
+        CHECK(bus.post("x", 1) == errc::no_loop);
+        CHECK_EQ(numbers.next().value_or(0), 1);
+        CHECK(numbers.next() == errc::task_canceled);
+        CHECK(!numbers.cancel() && !numbers.active());
+        CHECK(pool.submit([] {}) == errc::closed);
+        CHECK(pool.try_submit([] {}) == errc::closed);
+        CHECK(pool.shutdown() == errc::closed);
+        auto const f = given.get_future();
+        CHECK(given.set(1) == errc::closed);
+        CHECK(f.wait() == errc::closed);
+        CHECK(!f.cancel() && !f.on_done([](result<int> const&) {}));
+        CHECK(shared.send(1).ok() && shared.receive().ok());
+        CHECK(shared.receive(in(0s)) == errc::timed_out);
+        CHECK(ended.join().ok() && !ended.cancel());
+        CHECK_EQ(ended.get().value_or(0), 1);
+        CHECK(async_function([] { return 1; })().get() == errc::no_loop);
+        CHECK(delay(1s).get() == errc::no_loop);
+        CHECK(as_future(news).get() == errc::no_loop);
+        CHECK(beat.start(1s) == errc::no_loop);
+        CHECK(!beat.active());
+        CHECK(group.join().ok());
+        CHECK(!group.spawn([] {}).join().ok());
+    }
+};
+}  // namespace
+
+TEST("everything that tasks wait for answers each call when its loop was destroyed, and when that is gone, too") {
+    for (bool const gone : {false, true}) {
+        // A thread: the main one would get another loop.
+        std::thread([gone] {
+            std::unique_ptr<one_of_each> all;
+            testing::simulation world(harness::as_asked());
+            {
+                loop hub(loop_options{.on = world.on()});
+                harness::needed([&] { all = std::make_unique<one_of_each>(); });
+                static_cast<void>(hub.run());   // the generator's task goes on waiting
+                REQUIRE(all != nullptr);
+                CHECK(hub.destroy().ok());
+                if (!gone) all->answer();
+            }
+            if (gone) all->answer();
+        }).join();
+    }
 }
 
 TEST("a future of a child's end has its exit status; and several may wait for it") {

@@ -448,5 +448,5 @@ TEST("a loop that abandons its task passes on what the task is woken for") {
     CHECK(c.try_send(2).ok());   // the first in the line is on a loop that is gone
     other.join();
     CHECK_EQ(got.load(), 2);
-    harness::pass();   // the abandoned stack is left, and the note of its wait
+    harness::pass();   // the abandoned stack is left
 }

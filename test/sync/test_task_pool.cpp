@@ -333,6 +333,20 @@ TEST("a thousand jobs, some cancelled at random times: each ends once, and never
     CHECK(r.ok());
 }
 
+TEST("a job that would wait for its own pool's jobs is told of its deadlock, and the pool goes on") {
+    auto r = run_virtually([]() -> result<void> {
+        task_pool pool(2);
+        SPRUCE_TRY(auto joins, pool.submit([&] { return pool.join(in(1h)); }));
+        CHECK(joins.get() == errc::deadlock);
+        SPRUCE_TRY(auto shuts, pool.submit([&] { return pool.shutdown(); }));
+        CHECK(shuts.get() == errc::deadlock);
+        CHECK(pool.try_submit([] {}) == errc::closed);
+        CHECK(pool.join(in(1s)).ok());
+        return {};
+    });
+    CHECK(r.ok());
+}
+
 #if SPRUCE_EXCEPTIONS
 TEST("a job whose callable cannot be moved into its task is a failed one, and its place is another's") {
     struct moved_so_often {
@@ -344,6 +358,9 @@ TEST("a job whose callable cannot be moved into its task is a failed one, and it
         int operator()() const { return 5; }
     };
     auto r = run_virtually([]() -> result<void> {
+        SPRUCE_TRY(loop& hub, loop::current());
+        int told = 0;
+        hub.on_unhandled([&](unhandled const& u) { told += std::string_view(u.what) == "move"; });
         task_pool pool(1);
         int left = 0, thrown = 0, failed = 0, done = 0;
         for (int n = 0; done < 2; ++n) {
@@ -365,6 +382,7 @@ TEST("a job whose callable cannot be moved into its task is a failed one, and it
         }
         CHECK_EQ(thrown, 2);
         CHECK(failed >= 2);
+        CHECK_EQ(told, failed);
         return {};
     });
     CHECK(r.ok());

@@ -1,0 +1,125 @@
+// What a wait for a source of several threads costs, and what is left of it.
+#include <memory>
+#include <optional>
+
+#include "shared_threads.hpp"
+
+using namespace spruce;
+using namespace std::chrono_literals;
+using harness::world;
+
+TEST("a thousand waits for shared channels and events, alone and among others, take no memory once as many have waited") {
+    shared_channel<int> c(1), full(1);
+    shared_event e;
+    CHECK(full.try_send(0).ok());
+    auto& counted = harness::refused_allocations();
+    bool ended = false;
+    world w;
+    loop l(w.options());
+    harness::needed([&] {
+        int got = 0;
+        auto const round = [&] {
+            for (int i = 0; i != 100; ++i) {
+                spawn([&] { got += c.receive().ok(); });
+                spawn([&] { got += e.wait().ok(); });
+                spawn([&] { got += wait_any(c, e, in(1h)).ok(); });
+                spawn([&] { got += wait_all(e, in(1h)).ok(); });
+                spawn([&] { got += full.send(1, in(0s)) == errc::timed_out; });
+                for (int n = 0; n != 8; ++n) static_cast<void>(yield());   // all wait, and some have given up
+                CHECK(c.try_send(1).ok());
+                e.set();
+                e.clear();
+                while (got != 5 * (i + 1)) REQUIRE(yield().ok());
+                static_cast<void>(c.try_receive());   // a value that was for who had the event
+            }
+            got = 0;
+        };
+        round();
+        round();   // in whatever order they end
+        counted.calls = 0;
+        for (int i = 0; i != 10; ++i) round();
+        CHECK_EQ(counted.calls, 0U);
+        ended = true;
+    });
+    CHECK(l.run().ok());
+    CHECK(ended);
+}
+
+TEST("what a task that destroy() abandons was woken for goes to others, and of its wait nothing is left") {
+    long const before = harness::memory_blocks();
+    for (int how = 0; how != 4; ++how) {
+        shared_channel<int> c(1);
+        shared_channel<int>::condition outside(c);
+        bool ran = false;
+        {
+            world w;
+            auto options = w.options();
+            options.turn_budget = 1;
+            loop l(options);
+            spawn([&] {
+                cancel_shield const shield;
+                if (how == 0 || how == 3) static_cast<void>(c.receive());
+                else if (how == 1) static_cast<void>(wait_any(c));
+                else static_cast<void>(wait_any(outside, in(1h)));
+                ran = true;
+            });
+            spawn([&] { static_cast<void>(sleep_for(1h)); });
+            spawn([&] { l.stop(); });
+            CHECK(l.run().ok());
+            if (how != 3) CHECK(c.try_send(1).ok());
+            // One turn, in which it is told, and another has what there is of the turn.
+            CHECK(l.destroy(in(0s)) == errc::tasks_left);
+        }
+        CHECK(!ran);
+        CHECK_EQ(c.try_receive().value_or(0), how != 3 ? 1 : 0);
+        // Who waits from now on is told of what comes from now on.
+        int got = 0;
+        world w;
+        loop l(w.options());
+        spawn([&] { got = c.receive(in(10s)).value_or(0); });
+        spawn([&] { CHECK(c.try_send(2).ok()); });
+        CHECK(l.run().ok());
+        CHECK_EQ(got, 2);
+    }
+    CHECK_EQ(harness::memory_blocks(), before);
+    harness::pass();   // the abandoned stacks are left
+}
+
+TEST("shared sources that die on one thread while waiters of two loops come, are woken, and leave") {
+    int const rounds = harness::nightly() ? 2'000 : 50;
+    harness::random r(harness::seed());
+    for (int i = 0; i != rounds; ++i) {
+        auto c = std::make_unique<shared_channel<int>>(2);
+        auto e = std::make_unique<shared_event>();
+        std::atomic<int> begun{0}, ended{0};
+        auto const waits = [&, in_time = in(std::chrono::microseconds(r.below(300)))] {
+            task_group g;
+            for (int n = 0; n != 10; ++n) {
+                REQUIRE(g.spawn([&, n] {
+                    switch (n % 5) {
+                    case 0: static_cast<void>(c->receive(in_time)); break;
+                    case 1: static_cast<void>(e->wait(in_time)); break;
+                    case 2: static_cast<void>(wait_any(*c, *e, in_time)); break;
+                    case 3: static_cast<void>(wait_all(*e, *c, in_time)); break;
+                    default: static_cast<void>(c->receive()); break;
+                    }
+                    ++ended;
+                }).id() != task_id{});
+            }
+            static_cast<void>(yield());
+            ++begun;   // all wait: none begins a call once they die
+            CHECK(g.join().ok());
+        };
+        loop_thread one(waits), other(waits);
+        spin_until([&] { return begun == 2; });
+        static_cast<void>(c->try_send(1));
+        if (r.chance(50)) e->set();
+        spin_until([&] { return ended >= 1; });
+        while (r.chance(70)) std::this_thread::yield();
+        c.reset();
+        e.reset();
+        one.join();
+        other.join();
+        CHECK_EQ(ended.load(), 20);
+    }
+}
