@@ -145,7 +145,7 @@ public:
     // Whether a deadline has won.
     bool timed_out() const noexcept {
         constexpr bool deadlines[] = {std::is_same_v<std::remove_cvref_t<C>, deadline>...};
-        return deadlines[index_];
+        return index_ < sizeof...(C) && deadlines[index_];
     }
 
 private:
