@@ -12,20 +12,19 @@
 #include "../../src/context/sanitizers.hpp"
 #include "../harness/axes.hpp"
 #include "../harness/forked.hpp"
+#include "../harness/guest_scenes.hpp"
 #include "../harness/queue_host.hpp"
 #include "../harness/thread_count.hpp"
 
 using namespace spruce;
 using namespace std::chrono_literals;
+using harness::is_over;
 using harness::queue_host;
 using harness::threads;
 using harness::threads_become;
 using harness::world;
 
 namespace {
-auto is_over(loop& l) {
-    return [&l] { return !l.running(); };
-}
 // Hooks that say where they are, and whose first shutdown phase waits for a task.
 struct told_hooks {
     std::string seen;

@@ -12,26 +12,19 @@
 #include <spruce/faults.hpp>
 #include <spruce/spruce.hpp>
 
+#include "../harness/guest_scenes.hpp"
 #include "../harness/kernel_between.hpp"
 #include "../harness/queue_host.hpp"
 
 using namespace spruce;
 using namespace std::chrono_literals;
+using harness::hears;
+using harness::is_over;
 using harness::kernel_between;
 using harness::queue_host;
 using harness::world;
 
 namespace {
-struct told_errors {
-    std::vector<error> reasons;
-    std::string texts;
-    explicit told_errors(loop& l) {
-        l.on_unhandled([this](unhandled const& u) {
-            reasons.push_back(u.reason);
-            texts += u.what;
-        });
-    }
-};
 // A guest of a queue's whose kernel does as the test says, and a pipe with something in it that nobody reads.
 struct guest_on {
     world w;
@@ -39,7 +32,7 @@ struct guest_on {
     std::pair<int, int> ends = w.pipe();
     queue_host host;
     std::optional<loop> l;
-    std::optional<told_errors> told;
+    std::optional<hears> told;
     int ticks = 0;
 
     guest_on() {
@@ -54,9 +47,7 @@ struct guest_on {
         w.close(ends.second);
     }
     void begin() { REQUIRE(l->interleave(host.post()).ok()); }
-    bool run_to_end() {
-        return host.run([this] { return !l->running(); });
-    }
+    bool run_to_end() { return host.run(is_over(*l)); }
 };
 error const no_memory = error::from_errno(ENOMEM), bad_fd = error::from_errno(EBADF);
 }  // namespace
@@ -68,7 +59,7 @@ TEST("each call of the kernel that fails once for want of memory leaves an inter
         testing::faulty_kernel faulty(world.on());
         queue_host host;
         loop l(loop_options{.on = faulty.on()});
-        told_errors told(l);
+        hears told(l);
         auto const ends = world.make_pipe();
         REQUIRE(ends.ok());
         int ticks = 0, read = 0;
@@ -93,7 +84,7 @@ TEST("each call of the kernel that fails once for want of memory leaves an inter
         REQUIRE(told.reasons.size() == (polls ? 1U : 0U));
         if (polls) CHECK(told.reasons[0] == errc::no_memory || told.reasons[0] == no_memory);
         CHECK(l.stop().ok());
-        CHECK(host.run([&] { return !l.running(); }));
+        CHECK(host.run(is_over(l)));
         CHECK(r->cancel());
         CHECK(l.destroy().ok());
         CHECK(world.close(ends->first).ok() && world.close(ends->second).ok());
@@ -173,7 +164,7 @@ TEST("a poller that cannot get better ends an interleaved run with its error, to
         CHECK_EQ(std::string_view(seen), "ba");
         REQUIRE(g.told->reasons.size() == 1);
         CHECK(g.told->reasons[0] == bad_fd);
-        CHECK(g.told->texts.find("ends the run") != g.told->texts.npos);
+        CHECK(g.told->has("ends the run"));
         // What it had is kept for the next run, if the kernel lets it.
         g.kernel.refuse_waits(0, 0);
         g.kernel.refuse_sleeps(0, 0);

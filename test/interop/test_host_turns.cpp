@@ -14,35 +14,20 @@
 #include <spruce/spruce.hpp>
 
 #include "../../src/context/sanitizers.hpp"
-#include "../harness/axes.hpp"
+#include "../harness/guest_scenes.hpp"
 #include "../harness/queue_host.hpp"
 #include "../harness/thread_count.hpp"
 
 using namespace spruce;
 using namespace std::chrono_literals;
+using harness::hears;
+using harness::is_over;
 using harness::queue_host;
 using harness::threads;
 using harness::threads_become;
 using harness::world;
 
 namespace {
-// What the hook was told.
-struct hears {
-    explicit hears(loop& l) {
-        l.on_unhandled([this](unhandled const& u) {
-            texts.emplace_back(u.what);
-            reasons.push_back(u.reason);
-        });
-    }
-    bool has(char const* part) const {
-        for (auto const& t : texts)
-            if (t.find(part) != t.npos) return true;
-        return false;
-    }
-    std::vector<std::string> texts;
-    std::vector<error> reasons;
-};
-
 // How often the threads of this process gave up the processor or lost it, all but the calling one.
 long switches_of_others() {
     long sum = 0;
@@ -62,61 +47,65 @@ long switches_of_others() {
     ::closedir(dir);
     return sum;
 }
+
+// A guest of a queue's with a pipe's end to read from.
+struct reading_guest {
+    world w;
+    queue_host host;
+    loop l{w.options()};
+    std::pair<int, int> ends = w.pipe();
+    int read = 0;
+
+    reading_guest() {
+        auto const r = l.add_reader(ends.first, [this] {
+            char room[8];
+            read += static_cast<int>(w.read(ends.first, room, sizeof room));
+        });
+        REQUIRE(r.ok());
+    }
+    ~reading_guest() {
+        l.remove_reader(ends.first);
+        CHECK(l.destroy().ok());
+        w.close(ends.first);
+        w.close(ends.second);
+    }
+};
 }  // namespace
 
 TEST("a guest with nothing to do makes no call to its host, and its thread does not wake up") {
     if (SPRUCE_TSAN) harness::skip("the sanitizer has a thread of its own that wakes up");
-    world w;
-    queue_host host;
-    loop l(w.options());
-    auto const [out, in] = w.pipe();
-    auto r = l.add_reader(out, [] { CHECK(false); });
-    auto forgotten = l.call_later(1h, [] {});
+    reading_guest g;
+    auto forgotten = g.l.call_later(1h, [] {});
     CHECK(forgotten.rearm(never()));
-    REQUIRE(l.interleave(host.post()).ok());
-    while (host.step(50ms)) {}
-    long const posts = host.posts(), before = switches_of_others();
+    REQUIRE(g.l.interleave(g.host.post()).ok());
+    while (g.host.step(50ms)) {}
+    long const posts = g.host.posts(), before = switches_of_others();
     std::this_thread::sleep_for(harness::nightly() ? 5s : 500ms);
     CHECK_EQ(switches_of_others(), before);
-    CHECK_EQ(host.posts(), posts);
-    l.call_soon([] {});
-    CHECK(host.step());
-    CHECK_EQ(host.posts(), posts + 1);
-    CHECK(r->cancel());
-    CHECK(l.destroy().ok());
-    w.close(out);
-    w.close(in);
+    CHECK_EQ(g.host.posts(), posts);
+    g.l.call_soon([] {});
+    CHECK(g.host.step());
+    CHECK_EQ(g.host.posts(), posts + 1);
+    CHECK_EQ(g.read, 0);
 }
 
 TEST("a host that is busy gets one turn and no pile of them, however much is ready, and costs no time meanwhile") {
     if (SPRUCE_TSAN) harness::skip("the sanitizer has a thread of its own that wakes up");
-    world w;
-    queue_host host;
-    loop l(w.options());
-    auto const [out, in] = w.pipe();
-    int read = 0, posted = 0;
-    auto r = l.add_reader(out, [&, out = out] {
-        char room[8];
-        read += static_cast<int>(w.read(out, room, sizeof room));
-    });
-    REQUIRE(r.ok());
-    REQUIRE(l.interleave(host.post()).ok());
-    w.write(in, "abc");
-    host.wait_for_posts(1);
-    for (int i = 0; i != 1000; ++i) CHECK(l.remote().call([&] { ++posted; }).ok());
+    reading_guest g;
+    int posted = 0;
+    REQUIRE(g.l.interleave(g.host.post()).ok());
+    g.w.write(g.ends.second, "abc");
+    g.host.wait_for_posts(1);
+    for (int i = 0; i != 1000; ++i) CHECK(g.l.remote().call([&] { ++posted; }).ok());
     std::this_thread::sleep_for(20ms);
     long const before = switches_of_others();
     std::this_thread::sleep_for(200ms);
     CHECK_EQ(switches_of_others(), before);
-    CHECK_EQ(host.posts(), 1);
-    CHECK_EQ(host.waiting(), 1U);
-    CHECK(host.run([&] { return read == 3 && posted == 1000; }));
-    CHECK_EQ(host.most(), 1U);
-    CHECK(host.posts() < 5);
-    CHECK(r->cancel());
-    CHECK(l.destroy().ok());
-    w.close(out);
-    w.close(in);
+    CHECK_EQ(g.host.posts(), 1);
+    CHECK_EQ(g.host.waiting(), 1U);
+    CHECK(g.host.run([&] { return g.read == 3 && posted == 1000; }));
+    CHECK_EQ(g.host.most(), 1U);
+    CHECK(g.host.posts() < 5);
 }
 
 TEST("a post() that refuses is told to the hook once, and asked again until it takes the turn") {
@@ -321,7 +310,7 @@ TEST("turns come and go while the host's thread and others call, stop and begin 
         }
         if (random.chance(10)) host.forget();
         CHECK(random.chance(50) ? l.stop().ok() : l.remote().stop().ok());
-        CHECK(host.run([&] { return !l.running(); }));
+        CHECK(host.run(is_over(l)));
         CHECK(threads_become(before));
     }
     over = true;
@@ -329,6 +318,6 @@ TEST("turns come and go while the host's thread and others call, stop and begin 
     REQUIRE(l.interleave(host.post()).ok());
     CHECK(host.run([&] { return ran == sent; }));
     CHECK(l.stop().ok());
-    CHECK(host.run([&] { return !l.running(); }));
+    CHECK(host.run(is_over(l)));
     CHECK_EQ(host.most(), 1U);
 }

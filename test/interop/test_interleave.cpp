@@ -3,59 +3,34 @@
 #include <csignal>
 #include <string>
 #include <thread>
-#include <vector>
 
 #include <spruce/spruce.hpp>
 
-#include "../harness/axes.hpp"
+#include "../harness/guest_scenes.hpp"
 #include "../harness/queue_host.hpp"
 
 using namespace spruce;
 using namespace std::chrono_literals;
+using harness::is_over;
 using harness::queue_host;
 using harness::world;
 
 TEST("interleaved, a loop's fds, timers, tasks and calls from other threads run in its host's calls") {
     world w;
-    auto const [out, in] = w.pipe();
-    {
-        queue_host host;
-        loop l(w.options());
-        std::string got;
-        int beats = 0, slept = 0, posted = 0;
-        std::thread::id const here = std::this_thread::get_id();
-        auto r = l.add_reader(out, [&, out = out] {
-            char c = 0;
-            if (w.read(out, &c, 1) == 1) got += c;
-            CHECK(std::this_thread::get_id() == here);
-        });
-        REQUIRE(r.ok());
-        l.call_every(1ms, [&](handler self) {
-            if (++beats == 3) self.cancel();
-        });
-        auto t = spawn([&] {
-            for (; slept != 3; ++slept) CHECK(sleep_for(500us).ok());
-        });
-        CHECK(!l.running());
+    queue_host host;
+    loop l(w.options());
+    harness::mixed_ride ride(w, l);
+    CHECK(!l.running());
+    ride.check([&] {
         REQUIRE(l.interleave(host.post()).ok());
         CHECK(l.running() && l.state() == loop_state::running);
-        std::thread other([&, ref = l.remote(), in = in] {
-            for (int i = 0; i != 100; ++i) CHECK(ref.call([&] { ++posted; }).ok());
-            w.write(in, "abc");
-        });
-        CHECK(host.run([&] { return got == "abc" && beats == 3 && t.done() && posted == 100; }));
-        other.join();
-        CHECK_EQ(slept, 3);
-        CHECK_EQ(host.most(), 1U);
-        CHECK(host.posts() < 400);
-        CHECK(l.stop().ok());
-        CHECK(l.state() == loop_state::stopping);
-        CHECK(host.run([&] { return !l.running(); }));
-        CHECK(l.state() == loop_state::idle);
-        CHECK(r->cancel());
-    }
-    w.close(out);
-    w.close(in);
+    }, [&](auto const& done) { CHECK(host.run(done)); });
+    CHECK_EQ(host.most(), 1U);
+    CHECK(host.posts() < 400);
+    CHECK(l.stop().ok());
+    CHECK(l.state() == loop_state::stopping);
+    CHECK(host.run(is_over(l)));
+    CHECK(l.state() == loop_state::idle);
 }
 
 TEST("what plain code of the host changes between two turns wakes the loop that sleeps") {
@@ -169,7 +144,7 @@ TEST("in virtual time an interleaved loop's timers run as in a run of its own") 
             CHECK(l.run().ok());
         } else {
             REQUIRE(l.interleave(host.post()).ok());
-            CHECK(host.run([&] { return !l.running(); }));
+            CHECK(host.run(is_over(l)));
         }
         CHECK(t.done());
     }
@@ -182,18 +157,7 @@ TEST("no call from another thread is lost between two turns") {
     queue_host host;
     loop l(w.options());
     REQUIRE(l.interleave(host.post()).ok());
-    int const many = harness::nightly() ? 1'000'000 : 10'000;
-    std::atomic<int> ran{0};
-    std::thread other([&, ref = l.remote()] {
-        for (int i = 0; i != many; ++i) {
-            while (!ref.call([&] { ++ran; }).ok()) std::this_thread::yield();
-            // Every other one alone, so that each of these must wake a loop that sleeps for ever.
-            if (i % 2 == 0)
-                while (ran != i + 1) std::this_thread::yield();
-        }
-    });
-    CHECK(host.run([&] { return ran == many; }));
-    other.join();
+    harness::no_call_is_lost(l, harness::nightly() ? 1'000'000 : 10'000, [&](auto const& done) { CHECK(host.run(done)); });
     CHECK_EQ(host.most(), 1U);
 }
 

@@ -5,25 +5,20 @@
 #include <string>
 #include <thread>
 #include <unistd.h>
-#include <vector>
 
 #include <spruce/spruce.hpp>
 
-#include "../harness/axes.hpp"
 #include "../harness/forked.hpp"
+#include "../harness/guest_scenes.hpp"
 #include "../harness/queue_host.hpp"
 
 using namespace spruce;
 using namespace std::chrono_literals;
+using harness::can_read;
 using harness::queue_host;
 using harness::world;
 
 namespace {
-bool can_read_now(int fd) {
-    pollfd p{fd, POLLIN, 0};
-    return ::poll(&p, 1, 0) == 1;
-}
-
 // The foreign loop. It knows nothing of its guest but the three calls.
 struct host {
     loop& l;
@@ -47,57 +42,22 @@ struct host {
 
 TEST("a foreign poll loop drives its guest's fds, timers, tasks and calls from other threads") {
     world w;
-    auto const [out, in] = w.pipe();
-    {
-        loop l(w.options());
-        host h(l);
-        std::string got;
-        int beats = 0, slept = 0, posted = 0;
-        auto r = l.add_reader(out, [&, out = out] {
-            char c = 0;
-            if (w.read(out, &c, 1) == 1) got += c;
-        });
-        REQUIRE(r.ok());
-        l.call_every(1ms, [&](handler self) {
-            if (++beats == 3) self.cancel();
-        });
-        auto t = spawn([&] {
-            for (; slept != 3; ++slept) CHECK(sleep_for(500us).ok());
-        });
-        std::thread other([&, ref = l.remote(), in = in] {
-            for (int i = 0; i != 100; ++i) CHECK(ref.call([&] { ++posted; }).ok());
-            w.write(in, "abc");
-        });
-        h.run([&] { return got == "abc" && beats == 3 && t.done() && posted == 100; });
-        other.join();
-        CHECK_EQ(slept, 3);
-        // Nothing is left to wake for but the reader, and the host would sleep for ever.
-        auto const until = l.prepare();
-        CHECK(until.ok() && *until == never());
-        CHECK(!can_read_now(h.backend));
-        CHECK(h.turns < 400);
-    }
-    w.close(out);
-    w.close(in);
+    loop l(w.options());
+    host h(l);
+    harness::mixed_ride ride(w, l);
+    ride.check([] {}, [&](auto const& done) { h.run(done); });
+    // Nothing is left to wake for but the reader, and the host would sleep for ever.
+    auto const until = l.prepare();
+    CHECK(until.ok() && *until == never());
+    CHECK(!can_read(h.backend));
+    CHECK(h.turns < 400);
 }
 
 TEST("no call from another thread is lost between prepare() and the host's sleep") {
     world w;
     loop l(w.options());
     host h(l);
-    int const many = harness::nightly() ? 2'000'000 : 20'000;
-    std::atomic<int> ran{0};
-    std::thread other([&, ref = l.remote()] {
-        for (int i = 0; i != many; ++i) {
-            while (!ref.call([&] { ++ran; }).ok()) std::this_thread::yield();
-            // Every other one alone, so that each of these must wake a host that sleeps for ever.
-            if (i % 2 == 0)
-                while (ran != i + 1) std::this_thread::yield();
-        }
-    });
-    h.run([&] { return ran == many; });
-    other.join();
-    CHECK_EQ(ran.load(), many);
+    harness::no_call_is_lost(l, harness::nightly() ? 2'000'000 : 20'000, [&](auto const& done) { h.run(done); });
 }
 
 TEST("prepare() says when the next thing is due: at once, at a time, or never") {
@@ -211,14 +171,14 @@ TEST("what is registered outside a run is polled after prepare()") {
         });
         REQUIRE(r.ok());
         CHECK(l.prepare().ok());
-        CHECK(!can_read_now(h.backend));
+        CHECK(!can_read(h.backend));
         w.write(in, "x");
-        CHECK(can_read_now(h.backend));
+        CHECK(can_read(h.backend));
         CHECK_EQ(*l.dispatch(), 1U);
         CHECK_EQ(read, 1);
         // Nobody reads any more: after prepare() the fd does not wake the host, though there is something left.
         CHECK(l.prepare().ok());
-        CHECK(!can_read_now(h.backend));
+        CHECK(!can_read(h.backend));
     }
     w.close(out);
     w.close(in);
@@ -232,13 +192,13 @@ TEST("a wake-up is told to the host once, and is over after dispatch()") {
     auto wake = l.make_waker([&] { ++woken; });
     REQUIRE(wake.ok());
     CHECK(*l.prepare() == never());
-    CHECK(!can_read_now(h.backend));
+    CHECK(!can_read(h.backend));
     for (int i = 0; i != 5; ++i) wake->wake();
-    CHECK(can_read_now(h.backend));
+    CHECK(can_read(h.backend));
     CHECK(l.dispatch().ok());
     CHECK_EQ(woken, 1);
     CHECK(*l.prepare() == never());
-    CHECK(!can_read_now(h.backend));
+    CHECK(!can_read(h.backend));
 }
 
 TEST("the backend's number stays when a ghost makes the loop begin a new set") {
@@ -267,9 +227,9 @@ TEST("the backend's number stays when a ghost makes the loop begin a new set") {
             CHECK(l.dispatch().ok());
         }
         CHECK_EQ(l.backend_fd(), h.backend);
-        CHECK(!can_read_now(h.backend));
+        CHECK(!can_read(h.backend));
         w.write(in, "y");
-        CHECK(can_read_now(h.backend));
+        CHECK(can_read(h.backend));
         h.run([&] { return read == 1; });
     }
     ::close(twin);
@@ -374,20 +334,20 @@ TEST("what plain code begins after prepare() makes the host's fd readable, and n
     auto const asleep = [&] {
         REQUIRE(l.dispatch().ok());
         REQUIRE(l.prepare().ok());
-        CHECK(!can_read_now(h.backend));
+        CHECK(!can_read(h.backend));
     };
     asleep();
     int ran = 0;
     handler later = l.call_later(1h, [&] { ++ran; });
-    CHECK(can_read_now(h.backend));      // the host sleeps for longer than that, perhaps
+    CHECK(can_read(h.backend));      // the host sleeps for longer than that, perhaps
     asleep();
     CHECK(l.call_soon([&] { ++ran; }).active());
-    CHECK(can_read_now(h.backend));
+    CHECK(can_read(h.backend));
     REQUIRE(l.dispatch().ok());
     CHECK_EQ(ran, 1);
     asleep();
     spawn([&] { ++ran; });
-    CHECK(can_read_now(h.backend));
+    CHECK(can_read(h.backend));
     REQUIRE(l.dispatch().ok());
     CHECK_EQ(ran, 2);
     event woken;
@@ -395,12 +355,12 @@ TEST("what plain code begins after prepare() makes the host's fd readable, and n
     REQUIRE(l.dispatch().ok());
     asleep();
     woken.set();
-    CHECK(can_read_now(h.backend));
+    CHECK(can_read(h.backend));
     REQUIRE(l.dispatch().ok());
     CHECK_EQ(ran, 3);
     asleep();
     later.cancel();                      // this takes away, and brings nothing sooner
-    CHECK(!can_read_now(h.backend));
+    CHECK(!can_read(h.backend));
 }
 
 TEST("what plain code of a forked child begins does not wake the parent's host") {
@@ -415,7 +375,7 @@ TEST("what plain code of a forked child begins does not wake the parent's host")
         static_cast<void>(l.call_soon([] {}));
     });
     CHECK_EQ(child.status, 0);
-    CHECK(!can_read_now(h.backend));
+    CHECK(!can_read(h.backend));
     CHECK(l.call_soon([] {}).active());
-    CHECK(can_read_now(h.backend));   // its own does
+    CHECK(can_read(h.backend));   // its own does
 }

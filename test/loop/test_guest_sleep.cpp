@@ -1,20 +1,13 @@
 // A loop within somebody else's: it says how long the host may sleep, and its fd wakes the host.
-#include <poll.h>
 #include <thread>
 #include <tuple>
 
-#include "../harness/axes.hpp"
+#include "../harness/guest_scenes.hpp"
 
 using namespace spruce;
 using namespace std::chrono_literals;
+using harness::can_read;
 using harness::world;
-
-namespace {
-bool can_read_now(int fd, int timeout_ms) {
-    pollfd p{fd, POLLIN, 0};
-    return ::poll(&p, 1, timeout_ms) == 1;
-}
-}  // namespace
 
 TEST("a guest says until when its host may sleep: no time if something is ready, a timer's, or for ever") {
     testing::simulation sim(harness::as_asked());
@@ -53,15 +46,15 @@ TEST("a guest's fd wakes its host for events and for calls from other threads, a
         });
         REQUIRE(h.ok());
         CHECK(*l.prepare() == never());
-        CHECK(!can_read_now(fd, 0));
+        CHECK(!can_read(fd));
         w.write(into, "x");
-        CHECK(can_read_now(fd, 5'000));
+        CHECK(can_read(fd, 5'000));
         CHECK(l.dispatch().ok());
         CHECK_EQ(read, 1);
         CHECK(*l.prepare() == never());
-        CHECK(!can_read_now(fd, 0));
+        CHECK(!can_read(fd));
         std::thread other([&, door = l.remote()] { CHECK(door.call([&] { ++called; }).ok()); });
-        CHECK(can_read_now(fd, 5'000));
+        CHECK(can_read(fd, 5'000));
         other.join();
         CHECK(l.dispatch().ok());
         CHECK_EQ(called, 1);

@@ -71,7 +71,8 @@ TEST("a sleep that a signal interrupted is followed by a turn, and the next slee
     s.sleep_gives = -EINTR;
     for (int i = 0; i != 100; ++i) {
         hand_over(*s.thread, -1);
-        CHECK_EQ(s.next().count, 0U);
+        post_failures const since = s.next();
+        CHECK(since.count == 0 && since.sleep == 0);   // it is no failure
     }
     CHECK_EQ(s.posts, 100);
 }
@@ -82,12 +83,20 @@ TEST("a poller that cannot sleep makes no host turn round and round: it gets a t
     auto const began = std::chrono::steady_clock::now();
     for (int i = 0; i != 5; ++i) {
         hand_over(*s.thread, -1);
-        s.next();
+        CHECK_EQ(s.next().sleep, -EBADF);
     }
     CHECK(std::chrono::steady_clock::now() - began >= 50ms);
-    // No sleep is asked for: the turn comes at once, whatever the poller would say.
+    // No sleep is asked for: the turn comes at once, whatever the poller would say, and nothing new is known of it.
     hand_over(*s.thread, 0);
+    CHECK_EQ(s.next().sleep, -EBADF);
+    s.sleep_gives = 0;
+    hand_over(*s.thread, -1);
+    CHECK_EQ(s.next().sleep, 0);
+    // The turn's own poll was refused: the poller is not asked to sleep, which it would not.
+    auto const pauses = std::chrono::steady_clock::now();
+    hand_over(*s.thread, -1, true);
     s.next();
+    CHECK(std::chrono::steady_clock::now() - pauses >= 10ms);
 }
 
 TEST("a turn that is refused is posted again later and later, and a taken one begins anew") {

@@ -1,47 +1,24 @@
 // flags: pkg-config --cflags --libs libuv
-#include <mutex>
 #include <utility>
-#include <vector>
 
 #include "../both_ways.hpp"
+#include "../uv_host.hpp"
 #include "libuv.hpp"
 
 namespace {
-struct uv_host {
-    uv_loop_t loop;
-    uv_async_t bell;
+struct uv_host : foreign::uv_calls {
     uv_check_t after_wait;
     long waits = 0;
     bool over = false;
-    std::mutex lock;
-    std::vector<spruce::host_turn> calls;
 
     uv_host() {
-        uv_loop_init(&loop);
-        uv_async_init(&loop, &bell, [](uv_async_t* h) { static_cast<uv_host*>(h->data)->make_calls(); });
-        bell.data = this;   // and keeps the host's run going
         uv_check_init(&loop, &after_wait);
         after_wait.data = this;
         uv_check_start(&after_wait, [](uv_check_t* h) { ++static_cast<uv_host*>(h->data)->waits; });
     }
     ~uv_host() {
-        uv_close(reinterpret_cast<uv_handle_t*>(&bell), nullptr);
         uv_close(reinterpret_cast<uv_handle_t*>(&after_wait), nullptr);
-        uv_run(&loop, UV_RUN_DEFAULT);
-        uv_loop_close(&loop);
-    }
-    void make_calls() {
-        std::vector<spruce::host_turn> now;
-        {
-            std::lock_guard const held(lock);
-            now.swap(calls);
-        }
-        for (auto const& turn : now) turn();
-    }
-    void post(spruce::host_turn turn) {
-        std::lock_guard const held(lock);
-        calls.push_back(std::move(turn));
-        uv_async_send(&bell);
+        uv_run(&loop, UV_RUN_NOWAIT);
     }
     void after(std::uint64_t ms, std::function<void()> f) {
         struct timer {
@@ -65,7 +42,6 @@ struct uv_host {
     void run() {
         for (over = false; !over;) uv_run(&loop, UV_RUN_DEFAULT);
     }
-    void once() { uv_run(&loop, UV_RUN_ONCE); }
     long wakes() const { return waits; }
 };
 }  // namespace
