@@ -135,7 +135,8 @@ KERNEL_TEST("a write to a broken pipe or socket raises SIGPIPE for the thread th
 KERNEL_TEST("an fd made to block waits: a read for bytes, a write for room until all is written, an accept for a connect") {
     kernel& on = s.on();
     kernel_calls const& calls = *on.calls;
-    auto const [reader, writer] = s.pipe();
+    pair_of const pipe = s.pipe();
+    int const reader = pipe.a, writer = pipe.b;
     sockets n(s);
     int const l = n.listen(), c = n.socket();
     for (int const fd : {reader, writer, l, c}) CHECK_EQ(calls.set_nonblocking(on.context, fd, false), 0);
