@@ -195,6 +195,8 @@ public:
     SPRUCE_API result<void> stop() noexcept;
     // The same, and no shutdown hook runs from here on, except for the rest of a phase that has begun.
     SPRUCE_API result<void> leave() noexcept;
+    // The signal that last came by stop_on_signals; 0: none. Also once the loop has ended, for die_of() in process.hpp.
+    int stop_signal() const noexcept { return stop_signal_; }
     // Cancels all tasks, drives whole turns, at least one, until they have ended, and drops all callbacks. Afterwards
     // every call gives closed. Errors: tasks_left (detail() names them) at the deadline, their stacks are abandoned;
     // wrong_state inside a run or a task; closed the second time.
@@ -254,15 +256,13 @@ public:
     // The door for other threads. Of a loop that has ended, or could not be made, an empty one.
     SPRUCE_API loop_ref remote() const noexcept;
     // remote().call(f): may be called on any thread, but only while this object surely lives.
-    template <class F>
-        requires std::invocable<std::decay_t<F>&>
+    template <class F> requires std::invocable<std::decay_t<F>&>
     result<posted> call_from_thread(F&& f) const {
         if (!hub_) return status_;
         return remote().call(std::forward<F>(f));
     }
     // A waker that runs f on this loop. Errors: no_memory, closed, wrong_thread.
-    template <class F>
-        requires std::invocable<std::decay_t<F>&>
+    template <class F> requires std::invocable<std::decay_t<F>&>
     result<waker> make_waker(F&& f) {
         using held = std::decay_t<F>;
         void* room = nullptr;
@@ -345,6 +345,7 @@ private:
 
     detail::hub* hub_ = nullptr;
     error status_ = errc::no_loop;
+    int stop_signal_ = 0;
 };
 
 }  // namespace spruce::inline v0

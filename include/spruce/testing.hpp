@@ -50,8 +50,8 @@ struct simulation_options {
 // (0: at once, for tests without other threads; duration::max(): never.)
 //
 // What is simulated: pipes, socket pairs, TCP over 127.0.0.0/8 and ::1, files that cannot be polled, wakers, signals
-// and children. 192.0.2.0/24 never answers; other addresses cannot be reached. Fds are always non-blocking. Not
-// simulated: datagrams, urgent data, TIME_WAIT, SIGPIPE.
+// and children. 192.0.2.0/24 never answers; other addresses cannot be reached. Fds are made non-blocking. A write of a
+// loop's that breaks a pipe raises SIGPIPE, as on a real kernel. Not simulated: datagrams, urgent data, TIME_WAIT.
 //
 // Thread: any, one call at a time; but with loops on several threads the clock moves for whoever waits first, so a
 // test that is to be repeatable gives each loop a simulation of its own.

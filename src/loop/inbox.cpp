@@ -143,6 +143,8 @@ bool post_done(post_node const* n) noexcept { return n->state.load(std::memory_o
 
 bool remote_alive(remote const* r) noexcept { return (r->gate.load(std::memory_order_acquire) & 1) == 0; }
 
+bool remote_is_here(remote const* r) noexcept { return r && current_hub && current_hub->door == r; }
+
 result<void> stop_remote(remote* r) noexcept {
     if (!r) return errc::no_loop;
     if (errc const refused = enter(*r, false); refused != errc{}) return refused;

@@ -2,6 +2,7 @@
 #include "simulated_kernel.hpp"
 
 #include <cerrno>
+#include <csignal>
 #include <limits>
 
 #include <sys/socket.h>
@@ -36,28 +37,64 @@ simulated_address::family family_for(int family) noexcept {
 std::int64_t monotonic_ns(void* c) noexcept { return at(c).now_ns.load(std::memory_order_relaxed); }
 std::int64_t realtime_ns(void* c) noexcept { return wall_start_ns + (monotonic_ns(c) - at(c).options.start.count()); }
 
-ssize read(void* c, int fd, void* into, std::size_t size) noexcept {
-    return with_file(c, fd, [=](simulated_kernel& k, simulated_file& f) { return read_file(k, f, into, size); });
+// A call that would have to wait does so if the fd was made to block, and is made again.
+template <class F> auto until_done(void* c, int fd, interest in, F call) noexcept -> decltype(call()) {
+    for (;;) {
+        auto const got = call();
+        if (got != -EAGAIN && got != -EINPROGRESS && got != -EALREADY) return got;
+        int const waited = wait_if_blocking(at(c), fd, in);
+        if (waited < 0) return waited == -EAGAIN ? got : waited;
+    }
 }
+// A write that blocks is over when all is written; any other when something is.
+ssize write_slices(void* c, int fd, io_slice const* slices, int count, bool sockets_only) noexcept {
+    ssize done = 0;
+    std::size_t within = 0;   // of the first slice
+    for (;;) {
+        io_slice const rest{within != 0 ? static_cast<char const*>(slices->data) + within : nullptr, within != 0 ? slices->size - within : 0};
+        bool blocks = false;
+        ssize const got = until_done(c, fd, interest_write, [&] {
+            return with_file(c, fd, [&](simulated_kernel& k, simulated_file& f) -> ssize {
+                if (sockets_only && f.kind != simulated_kind::stream) return -ENOTSOCK;
+                blocks = f.blocks;
+                return within != 0 ? write_file(k, f, &rest, 1) : write_file(k, f, slices, count);
+            });
+        });
+        if (got < 0) return done != 0 ? done : got;
+        done += got;
+        if (!blocks) return done;
+        for (within += static_cast<std::size_t>(got); count != 0 && within >= slices->size; --count) within -= slices++->size;
+        if (count == 0) return done;
+    }
+}
+
+ssize read(void* c, int fd, void* into, std::size_t size) noexcept {
+    return until_done(c, fd, interest_read, [=] {
+        return with_file(c, fd, [=](simulated_kernel& k, simulated_file& f) { return read_file(k, f, into, size); });
+    });
+}
+// The signal is the writing thread's, as a real kernel's is.
 ssize writev(void* c, int fd, io_slice const* slices, int count) noexcept {
-    return with_file(c, fd, [=](simulated_kernel& k, simulated_file& f) { return write_file(k, f, slices, count); });
+    ssize const got = write_slices(c, fd, slices, count, false);
+    if (got == -EPIPE) ::raise(SIGPIPE);
+    return got;
 }
 ssize write(void* c, int fd, void const* from, std::size_t size) noexcept {
     io_slice const whole{from, size};
     return writev(c, fd, &whole, 1);
 }
 ssize sendv(void* c, int fd, io_slice const* slices, int count) noexcept {
-    return with_file(c, fd, [=](simulated_kernel& k, simulated_file& f) -> ssize {
-        return f.kind == simulated_kind::stream ? write_file(k, f, slices, count) : -ENOTSOCK;
-    });
+    return write_slices(c, fd, slices, count, true);
 }
 ssize send(void* c, int fd, void const* from, std::size_t size) noexcept {
     io_slice const whole{from, size};
     return sendv(c, fd, &whole, 1);
 }
 ssize recv(void* c, int fd, void* into, std::size_t size) noexcept {
-    return with_file(c, fd, [=](simulated_kernel& k, simulated_file& f) -> ssize {
-        return f.kind == simulated_kind::stream ? read_file(k, f, into, size) : -ENOTSOCK;
+    return until_done(c, fd, interest_read, [=] {
+        return with_file(c, fd, [=](simulated_kernel& k, simulated_file& f) -> ssize {
+            return f.kind == simulated_kind::stream ? read_file(k, f, into, size) : -ENOTSOCK;
+        });
     });
 }
 int close(void* c, int fd) noexcept {
@@ -83,18 +120,22 @@ int listen(void* c, int fd, int backlog) noexcept {
     return with_socket(c, fd, [=](simulated_kernel& k, simulated_file& f) { return listen_on(k, f, backlog); });
 }
 int accept(void* c, int fd, sockaddr* address, unsigned* length) noexcept {
-    return with_socket(c, fd, [=](simulated_kernel& k, simulated_file& f) {
-        simulated_file* taken = nullptr;
-        int const got = accept_from(k, f, &taken);
-        if (got >= 0) write_address(taken->remote, address, length);
-        return got;
+    return until_done(c, fd, interest_read, [=] {
+        return with_socket(c, fd, [=](simulated_kernel& k, simulated_file& f) {
+            simulated_file* taken = nullptr;
+            int const got = accept_from(k, f, &taken);
+            if (got >= 0) write_address(taken->remote, address, length);
+            return got;
+        });
     });
 }
 int connect(void* c, int fd, sockaddr const* address, unsigned length) noexcept {
-    return with_socket(c, fd, [=](simulated_kernel& k, simulated_file& f) {
-        simulated_address to;
-        int const bad = f.local.kind == simulated_address::family::local ? 0 : read_address(address, length, f.local.kind, &to);
-        return bad < 0 ? bad : connect_to(k, f, to);
+    return until_done(c, fd, interest_write, [=] {
+        return with_socket(c, fd, [=](simulated_kernel& k, simulated_file& f) {
+            simulated_address to;
+            int const bad = f.local.kind == simulated_address::family::local ? 0 : read_address(address, length, f.local.kind, &to);
+            return bad < 0 ? bad : connect_to(k, f, to);
+        });
     });
 }
 int shutdown(void* c, int fd, int how) noexcept {
@@ -131,9 +172,11 @@ int make_socketpair(void* c, int ends[2]) noexcept {
     simulated_guard const guard(at(c));
     return make_socketpair_fds(at(c), ends);
 }
-// All are non-blocking here, whatever is asked.
-int set_nonblocking(void* c, int fd, bool) noexcept {
-    return with_file(c, fd, [](simulated_kernel&, simulated_file&) { return 0; });
+int set_nonblocking(void* c, int fd, bool on) noexcept {
+    return with_file(c, fd, [on](simulated_kernel&, simulated_file& f) {
+        f.blocks = !on;
+        return 0;
+    });
 }
 int kind_of(void* c, int fd) noexcept {
     return with_file(c, fd, [](simulated_kernel&, simulated_file& f) { return kind_of_file(f); });

@@ -65,6 +65,7 @@ struct simulated_file : simulated_turn, simulated_bound {
     bool new_outcome = false;            // a connect has succeeded, and connect() has not said so yet
     bool reuse_address = false, reuse_port = false, only_ipv6 = false, no_delay = false, keep_alive = false;
     bool reset_on_close = false;         // SO_LINGER with 0
+    bool blocks = false;                 // its calls wait
     int error = 0;                       // SO_ERROR
     unsigned fds = 0;                    // numbers that name it
     simulated_file* peer = nullptr;
@@ -242,6 +243,9 @@ std::int64_t next_delivery_ns(simulated_kernel& k) noexcept;            // INT64
 void notify(simulated_kernel& k, simulated_file& f, unsigned key) noexcept;
 void drop_watches(simulated_kernel& k, simulated_file& f) noexcept;
 int make_simulated_poller(void* context, int which, memory_hook memory, kernel::made_poller* out) noexcept;   // locks
+
+// Without the lock: waits until the poller tells something of the fd. -EAGAIN: it is not one that blocks.
+int wait_if_blocking(simulated_kernel& k, int fd, interest in) noexcept;
 
 // -- wakers and sleep
 int make_waker_fds(simulated_kernel& k, waker_kind wanted, waker_fds* out) noexcept;

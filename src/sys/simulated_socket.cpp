@@ -175,6 +175,7 @@ int connect_to(simulated_kernel& k, simulated_file& f, simulated_address const& 
     }
     f.remote = to.is_any() ? loopback_address(to.kind, to.port) : to;
     f.state = stream_state::connecting;
+    f.error = 0;
     f.shut = 0;
     f.new_outcome = true;
     f.starved = true;

@@ -46,8 +46,8 @@ ssize write_pipe(simulated_kernel& k, simulated_file& f, io_slice const* slices,
 // Why nothing can be sent, or 0.
 int may_not_send(simulated_file& f) noexcept {
     if (f.state == stream_state::connecting) return -EAGAIN;
-    if (f.state == stream_state::fresh || f.state == stream_state::listening) return -EPIPE;
     if (is_tcp(f) && f.error) return take_error(f);
+    if (f.state == stream_state::fresh || f.state == stream_state::listening) return -EPIPE;
     if ((f.shut & shut_out) != 0) return -EPIPE;
     return 0;
 }
@@ -196,7 +196,22 @@ int shut_down(simulated_kernel& k, simulated_file& f, std::uint8_t what) noexcep
         notify(k, f, any_change);
         return 0;
     }
-    if (f.state != stream_state::established) return -ENOTCONN;
+    if (f.state == stream_state::connecting) {
+        // It is taken back, and the socket may connect anew.
+        static_cast<simulated_turn&>(f).unlink();
+        forget_deliveries(k, f);
+        f.state = stream_state::fresh;
+        f.new_outcome = false;
+        f.error = ECONNRESET;
+        f.shut = 0;
+        notify(k, f, any_change);
+        return 0;
+    }
+    if (f.state != stream_state::established) {
+        f.shut = static_cast<std::uint8_t>(f.shut | what);
+        notify(k, f, any_change);
+        return -ENOTCONN;
+    }
     bool const was_sending = (f.shut & shut_out) == 0;
     if (is_tcp(f)) {
         f.shut = static_cast<std::uint8_t>(f.shut | what);

@@ -110,7 +110,7 @@ template <class... Place> void forget_orders(unsigned part, Place... place) noex
         d.add(w->stops_heard);
         for (auto const& of : w->records)
             for (call_record const& c : of) d.add(c.ran * 4 + c.destroyed);
-        for (auto const& k : w->wakers) d.add(k.ran * 64 + k.heard * 8 + k.destroyed);
+        for (auto const& k : w->wakers) d.add(k.ran * 8 + k.destroyed), d.add(k.heard);
         // A close turns until all have left.
         turns = w->in_close;
         if (part != last_part)
@@ -332,7 +332,7 @@ std::uint64_t all_that_was() noexcept {
     for (auto const& of : w->records)
         for (call_record const& c : of)
             d.add(c.sent + c.closed * 2 + c.full * 4 + c.taken_back * 8 + c.ran * 16 + c.destroyed * 64);
-    for (auto const& k : w->wakers) d.add(k.ran * 64 + k.heard * 8 + k.destroyed * 2 + k.dropped);
+    for (auto const& k : w->wakers) d.add(k.ran * 8 + k.destroyed * 2 + k.dropped), d.add(k.heard);
     d.add(w->stops_heard);
     d.add(w->words().waker.peek());
     return d.sum;
@@ -380,7 +380,7 @@ void end(void*) {
 
 }  // namespace inbox
 void give_way(int line) noexcept {
-    inbox::forget_orders(line);   // it waits with nothing in hand
+    inbox::forget_orders(static_cast<unsigned>(line));   // it waits with nothing in hand
     explorer::step_aside();
 }
 namespace inbox {

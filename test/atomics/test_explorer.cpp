@@ -115,11 +115,11 @@ small_program drawn_program(harness::random& random) {
 }
 }  // namespace
 
-TEST_FOR(300, "random programs of two and three threads end, reduced, in exactly the ways of all their orders") {
+TEST_FOR(900, "random programs of two and three threads end, reduced, in exactly the ways of all their orders") {
     need_speed();
     harness::random random(harness::seed());
     std::uint64_t full_states = 0, reduced_states = 0;
-    for (int n = harness::nightly() ? 100'000 : 1'500; n != 0; --n) {
+    for (int n = harness::nightly() ? 500'000 : 5'000; n != 0; --n) {
         small_program of = drawn_program(random);
         explorer::outcome const full = explore(of, extent::full), reduced = explore(of, extent::reduced);
         REQUIRE(full.complete && reduced.complete);

@@ -104,6 +104,14 @@ TEST_FOR(7200, "a loop and two other threads, three deeds each: every order of t
              {"SSS", {"ccc", "ccc"}}, {"STC", {"ccc", "ccc"}}, {"SSC", {"cxs", "cwd"}}, {"SSS", {"cxz", "wwd"}},
              {"SSS", {"WWW", "WWW"}}, {"SSC", {"sss", "WcW"}}, {"SSS", {"ccc", "ccc"}, 2}})
         all_orders(p);
+    // Of all the others some each night.
+    harness::random random(harness::seed());
+    auto const all = programs("cxzswdW", 3);
+    for (int n = 0; n != 60; ++n) {
+        std::string const &one = all[random.below(all.size())], &two = all[random.below(all.size())];
+        char const* const loops[] = {"S", "SC", "SS", "T"};
+        all_orders({loops[random.below(4)], {one.c_str(), two.c_str()}, random.chance(20) ? 2U : 1'000U});
+    }
 }
 
 TEST_FOR(600, "a loop and two other threads, three deeds each: orders drawn at random keep the inbox's rules") {

@@ -246,3 +246,27 @@ TEST("wakers made, woken from another thread and dropped at random run on their 
     CHECK(done);
     CHECK(ran > 0 && ran <= 20'000);
 }
+
+TEST("a door says whether the calling thread is its loop's: in tasks, callbacks and plain code there, and nowhere else") {
+    CHECK(!loop_ref().is_here());
+    loop_ref door;
+    {
+        world w;
+        loop l(w.options());
+        door = l.remote();
+        CHECK(door.is_here());
+        int said = 0;
+        l.call_soon([&] { said += door.is_here() ? 1 : 0; });
+        auto t = spawn([&] { said += door.is_here() ? 10 : 0; });
+        std::thread other([&] {
+            CHECK(!door.is_here());
+            world of_its_own;
+            loop another(of_its_own.options());
+            CHECK(!door.is_here() && another.remote().is_here());
+        });
+        CHECK(l.run().ok());
+        other.join();
+        CHECK_EQ(said, 11);
+    }
+    CHECK(!door.is_here());
+}

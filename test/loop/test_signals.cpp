@@ -1,13 +1,18 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <pthread.h>
 #include <sys/wait.h>
 #include <thread>
 #include <tuple>
 #include <unistd.h>
 
+#include "../../src/context/sanitizers.hpp"
+#include <spruce/faults.hpp>
+
 #include "../harness/axes.hpp"
+#include "../harness/forked.hpp"
 
 using namespace spruce;
 using namespace std::chrono_literals;
@@ -137,6 +142,55 @@ TEST("stop_on_signals ends the run by SIGTERM and SIGINT") {
     CHECK(is_default(SIGTERM));
 }
 
+TEST("a loop tells which signal stopped it, also once it has ended, and none if it was stopped otherwise") {
+    if (harness::simulated()) harness::skip("the real kernel's signals");
+    world w;
+    auto o = signal_options(w);
+    o.stop_on_signals = true;
+    loop l(o);
+    l.call_soon([&] { CHECK(l.stop().ok()); });
+    CHECK(l.run_forever().ok());
+    CHECK_EQ(l.stop_signal(), 0);
+    for (int const sig : {SIGINT, SIGTERM}) {
+        l.call_soon([=] { ::kill(::getpid(), sig); });
+        CHECK(l.run_forever().ok());
+        CHECK_EQ(l.stop_signal(), sig);
+    }
+    CHECK(l.destroy().ok());
+    CHECK_EQ(l.stop_signal(), SIGTERM);
+}
+
+TEST("a program that a signal stopped dies of it once it has tidied up, and what stdio held is written") {
+    if (harness::simulated()) harness::skip("the real kernel's signals");
+    for (int const sig : {SIGTERM, SIGINT}) {
+        auto const child = harness::forked([sig] {
+            static char room[256];
+            std::setvbuf(stderr, room, _IOFBF, sizeof room);
+            int stopped_by = 0;
+            {
+                loop l(loop_options{.stop_on_signals = true});
+                l.call_soon([=] { ::kill(::getpid(), sig); });
+                if (!l.run_forever()) ::_exit(1);
+                stopped_by = l.stop_signal();
+            }
+            std::fputs("tidied up", stderr);
+            // A handler or a mask of the program's own does not keep it from dying.
+            ::signal(stopped_by, [](int) {});
+            sigset_t all;
+            sigfillset(&all);
+            ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
+            die_of(stopped_by);
+        });
+        CHECK(WIFSIGNALED(child.status) && WTERMSIG(child.status) == sig);
+        CHECK(child.says("tidied up"));
+    }
+    // What ends nobody, or is none, is told by the exit code.
+    for (int const sig : {SIGCHLD, 99}) {
+        auto const child = harness::forked([sig] { die_of(sig); });
+        CHECK(WIFEXITED(child.status) && WEXITSTATUS(child.status) == 128 + sig);
+    }
+}
+
 TEST("stop_on_signals leaves SIGINT to a program that handles or ignores it, and takes SIGTERM in any case") {
     if (harness::simulated()) harness::skip("the real kernel's signals");
     static std::atomic<int> handled{0};
@@ -189,7 +243,6 @@ TEST("a handler of another loop's does not make SIGINT the program's own") {
 }
 
 TEST("a hub's thread does not die of a broken pipe, and leaves no SIGPIPE behind") {
-    if (harness::simulated()) harness::skip("the real kernel's pipes");
     world w;
     int out, into;
     std::tie(out, into) = w.pipe();
@@ -249,5 +302,25 @@ TEST("a child reaped by somebody else is told as status_lost; with and without c
         CHECK(l.run().ok());
         CHECK(lost);
         CHECK_EQ(code, 3);
+    }
+}
+
+TEST("a child that ended before anybody asked, and before any loop was there, is told nevertheless, by child fds and without") {
+    if (harness::simulated()) harness::skip("the real kernel's children");
+    for (bool const by_signal : {false, true}) {
+        int const child = ::fork();
+        if (child == 0) ::_exit(5);
+        siginfo_t ended{};
+        REQUIRE(::waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOWAIT) == 0);
+        world w;
+        auto o = signal_options(w);
+        testing::faulty_kernel old(o.on);
+        if (by_signal) old.refuse(testing::faulty_kernel::refuse_child_fds);
+        o.on = old.on();
+        loop l(o);
+        int code = -2;
+        CHECK(l.add_child_handler(child, [&](result<exit_status> s) { code = s.ok() ? s->code() : -3; }).ok());
+        CHECK(l.run().ok());
+        CHECK_EQ(code, 5);
     }
 }
