@@ -86,8 +86,8 @@ public:
     // Events of these are to be dispatched, soon and later: what that will look at is asked of memory now.
     void foresee(int soon, int later) noexcept {
         prefetch_for_write(find(later));
-        if (fd_entry const* const e = find(soon)) {
-            auto* p = reinterpret_cast<char const*>(e->on_read);
+        if (fd_entry const* const e = find(soon); e && e->on_read) {
+            auto* const p = reinterpret_cast<char const*>(e->on_read);
             prefetch_for_write(p);
             prefetch_for_write(p + 64);
             prefetch_for_write(p + 128);
