@@ -96,6 +96,7 @@ result<stack_ref> stack_pool::carve(stack_class c) noexcept {
     if (failed != 0) return with_detail(error::from_errno(-failed), "guarding a stack");
     tell_valgrind(*s, made);
     ++s->carved;
+    commit_page(made.top - 1);
     forget_frames(made.bottom, made.top);
     return made;
 }

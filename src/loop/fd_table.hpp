@@ -79,13 +79,15 @@ public:
     // Tells the poller what has changed. Changes that cancelled each other out cost nothing. false: it refused
     // somebody for now, whom the next call is for.
     bool flush() noexcept;
+    // Whether there may be any.
+    bool any_changes() const noexcept { return dirty_ != nullptr; }
     // One event of the poller. Returns false for a ghost: an event of a registration that is over.
     bool dispatch(poll_event const& event) noexcept;
     // Events of these are to be dispatched, soon and later: what that will look at is asked of memory now.
     void foresee(int soon, int later) noexcept {
         prefetch_for_write(find(later));
-        if (fd_entry const* const e = find(soon)) {
-            auto* p = reinterpret_cast<char const*>(e->on_read);
+        if (fd_entry const* const e = find(soon); e && e->on_read) {
+            auto* const p = reinterpret_cast<char const*>(e->on_read);
             prefetch_for_write(p);
             prefetch_for_write(p + 64);
             prefetch_for_write(p + 128);
@@ -97,6 +99,7 @@ public:
     bool is_parents() const noexcept { return fork_mark() != mark_; }
     // Notifies those who wait for what is always ready. Returns whether there were any.
     bool notify_unpollable() noexcept;
+    bool has_unpollable() const noexcept { return unpollable_ != nullptr || unpollable_waiting_; }
     bool any_unpollable() const noexcept { return unpollable_waiting_; }
     void after_fork() noexcept { mark_ = fork_mark(); }
 

@@ -26,6 +26,11 @@ bool settle_poller(hub& h) noexcept {
 }
 
 namespace {
+// Nothing is to be told to the poller: the usual turn.
+bool is_settled(hub const& h) noexcept {
+    return h.waker_watched && h.signals_watched && h.watched_signal_fd == h.port.signal_fd && !h.fds.any_changes();
+}
+
 // A ghost reports for ever and cannot be taken out: its number was closed while a duplicate lives. The only way to
 // be rid of it is a new set.
 void lay_ghosts(hub& h) noexcept {
@@ -62,7 +67,7 @@ void take_events(hub& h, int count) noexcept {
 }  // namespace
 
 int poll_phase(hub& h, std::int64_t until_ns) noexcept {
-    bool const settled = settle_poller(h);
+    bool const settled = is_settled(h) || settle_poller(h);
     constexpr int room = static_cast<int>(sizeof h.events / sizeof h.events[0]);
     std::int64_t timeout = 0;
     if (until_ns != 0) {
@@ -82,7 +87,7 @@ int poll_phase(hub& h, std::int64_t until_ns) noexcept {
     h.now_ns = h.calls->monotonic_ns(h.on.context);
     if (count < 0) return count == -EINTR ? 0 : count;
     take_events(h, count);
-    h.fds.notify_unpollable();
+    if (h.fds.has_unpollable()) h.fds.notify_unpollable();
     if (h.port_open) signal_phase(h);
     return 0;
 }
@@ -157,7 +162,7 @@ void turn_without_poll(hub& h) noexcept {
     timer_phase(h);
     inbox_phase(h, h.options.inbox);
     ready_phase(h, h.options.turn_budget);
-    run_hooks(h, hook_point::turn);
+    if (!h.hooks[static_cast<int>(hook_point::turn)].empty()) run_hooks(h, hook_point::turn);
 }
 
 int turn(hub& h, std::int64_t until_ns) noexcept {

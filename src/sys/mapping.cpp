@@ -86,6 +86,20 @@ constinit std::atomic<std::size_t> known_page_size{0};
 mapping_table const& process_mappings() noexcept { return current; }
 void set_process_mappings(mapping_table table) noexcept { current = table.calls ? table : mapping_table{&native, nullptr}; }
 
+void commit_page([[maybe_unused]] void* address) noexcept {
+#if defined(__linux__)
+    constexpr int advice_populate_write = 23;   // Linux 5.14
+    static constinit std::atomic<unsigned> unknown{0};
+    if (unknown.load(std::memory_order_relaxed) != 0) return;
+    std::size_t const page = page_size();
+    auto const at = reinterpret_cast<std::uintptr_t>(address) & ~(std::uintptr_t{page} - 1);
+    int const before = errno;
+    if (::madvise(reinterpret_cast<void*>(at), page, advice_populate_write) != 0 && errno == EINVAL)
+        unknown.store(1, std::memory_order_relaxed);
+    errno = before;
+#endif
+}
+
 std::size_t page_size() noexcept {
     std::size_t size = known_page_size.load(std::memory_order_relaxed);
     if (size == 0) {

@@ -25,5 +25,7 @@ mapping_table const& process_mappings() noexcept;
 // For tests, and before the first loop.
 void set_process_mappings(mapping_table table) noexcept;
 std::size_t page_size() noexcept;
+// The page of this address is written next: committed by a call, where there is one, for less than a fault costs.
+void commit_page(void* address) noexcept;
 
 }  // namespace spruce::inline v0::detail

@@ -75,7 +75,7 @@ public:
     // When the earliest armed timer fires; INT64_MAX: none is armed. Exact.
     std::int64_t earliest_ns() noexcept {
         if (earliest_ && earliest_->due == bound_) [[likely]] return bound_;
-        return find_earliest();
+        return live_ != 0 ? find_earliest() : not_armed;
     }
     // When to wake for it: its due time rounded up to a tick, so that timers close together share a wake-up.
     std::int64_t next_due_ns() noexcept {
