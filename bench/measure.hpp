@@ -53,6 +53,7 @@ inline std::int64_t now_ns(clockid_t clock = CLOCK_MONOTONIC) noexcept {
     ::clock_gettime(clock, &t);
     return static_cast<std::int64_t>(t.tv_sec) * 1'000'000'000 + t.tv_nsec;
 }
+// The processor's time of this process: for all that one thread does, since others on its core take none of that.
 inline std::int64_t cpu_ns() noexcept { return now_ns(CLOCK_PROCESS_CPUTIME_ID); }
 
 // `brief` among the arguments: everything once and small, to see that it still works.

@@ -12,10 +12,11 @@ from .bench_pictures import in_order, name_of
 NO_GROUP = "others"
 METHOD = """Everything that is compared runs in one process, pinned to one core, in interleaved rounds: ours, the floor, each peer,
 then all again in another order; nine rounds as a rule, after one that is thrown away. A figure is the minimum of its
-rounds, the run that was disturbed least. What counts is the ratio of two minima: single figures differ by half from one machine, and
-one hour, to the next. The *floor* is the least code that does the same work, without errors, cancellation, bounds or
-safety; it is a yardstick, and no design. Cancellation, deadlines, census, exception state and the seams of tests are
-all there while ours is measured. How to run it, and what a figure is not: [bench.md](bench.md)."""
+rounds, the run that was disturbed least; of what one thread does, its processor time. What counts is the ratio of two
+minima: single figures differ by half from one machine, and one hour, to the next. The *floor* is the least code that does
+the same work, without errors, cancellation, bounds or safety; it is a yardstick, and no design. Cancellation, deadlines,
+census, exception state and the seams of tests are all there while ours is measured. How to run it, and what a figure is
+not: [bench.md](bench.md)."""
 
 
 def read_catalogue(text):
