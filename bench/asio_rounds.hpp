@@ -38,9 +38,9 @@ template <class Receive> double values_through(std::size_t places, long values, 
     channel c(io, places);
     asio::co_spawn(io, receive(io, c), asio::detached);
     asio::co_spawn(io, send_all(c, values), asio::detached);
-    std::int64_t const begin = measure::now_ns();
+    std::int64_t const begin = measure::cpu_ns();
     io.run();
-    return static_cast<double>(measure::now_ns() - begin) / static_cast<double>(values);
+    return static_cast<double>(measure::cpu_ns() - begin) / static_cast<double>(values);
 }
 inline double values_round(std::size_t places, long values, long& sum) {
     return values_through(places, values, [&](asio::io_context&, channel& c) { return receive_all(c, values, sum); });

@@ -36,7 +36,7 @@ template <class Send, class Receive> double throughput(int senders, long each, S
     std::int64_t const begin = measure::now_ns();
     go.store(true, std::memory_order_release);
     receive(senders * each);
-    double const value = measure::per(begin, senders * each);
+    double const value = measure::per_wall(begin, senders * each);
     for (std::thread& t : threads) t.join();
     return value;
 }
@@ -78,7 +78,7 @@ double spruce_trips(long trips) {
     std::int64_t const begin = measure::now_ns();
     ping();
     static_cast<void>(hub.run_until([&] { return left == 0; }));
-    double const value = measure::per(begin, trips);
+    double const value = measure::per_wall(begin, trips);
     static_cast<void>(there.stop());
     far.join();
     return value;
@@ -132,7 +132,7 @@ double bare_trips(long trips) {
     std::int64_t const begin = measure::now_ns();
     there.push(out);
     while (left.load() > 0) here.run_some();
-    double const value = measure::per(begin, trips);
+    double const value = measure::per_wall(begin, trips);
     there.push(last);
     far.join();
     return value;
@@ -169,7 +169,7 @@ double asio_trips(long trips) {
     std::int64_t const begin = measure::now_ns();
     ping();
     while (left > 0) here.run_one();
-    double const value = measure::per(begin, trips);
+    double const value = measure::per_wall(begin, trips);
     work_there.reset();
     far.join();
     return value;

@@ -39,14 +39,14 @@ struct next_call {
     }
 };
 double spruce_chain(spruce::loop& hub, long calls) {
-    std::int64_t const begin = measure::now_ns();
+    std::int64_t const begin = measure::cpu_ns();
     left = calls;
     hub.call_soon(next_call{hub});
     static_cast<void>(hub.run());
     return measure::per(begin, calls);
 }
 double spruce_batch(spruce::loop& hub, long calls) {
-    std::int64_t const begin = measure::now_ns();
+    std::int64_t const begin = measure::cpu_ns();
     for (left = calls; left > 0;) {
         for (long i = 0; i < batch; ++i) hub.call_soon([] { --left; });
         static_cast<void>(hub.run());
@@ -56,7 +56,7 @@ double spruce_batch(spruce::loop& hub, long calls) {
 
 floors::bare_calls bare;
 double bare_chain(long calls) {
-    std::int64_t const begin = measure::now_ns();
+    std::int64_t const begin = measure::cpu_ns();
     left = calls;
     floors::bare_call one{nullptr, [](floors::bare_call& c) {
         if (--left > 0) bare.push(c);
@@ -67,7 +67,7 @@ double bare_chain(long calls) {
 }
 double bare_batch(long calls) {
     static std::array<floors::bare_call, batch> all;
-    std::int64_t const begin = measure::now_ns();
+    std::int64_t const begin = measure::cpu_ns();
     for (left = calls; left > 0;) {
         for (floors::bare_call& c : all) {
             c.run = [](floors::bare_call&) { --left; };
@@ -87,7 +87,7 @@ double uv_chain(long calls) {
         if (--left > 0) uv_async_send(a);
         else uv_close(reinterpret_cast<uv_handle_t*>(a), nullptr);
     });
-    std::int64_t const begin = measure::now_ns();
+    std::int64_t const begin = measure::cpu_ns();
     left = calls;
     uv_async_send(&async);
     uv_run(&loop, UV_RUN_DEFAULT);
@@ -105,7 +105,7 @@ double ev_chain(long calls) {
         if (--left > 0) ev_feed_event(l, w, EV_CUSTOM);
         else ev_break(l, EVBREAK_ALL);
     });
-    std::int64_t const begin = measure::now_ns();
+    std::int64_t const begin = measure::cpu_ns();
     left = calls;
     ev_feed_event(loop, &one, EV_CUSTOM);
     ev_run(loop, EVRUN_NOWAIT);
@@ -116,7 +116,7 @@ double ev_batch(long calls) {
     static struct ev_loop* const loop = ev_loop_new(0);
     static std::array<ev_prepare, batch> all;
     for (ev_prepare& one : all) ev_prepare_init(&one, [](struct ev_loop*, ev_prepare*, int) { --left; });
-    std::int64_t const begin = measure::now_ns();
+    std::int64_t const begin = measure::cpu_ns();
     for (left = calls; left > 0;) {
         for (ev_prepare& one : all) ev_feed_event(loop, &one, EV_CUSTOM);
         ev_run(loop, EVRUN_NOWAIT);
@@ -132,7 +132,7 @@ double event_chain(long calls) {
     one = event_new(base, -1, 0, [](evutil_socket_t, short, void*) {
         if (--left > 0) event_active(one, EV_TIMEOUT, 0);
     }, nullptr);
-    std::int64_t const begin = measure::now_ns();
+    std::int64_t const begin = measure::cpu_ns();
     left = calls;
     event_active(one, EV_TIMEOUT, 0);
     event_base_dispatch(base);
@@ -145,7 +145,7 @@ double event_batch(long calls) {
     static std::array<event*, batch> all;
     for (event*& one : all)
         if (!one) one = event_new(base, -1, 0, [](evutil_socket_t, short, void*) { --left; }, nullptr);
-    std::int64_t const begin = measure::now_ns();
+    std::int64_t const begin = measure::cpu_ns();
     for (left = calls; left > 0;) {
         for (event* one : all) event_active(one, EV_TIMEOUT, 0);
         event_base_loop(base, EVLOOP_NONBLOCK);
@@ -163,7 +163,7 @@ struct asio_next {
 };
 double asio_chain(long calls) {
     asio::io_context io(1);   // one thread: no locks
-    std::int64_t const begin = measure::now_ns();
+    std::int64_t const begin = measure::cpu_ns();
     left = calls;
     asio::post(io, asio_next{io});
     io.run();
@@ -171,7 +171,7 @@ double asio_chain(long calls) {
 }
 double asio_batch(long calls) {
     asio::io_context io(1);
-    std::int64_t const begin = measure::now_ns();
+    std::int64_t const begin = measure::cpu_ns();
     for (left = calls; left > 0;) {
         for (long i = 0; i < batch; ++i) asio::post(io, [] { --left; });
         io.restart();

@@ -32,7 +32,7 @@ double spruce_round(spruce::loop& hub, std::size_t places, long values) {
     spruce::spawn([&] {
         while (auto const got = c.receive()) sum += *got;
     });
-    std::int64_t const begin = measure::now_ns();
+    std::int64_t const begin = measure::cpu_ns();
     static_cast<void>(hub.run());
     return per_value(begin, values);
 }
@@ -60,7 +60,7 @@ template <class Channel> double bare_round(long values) {
     w.values = values;
     s.spawn(bare_sender<Channel>, &w);
     s.spawn(bare_receiver<Channel>, &w);
-    std::int64_t const begin = measure::now_ns();
+    std::int64_t const begin = measure::cpu_ns();
     s.park(w.main);
     while (s.live != 0) s.yield();
     return per_value(begin, values);
@@ -69,7 +69,7 @@ template <class Channel> double bare_round(long values) {
 
 #ifdef HAVE_BOOST_FIBER
 template <class Channel> double boost_round(Channel& c, long values) {
-    std::int64_t const begin = measure::now_ns();
+    std::int64_t const begin = measure::cpu_ns();
     boost::fibers::fiber sender([&] {
         for (long i = 0; i < values; ++i) c.push(i);
         c.close();

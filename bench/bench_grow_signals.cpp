@@ -19,21 +19,21 @@ void race(long n, measure::effort const& e) {
     measure::contest arrival(name_of("handlers", n));
     arrival.enter("spruce", [&] {
         long const arrivals = e.of(100'000) / (n + 10) + 1;
-        std::int64_t const begin = measure::now_ns();
+        std::int64_t const begin = measure::cpu_ns();
         for (long i = 0; i < arrivals; ++i) {
             ran = 0;
             static_cast<void>(::raise(SIGUSR1));
             static_cast<void>(hub.run_until([&] { return ran == n; }));
         }
-        return static_cast<double>(measure::now_ns() - begin) / static_cast<double>(arrivals * n);
+        return static_cast<double>(measure::cpu_ns() - begin) / static_cast<double>(arrivals * n);
     });
     arrival.run(e);
     measure::contest add(name_of("add_cancel", n));
     add.enter("spruce", [&] {
         long const operations = e.of(100'000);
-        std::int64_t const begin = measure::now_ns();
+        std::int64_t const begin = measure::cpu_ns();
         for (long i = 0; i < operations; ++i) hub.add_signal_handler(SIGUSR1, [] {})->cancel();
-        return static_cast<double>(measure::now_ns() - begin) / static_cast<double>(operations);
+        return static_cast<double>(measure::cpu_ns() - begin) / static_cast<double>(operations);
     });
     add.run(e);
     for (spruce::handler& one : handlers) one.cancel();

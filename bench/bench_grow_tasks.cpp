@@ -66,16 +66,16 @@ void beside(long n, long operations, measure::effort const& e) {
         measure::contest wake(name_of("park_wake", n));
         wake.enter("spruce", [&] {
             long const rounds = operations / n + 1;
-            std::int64_t const begin = measure::now_ns();
+            std::int64_t const begin = measure::cpu_ns();
             for (long i = 0; i < rounds; ++i) all.wake_all();
-            return static_cast<double>(measure::now_ns() - begin) / static_cast<double>(rounds * n);
+            return static_cast<double>(measure::cpu_ns() - begin) / static_cast<double>(rounds * n);
         });
         wake.run(e);
         measure::contest join(name_of("spawn_join_beside", n));
         join.enter("spruce", [&] {
-            std::int64_t const begin = measure::now_ns();
+            std::int64_t const begin = measure::cpu_ns();
             for (long i = 0; i < operations; ++i) static_cast<void>(spruce::spawn([] {}).join());
-            return static_cast<double>(measure::now_ns() - begin) / static_cast<double>(operations);
+            return static_cast<double>(measure::cpu_ns() - begin) / static_cast<double>(operations);
         });
         join.run(e);
     });
@@ -87,12 +87,12 @@ void spawn_together(long n, long operations, measure::effort const& e) {
     measure::contest all(name_of("spawn_run", n));
     all.enter("spruce", [&] {
         long const batches = operations / n + 1;
-        std::int64_t const begin = measure::now_ns();
+        std::int64_t const begin = measure::cpu_ns();
         for (long b = 0; b < batches; ++b) {
             for (long i = 0; i < n; ++i) spruce::spawn([] {});
             static_cast<void>(hub.run());
         }
-        return static_cast<double>(measure::now_ns() - begin) / static_cast<double>(batches * n);
+        return static_cast<double>(measure::cpu_ns() - begin) / static_cast<double>(batches * n);
     });
     all.run(e);
 }

@@ -47,9 +47,9 @@ public:
 
 private:
     template <class F> static double per(std::size_t operations, F&& one) {
-        std::int64_t const begin = measure::now_ns();
+        std::int64_t const begin = measure::cpu_ns();
         for (std::size_t i = 0; i < operations; ++i) one(i);
-        return static_cast<double>(measure::now_ns() - begin) / static_cast<double>(operations);
+        return static_cast<double>(measure::cpu_ns() - begin) / static_cast<double>(operations);
     }
     void fill() {
         for (; filled_ < n_; ++filled_) in_->arm(filled_, 1000 + random_.below(59'000));

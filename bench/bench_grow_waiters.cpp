@@ -30,13 +30,13 @@ void race(subject const& s, Prepare prepare, Waiter waiter, Wake wake, End end) 
         measure::contest all("grow_waiters_" + s.name + "_" + std::to_string(s.n));
         all.enter("spruce", [&] {
             long const rounds = s.e.of(300'000) / s.n + 1;
-            std::int64_t const begin = measure::now_ns();
+            std::int64_t const begin = measure::cpu_ns();
             for (long i = 0; i < rounds; ++i) {
                 woken = 0;
                 wake();
                 while (woken < s.n) static_cast<void>(spruce::yield());
             }
-            return static_cast<double>(measure::now_ns() - begin) / static_cast<double>(rounds * s.n);
+            return static_cast<double>(measure::cpu_ns() - begin) / static_cast<double>(rounds * s.n);
         });
         all.run(s.e);
         end();
@@ -147,14 +147,14 @@ void leaving(long n, measure::effort const& e) {
         measure::contest all("grow_waiters_leaving_" + std::to_string(n));
         all.enter("spruce", [&] {
             long const operations = e.of(200'000);
-            std::int64_t const begin = measure::now_ns();
+            std::int64_t const begin = measure::cpu_ns();
             for (long i = 0; i < operations; ++i) {
                 auto& one = queue[random.below(static_cast<std::uint32_t>(n))];
                 one.cancel();
                 one = join_queue();
                 static_cast<void>(spruce::yield());
             }
-            return static_cast<double>(measure::now_ns() - begin) / static_cast<double>(operations);
+            return static_cast<double>(measure::cpu_ns() - begin) / static_cast<double>(operations);
         });
         all.run(e);
         for (auto& one : queue) one.cancel();

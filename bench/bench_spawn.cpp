@@ -32,12 +32,12 @@ template <class F> double in_task(spruce::loop& hub, F&& all) {
 }
 
 double spruce_one(work const& w) {
-    std::int64_t const begin = measure::now_ns();
+    std::int64_t const begin = measure::cpu_ns();
     for (long b = 0; b < w.batches; ++b) static_cast<void>(spruce::spawn([] { --live; }).join());
     return w.per_task(begin);
 }
 double spruce_batch(work const& w) {
-    std::int64_t const begin = measure::now_ns();
+    std::int64_t const begin = measure::cpu_ns();
     for (long b = 0; b < w.batches; ++b) {
         live = w.tasks;
         for (long i = 0; i < w.tasks; ++i) spruce::spawn([] { --live; });
@@ -46,7 +46,7 @@ double spruce_batch(work const& w) {
     return w.per_task(begin);
 }
 double spruce_group(work const& w) {
-    std::int64_t const begin = measure::now_ns();
+    std::int64_t const begin = measure::cpu_ns();
     for (long b = 0; b < w.batches; ++b) {
         spruce::task_group group;
         for (long i = 0; i < w.tasks; ++i) group.spawn([] { --live; });
@@ -59,7 +59,7 @@ double spruce_group(work const& w) {
 double bare_round(work const& w) {
     static floors::bare_scheduler s;
     floors::bare_scheduler::here = &s;
-    std::int64_t const begin = measure::now_ns();
+    std::int64_t const begin = measure::cpu_ns();
     for (long b = 0; b < w.batches; ++b) {
         for (long i = 0; i < w.tasks; ++i) s.spawn([](void* counted) { --*static_cast<long*>(counted); }, &live);
         while (s.live != 0) s.yield();
@@ -73,7 +73,7 @@ floors::coroutine_task coroutine_body() {
     co_return;
 }
 floors::coroutine_task coroutine_one(floors::coroutine_ring& ring, work w, double* value) {
-    std::int64_t const begin = measure::now_ns();
+    std::int64_t const begin = measure::cpu_ns();
     for (long b = 0; b < w.batches; ++b) {
         floors::coroutine_task const t = coroutine_body();
         ring.push(t.handle);
@@ -82,7 +82,7 @@ floors::coroutine_task coroutine_one(floors::coroutine_ring& ring, work w, doubl
     *value = w.per_task(begin);
 }
 floors::coroutine_task coroutine_batch(floors::coroutine_ring& ring, work w, double* value) {
-    std::int64_t const begin = measure::now_ns();
+    std::int64_t const begin = measure::cpu_ns();
     for (long b = 0; b < w.batches; ++b) {
         live = w.tasks;
         for (long i = 0; i < w.tasks; ++i) ring.push(coroutine_body().handle);
@@ -105,7 +105,7 @@ double boost_round(work const& w) {
     auto const make = [] {
         return boost::fibers::fiber(std::allocator_arg, boost::fibers::pooled_fixedsize_stack(stacks), [] { --live; });
     };
-    std::int64_t const begin = measure::now_ns();
+    std::int64_t const begin = measure::cpu_ns();
     for (long b = 0; b < w.batches; ++b) {
         if (w.tasks == 1) {
             make().join();

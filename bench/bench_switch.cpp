@@ -56,7 +56,7 @@ void there_body(void*) noexcept {
     there_at = prepare_stack(machine, there, stack.get(), reinterpret_cast<void*>(top), there_body, nullptr);
     go_there();
     dirty_status();
-    std::int64_t const begin = measure::now_ns();
+    std::int64_t const begin = measure::cpu_ns();
     for (long i = 0; i < turns; ++i) switch_to(machine, here, there, &here_at, there_at);
     double const value = per_switch(begin);
     machine_end(machine);
@@ -81,7 +81,7 @@ template <bool control> struct bare {
         there = control ? floors::bare_stack_with_control(stack + stack_bytes, body) : floors::bare_stack(stack + stack_bytes, body);
         go(&here, there);
         dirty_status();
-        std::int64_t const begin = measure::now_ns();
+        std::int64_t const begin = measure::cpu_ns();
         for (long i = 0; i < turns; ++i) go(&here, there);
         return per_switch(begin);
     }
@@ -99,7 +99,7 @@ void boost_body(context::transfer_t from) {
     context::transfer_t other{context::make_fcontext(stack.get() + stack_bytes, stack_bytes, boost_body), nullptr};
     other = context::jump_fcontext(other.fctx, nullptr);
     dirty_status();
-    std::int64_t const begin = measure::now_ns();
+    std::int64_t const begin = measure::cpu_ns();
     for (long i = 0; i < turns; ++i) other = context::jump_fcontext(other.fctx, nullptr);
     return per_switch(begin);
 }
@@ -123,7 +123,7 @@ endless coroutine_body() {
     clear_status();
     handle.resume();
     dirty_status();
-    std::int64_t const begin = measure::now_ns();
+    std::int64_t const begin = measure::cpu_ns();
     for (long i = 0; i < turns; ++i) {
         measure::keep(handle);   // which coroutine it is must not be known
         handle.resume();

@@ -25,7 +25,7 @@ template <class C> struct runner {
         for (; filled < n; ++filled) it->arm(filled, 1000 + random.below(59'000));
     }
     double add_cancel(std::size_t operations) {
-        std::int64_t const begin = measure::now_ns();
+        std::int64_t const begin = measure::cpu_ns();
         for (std::size_t i = 0; i < operations; ++i) {
             it->arm(all, 1000 + random.below(59'000));
             it->disarm(all);
@@ -33,7 +33,7 @@ template <class C> struct runner {
         return measure::per(begin, operations);
     }
     double rearm(std::size_t among, std::size_t operations) {
-        std::int64_t const begin = measure::now_ns();
+        std::int64_t const begin = measure::cpu_ns();
         for (std::size_t i = 0; i < operations; ++i) {
             std::size_t const one = random.below(static_cast<std::uint32_t>(among));
             it->disarm(one);
@@ -83,7 +83,7 @@ void turns(std::size_t connections, std::size_t operations, int rounds, char con
     for (std::size_t i = 0; i < connections; ++i) o->in.arm(o->timers[i], o->now + static_cast<std::int64_t>(i) * 30'000 * ms / static_cast<std::int64_t>(connections));
     std::size_t next = 0;
     for (int round = 0; round < rounds; ++round) {
-        std::int64_t const begin = measure::now_ns();
+        std::int64_t const begin = measure::cpu_ns();
         for (std::size_t i = 0; i < operations; ++i) {
             // The one whose turn it is, is always the one due first.
             o->in.arm(o->timers[next], o->now + 30'000 * ms);

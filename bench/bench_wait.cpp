@@ -29,7 +29,7 @@ using std::chrono_literals::operator""s;
 
 // So many of one of the paths.
 template <auto path> double spruce_each(spruce::loop& hub, long n) {
-    std::int64_t const begin = measure::now_ns();
+    std::int64_t const begin = measure::cpu_ns();
     path(hub, n);
     return measure::per(begin, n);
 }
@@ -53,7 +53,7 @@ struct bare_pair {
         running = 2;
         s.spawn(first, work);
         s.spawn(second, work);
-        std::int64_t const begin = measure::now_ns();
+        std::int64_t const begin = measure::cpu_ns();
         s.park(main);
         while (s.live != 0) s.yield();
         return measure::per(begin, times);
@@ -167,7 +167,7 @@ struct bare_semaphore_pair : bare_pair {
 
 #ifdef HAVE_BOOST_FIBER
 template <class A, class B> double boost_pair(long n, A&& first, B&& second) {
-    std::int64_t const begin = measure::now_ns();
+    std::int64_t const begin = measure::cpu_ns();
     boost::fibers::fiber a([&] { first(); });
     boost::fibers::fiber b([&] { second(); });
     a.join();

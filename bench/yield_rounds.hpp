@@ -26,7 +26,7 @@ inline double spruce_round(spruce::loop& hub, work const& w) {
         spruce::spawn([yields = w.yields] {
             for (long y = 0; y < yields; ++y) static_cast<void>(spruce::yield());
         });
-    std::int64_t const begin = measure::now_ns();
+    std::int64_t const begin = measure::cpu_ns();
     static_cast<void>(hub.run());
     return w.per_yield(begin);
 }
@@ -40,7 +40,7 @@ inline double bare_round(work w) {
     static floors::bare_scheduler s;
     floors::bare_scheduler::here = &s;
     for (long i = 0; i < w.tasks; ++i) s.spawn(bare_body, &w.yields);
-    std::int64_t const begin = measure::now_ns();
+    std::int64_t const begin = measure::cpu_ns();
     while (s.live != 0) s.yield();
     return w.per_yield(begin);
 }
@@ -52,7 +52,7 @@ inline floors::coroutine_task coroutine_body(floors::coroutine_ring& ring, long 
 inline double coroutine_round(work const& w) {
     static floors::coroutine_ring ring;
     for (long i = 0; i < w.tasks; ++i) ring.push(coroutine_body(ring, w.yields).handle);
-    std::int64_t const begin = measure::now_ns();
+    std::int64_t const begin = measure::cpu_ns();
     ring.run();
     return w.per_yield(begin);
 }
@@ -67,7 +67,7 @@ inline double boost_round(work const& w) {
             for (long y = 0; y < yields; ++y) boost::this_fiber::yield();
             --live;
         }).detach();
-    std::int64_t const begin = measure::now_ns();
+    std::int64_t const begin = measure::cpu_ns();
     while (live != 0) boost::this_fiber::yield();
     return w.per_yield(begin);
 }

@@ -134,6 +134,11 @@ def shown(value):
     return f"{value:.1f}" if abs(value) < 100 else f"{value:.0f}"
 
 
+def counted(value):
+    """What is counted is told to the hundredth."""
+    return "-" if value is None else shown(value) if abs(value) >= 100 else f"{value:.2f}".rstrip("0").rstrip(".")
+
+
 def shown_ratio(value):
     if value is None:
         return "-"

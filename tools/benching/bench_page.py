@@ -11,11 +11,12 @@ from .bench_pictures import in_order, name_of
 
 NO_GROUP = "others"
 METHOD = """Everything that is compared runs in one process, pinned to one core, in interleaved rounds: ours, the floor, each peer,
-then all again in another order; nine rounds as a rule, after one that is thrown away. A figure is the minimum of its rounds, the run
-that was disturbed least. What counts is the ratio of two minima: single figures differ by half from one machine, and
-one hour, to the next. The *floor* is the least code that does the same work, without errors, cancellation, bounds or
-safety; it is a yardstick, and no design. Cancellation, deadlines, census, exception state and the seams of tests are
-all there while ours is measured. How to run it, and what a figure is not: [bench.md](bench.md)."""
+then all again in another order; nine rounds as a rule, after one that is thrown away. A figure is the minimum of its
+rounds, the run that was disturbed least; of what one thread does, its processor time. What counts is the ratio of two
+minima: single figures differ by half from one machine, and one hour, to the next. The *floor* is the least code that does
+the same work, without errors, cancellation, bounds or safety; it is a yardstick, and no design. Cancellation, deadlines,
+census, exception state and the seams of tests are all there while ours is measured. How to run it, and what a figure is
+not: [bench.md](bench.md)."""
 
 
 def read_catalogue(text):
@@ -45,7 +46,7 @@ def file_name(what):
 def verdict_text(verdict):
     if verdict["against"] in ("most", "least"):
         word = "at " + verdict["against"]
-        return f"{'met' if verdict['met'] else '**missed**'}: {shown(verdict['ratio'])}, {word} {shown(verdict['goal'])}"
+        return f"{'met' if verdict['met'] else '**missed**'}: {figures_of.counted(verdict['ratio'])}, {word} {figures_of.counted(verdict['goal'])}"
     sign = "≤" if verdict["met"] else ">"
     return (f"{'met' if verdict['met'] else '**missed**'}: {shown_ratio(verdict['ratio'])} {sign} "
             f"{shown_ratio(verdict['goal'])} × {name_of(verdict['against'])}")
@@ -95,6 +96,38 @@ def summary(scenarios, marks):
     yield from ahead or ["- nowhere"]
 
 
+def read_counted(text):
+    """{path: {what: value}}, from lines "path what value" of a file in bench/expected/."""
+    counted = {}
+    for line in text.splitlines():
+        words = line.split("#")[0].split()
+        if len(words) == 3:
+            counted.setdefault(words[0], {})[words[1]] = float(words[2])
+    return counted
+
+
+def judge_counted(counted, goals):
+    """Goals of path/what, as the scenarios they are in the list of goals: {name: figures}."""
+    scenarios = {}
+    for path, values in counted.items():
+        for what, value in values.items():
+            name = f"{path}/{what}"
+            if name in goals:
+                figures = {"unit": what, "spruce": {"min": value, "median": value}}
+                figures["goals"] = figures_of.judge(figures, goals[name])
+                scenarios[name] = figures
+    return scenarios
+
+
+def counted_table(counted, judged):
+    kinds = list(dict.fromkeys(what for values in counted.values() for what in values))
+    yield "| path | " + " | ".join(kind.replace("_", " ") for kind in kinds) + " | goal |"
+    yield "|---|" + "--:|" * len(kinds) + "---|"
+    for path, values in counted.items():
+        goals = "; ".join(verdict_text(v) for what in values for v in judged.get(f"{path}/{what}", {"goals": []})["goals"])
+        yield f"| `{path}` | " + " | ".join(figures_of.counted(values[kind]) if kind in values else "" for kind in kinds) + f" | {goals or '-'} |"
+
+
 def machines(parts, scenarios, remark):
     for number, part in enumerate(parts):
         taken = sum(figures["part"] == number for figures in scenarios.values())
@@ -124,15 +157,18 @@ def absent(catalogue, scenarios, skipped):
     return [row[1] for row in catalogue if not any(fnmatch(name, row[1]) for name in seen)]
 
 
-def page(catalogue, parts, remark, folder):
-    """The text of the page, and {file name: picture}."""
+def page(catalogue, parts, remark, folder, recorded=(), goals=None):
+    """The text of the page, and {file name: picture}. recorded: [(compiler, text of its file in bench/expected/)]."""
     scenarios, skipped = figures_of.merge(parts)
     marks = {name: " ◦" for name, figures in scenarios.items() if parts[figures["part"]].get("quick")}
     pictures, out = {}, []
     out += ["# Performance", "", "Written by `make bench-report` from the figures of `make bench`; what is changed by hand is lost.", ""]
     out += ["## The machine", "", *machines(parts, scenarios, remark), "", "## The method", "", METHOD, ""]
     plain = {name: figures for name, figures in scenarios.items() if not name.startswith("grow_")}
-    out += ["## Goals", "", *summary(plain, marks), ""]
+    counted = [(compiler, read_counted(text)) for compiler, text in recorded]
+    judged = {compiler: judge_counted(paths, goals or {}) for compiler, paths in counted}
+    first = judged[counted[0][0]] if counted else {}
+    out += ["## Goals", "", *summary({**plain, **first}, marks), ""]
     out += ["A row gives minima, ours with the median behind it; behind each other figure stands the ratio, ours to theirs. In bold:",
             "that one is ahead of us. Nanoseconds of one operation, unless the row says otherwise.", ""]
 
@@ -153,6 +189,11 @@ def page(catalogue, parts, remark, folder):
             file = file_name(group + ("" if unit == units[0] else " " + unit))
             pictures[file] = bench_pictures.bars(f"{group[0].upper()}{group[1:]}", unit, several)
             out += [f"![{group}, {unit}]({folder}/{file})", ""]
+
+    for compiler, paths in counted:
+        out += [f"## What is counted, {compiler}", "",
+                "Of one repetition, as `bench/expected/` records it; a test compares. It does not depend on the machine's load.", "",
+                *counted_table(paths, judged[compiler]), ""]
 
     series = list(growth_rows(scenarios, catalogue))
     if series:

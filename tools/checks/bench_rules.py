@@ -1,4 +1,5 @@
-"""The table of scenarios in docs/bench.md: each benchmark program has a row there, each row its program, each goal a row."""
+"""The table of scenarios in docs/bench.md: each benchmark program has a row there, each row its program, each goal a row; a
+goal of path/what is one of what is counted, and recorded in bench/expected/."""
 import re
 from fnmatch import fnmatch
 
@@ -22,8 +23,12 @@ def check(files):
         name = re.match(r"bench/(bench_\w+)\.cpp$", file.path)
         if name and name.group(1) not in programs:
             found.append(file.finding(1, f"has no row in the table of {PAGE}"))
+    recorded = {"/".join(line.split()[:2]) for file in files if file.path.startswith("bench/expected/") for line in file.lines}
     for number, line in enumerate(by_path[GOALS].lines if GOALS in by_path else [], 1):
         words = line.split("#")[0].split()
-        if words and not any(fnmatch(words[0], pattern) for pattern in scenarios):
+        if words and "/" in words[0]:
+            if words[0] not in recorded:
+                found.append(by_path[GOALS].finding(number, f"{words[0]} is recorded nowhere in bench/expected"))
+        elif words and not any(fnmatch(words[0], pattern) for pattern in scenarios):
             found.append(by_path[GOALS].finding(number, f"{words[0]} has no row in the table of {PAGE}"))
     return found
