@@ -147,3 +147,22 @@ TEST("a bus may die while a subscriber is waited for, or before: that one goes o
     });
     CHECK(r.ok());
 }
+
+TEST("a bus may die between two passes of a delivery that waits for subscribers: nothing of it is looked at any more") {
+    auto r = run_virtually([]() -> result<void> {
+        auto bus = std::make_unique<event_bus<std::string>>();
+        int calls = 0;
+        auto const c = bus->subscribe({}, [&](std::string_view, std::string const&) {
+            if (++calls == 1) CHECK(bus->post("x", std::string(100, 'b')).ok());   // for the next pass
+            return spawn([] {});
+        });
+        CHECK(bus->post("x", std::string(100, 'a')).ok());
+        while (calls == 0 || bus->size() == 0) SPRUCE_CHECK(yield());
+        settle(1);
+        bus.reset();
+        settle();
+        CHECK_EQ(calls, 1);
+        return {};
+    });
+    CHECK(r.ok());
+}
