@@ -72,7 +72,8 @@ template <class F, class... B> auto bound_alone(F&& f, B&&... args) {
 namespace detail {
 struct anchor_link;
 }
-// A member of an object, by which others know that the object lives. Takes no memory. Thread: one.
+// A member of an object, by which others know that the object lives. Declared last, it is the first to go: what the object
+// consists of is still whole when nobody calls into it any more. Takes no memory. Thread: one.
 class anchor : detail::pinned {
 public:
     anchor() noexcept = default;

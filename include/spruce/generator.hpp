@@ -95,7 +95,7 @@ private:
 //     for (int n : squares) if (n > 1000) break;
 //
 // The task begins in its turn, and makes `look_ahead` values more than were asked for. The generator owns it: its end
-// cancels the task and, in a task, waits until that has ended, its destructors run; elsewhere it ends in its turn. So what
+// cancels the task and, in another task, waits until that has ended, its destructors run; elsewhere it ends in its turn. So what
 // f captures by reference need only outlive the generator, if that lives in a task. Moves. T moves without throwing.
 // As long as its task waits for somebody to want a value it is like any task that waits: one that is alive and not taken
 // to its end when nothing else is left makes run() end with deadlock. One that is to outlive run() has its task in the

@@ -54,7 +54,7 @@ result<block_room> future_room(std::size_t block_size, future_ops const& ops, st
 void fill_block(future_block& b, block_room const& room, future_ops const& ops) noexcept { fill(b, room, ops); }
 
 std::uintptr_t make_future(future_ops const* ops) noexcept {
-    block_room room;
+    block_room room{};
     if (auto const taken = take_room(room, sizeof(future_block), *ops, 0); !taken) [[unlikely]] return refusal(taken.error());
     auto* const b = ::new (static_cast<void*>(room.block)) future_block;
     fill(*b, room, *ops);

@@ -16,6 +16,7 @@ struct pool_job : list_link, queued_call {
     void* room = nullptr;
     memory_hook memory;
     std::size_t bytes = 0, alignment = 0;
+    task_block const* taken_back_by = nullptr;   // whose stack its end is on; null: plain code's
     bool starts = false, ended = false;   // its body is still on its way into a task; which has let go of the place
 };
 
@@ -30,6 +31,7 @@ struct pool_core {
     std::size_t references = 1;
     intrusive_list<pool_job> waiting, begun;
     intrusive_list<pool_job> canceled;   // begun, and cancelled by the pool's end
+    intrusive_list<pool_job> taken_back; // not begun: what they hold is about to end, by the users' code
     wait_group left;              // jobs that have not ended
     std::size_t count = 0;
     union {
@@ -66,13 +68,15 @@ void leave(pool_job& j) noexcept {
     release_pool(p);
 }
 
-// Whether the task that runs is one of its jobs.
+// Whether the task that runs is one of its jobs, or in the end of one that it has taken back.
 bool is_own(pool_core& p) noexcept {
     task_block const* const self = current_scheduler ? current_scheduler->current : nullptr;
     if (!self) return false;
     for (auto* const jobs : {&p.begun, &p.canceled})
         for (pool_job* j = jobs->front(); j; j = jobs->after(*j))
             if (j->call && static_cast<call_block&>(*j->call).task == self) return true;
+    for (pool_job* j = p.taken_back.front(); j; j = p.taken_back.after(*j))
+        if (j->taken_back_by == self) return true;
     return false;
 }
 
@@ -81,7 +85,10 @@ void forget_call(pool_job& j) noexcept { release_future(std::exchange(j.call, nu
 void withdraw(queued_call& q) noexcept { static_cast<pool_job&>(q).unlink(); }
 void destroy_queued(queued_call& q) noexcept {
     auto& j = static_cast<pool_job&>(q);
+    j.taken_back_by = current_scheduler ? current_scheduler->current : nullptr;
+    j.of->taken_back.push_back(j);
     j.ops->destroy(j);
+    j.unlink();
     forget_call(j);
     leave(j);
 }

@@ -110,7 +110,7 @@ struct generator_model {
     }
     result<long> first(deadline dl) {
         SPRUCE_TRY(auto won, wait_any(*values, dl));
-        return won.timed_out() ? result<long>(errc::timed_out) : won.template get<0>();
+        return won.index() == 1 ? result<long>(errc::timed_out) : won.template get<0>();
     }
     void check() {
         go_on();

@@ -147,3 +147,29 @@ TEST("a bus may die while a subscriber is waited for, or before: that one goes o
     });
     CHECK(r.ok());
 }
+
+TEST("a bus may die between two passes of a delivery that waits for subscribers: nothing of it is looked at any more") {
+    auto r = run_virtually([]() -> result<void> {
+        // At each moment from the first event on.
+        for (int moment = 0; moment != 6; ++moment) {
+            auto bus = std::make_unique<event_bus<std::string>>();
+            int calls = 0;
+            auto const c = bus->subscribe({}, [&](std::string_view, std::string const&) {
+                if (++calls == 1) CHECK(bus->post("x", std::string(100, 'b')).ok());   // for the next pass
+                return spawn([] {});
+            });
+            CHECK(bus->post("x", std::string(100, 'a')).ok());
+            for (int n = 0; calls == 0; ++n) {
+                REQUIRE(n != 1'000);
+                SPRUCE_CHECK(yield());
+            }
+            settle(moment);
+            bus.reset();
+            int const before = calls;
+            settle();
+            CHECK_EQ(calls, before);
+        }
+        return {};
+    });
+    CHECK(r.ok());
+}

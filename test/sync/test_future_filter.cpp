@@ -129,3 +129,42 @@ TEST("a search with a filter ends when its answer is cancelled or dropped: the f
     });
     CHECK(r.ok());
 }
+
+TEST("the first failure of several is what a filter that ignores successes waits for, also where some were done before") {
+    auto const successes = [](auto const& outcome) { return outcome.ok(); };
+    auto r = run_virtually([&]() -> result<void> {
+        std::vector<promise<int>> p(4);
+        std::vector<future<int>> f;
+        for (auto& each : p) f.push_back(each.get_future());
+        CHECK(p[2].set(1).ok());   // done, and well
+        auto first = when_any(successes, std::span(f));
+        settle();
+        CHECK(!first.done());
+        CHECK(p[3].fail(errc::broken).ok());
+        CHECK_EQ(first.get().value_or(9), 3U);
+        // Failed before.
+        CHECK_EQ(when_any(successes, std::span(f)).get().value_or(9), 3U);
+        // Without a failure: once all are done.
+        auto none = when_any(successes, std::span(f).first(3));
+        CHECK(p[0].set(1).ok());
+        settle();
+        CHECK(!none.done());
+        CHECK(p[1].set(1).ok());
+        CHECK(none.wait(in(1s)).ok());
+        CHECK(f[none.get().value_or(0)].get().ok());
+#if SPRUCE_EXCEPTIONS
+        // An exception is its outcome as it was thrown, in whatever the future is among.
+        promise<int> thrown;
+        auto of = thrown.get_future();
+        CHECK(thrown.fail(std::make_exception_ptr(std::runtime_error("words"))).ok());
+        auto both = when_all(of, f[0]);
+        auto all = both.get();
+        REQUIRE(all.ok());
+        CHECK(std::get<0>(*all) == errc::task_failed);
+        CHECK_EQ(std::string_view(std::get<0>(*all).error().detail()), "words");
+        CHECK_EQ(when_any(successes, of, f[0]).get()->index(), 0U);
+#endif
+        return {};
+    });
+    CHECK(r.ok());
+}

@@ -324,7 +324,7 @@ TEST("a generator cancelled before its task began never begins, and who waits fo
 }
 
 TEST("a generator's end waits for no function that shields itself, and gives on: each yield of it says canceled") {
-    for (std::size_t const look_ahead : {0, 1, 3}) {
+    for (std::size_t const look_ahead : {0U, 1U, 3U}) {
         auto r = run_virtually([&]() -> result<void> {
             int given = 0, refused = 0;
             {

@@ -347,6 +347,43 @@ TEST("a job that would wait for its own pool's jobs is told of its deadlock, and
     CHECK(r.ok());
 }
 
+TEST("what a job holds may destroy its pool: when the job is taken back, when it runs, and in a callback of its future") {
+    struct ends_pool {
+        std::unique_ptr<task_pool>* of;
+        explicit ends_pool(std::unique_ptr<task_pool>* p) noexcept : of(p) {}
+        ends_pool(ends_pool&& other) noexcept : of(std::exchange(other.of, nullptr)) {}
+        ~ends_pool() {
+            if (of) of->reset();
+        }
+        int operator()() const { return 1; }
+    };
+    auto const slow = [] { return sleep_for(1s) ? 1 : 2; };
+    auto r = run_virtually([&]() -> result<void> {
+        auto pool = std::make_unique<task_pool>(1);
+        SPRUCE_TRY(auto runs, pool->submit(slow));
+        SPRUCE_TRY(auto waits, pool->submit(ends_pool(&pool)));
+        settle(1);
+        CHECK(waits.cancel());
+        CHECK(pool == nullptr);
+        CHECK_EQ(runs.get().value_or(0), 2);   // cancelled, and had its say
+        pool = std::make_unique<task_pool>(1);
+        SPRUCE_TRY(auto ends, pool->submit([&] { pool.reset(); return 3; }));
+        SPRUCE_TRY(auto behind, pool->submit(slow));
+        CHECK_EQ(ends.get().value_or(0), 3);
+        CHECK(behind.get() == errc::closed);
+        pool = std::make_unique<task_pool>(1);
+        SPRUCE_TRY(auto first, pool->submit([] { return 4; }));
+        SPRUCE_TRY(auto second, pool->submit(slow));
+        first.on_done([&](result<int> const&) { pool.reset(); });
+        CHECK_EQ(first.get().value_or(0), 4);
+        CHECK(!second.get().ok());
+        settle();
+        CHECK(pool == nullptr);
+        return {};
+    });
+    CHECK(r.ok());
+}
+
 #if SPRUCE_EXCEPTIONS
 TEST("a job whose callable cannot be moved into its task is a failed one, and its place is another's") {
     struct moved_so_often {
