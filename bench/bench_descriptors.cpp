@@ -227,7 +227,7 @@ int main(int count, char** arguments) {
     struct {
         char const* name;
         long count;
-    } const growth[] = {{"fds_10", 10}, {"fds_100", 100}, {"fds_1000", 1'000}, {"fds_10000", 10'000}, {"fds_19000", 19'000}};
+    } const growth[] = {{"grow_fds_10", 10}, {"grow_fds_100", 100}, {"grow_fds_1000", 1'000}, {"grow_fds_10000", 10'000}, {"grow_fds_19000", 19'000}};
     for (auto const& g : growth) {
         if (measure::brief(count, arguments) && g.count > 1'000) break;
         if (g.count + 100 > fds) std::fprintf(stderr, "skipped  %s: too few fds are allowed here\n", g.name);

@@ -190,10 +190,10 @@ public:
             hub_, status_, [](void* q) noexcept -> bool { return static_cast<P const*>(q)->done(); },
             const_cast<void*>(static_cast<void const*>(std::addressof(p))), dl);
     }
-    // Ends the run after the current turn; what is pending is kept for the next run. Between prepare() and dispatch() there
-    // is none to end: it does nothing, nor to a run that begins then. Errors: wrong_state outside.
+    // Ends the run after the current turn; what is pending is kept for the next. Between prepare() and dispatch() there is
+    // none, and it does nothing, nor to a run that begins then. Errors: wrong_state outside.
     SPRUCE_API result<void> stop() noexcept;
-    // The same, and no shutdown hook runs from here on, except for the rest of a phase that has begun.
+    // The same, and no shutdown hook runs any more, but the rest of a phase that has begun.
     SPRUCE_API result<void> leave() noexcept;
     // The signal that last came by stop_on_signals; 0: none. Also once the loop has ended, for die_of() in process.hpp.
     int stop_signal() const noexcept { return stop_signal_; }
@@ -315,8 +315,7 @@ public:
     // Errors: an errno, no_memory; wrong_thread; after one it can be called again.
     SPRUCE_API result<void> after_fork();
 
-    // For the library's own floors.
-    detail::hub* impl() const noexcept { return hub_; }
+    detail::hub* impl() const noexcept { return hub_; }   // for the library's own floors
 
 private:
     template <class... A, class F> detail::slot_claim claim(F const&) noexcept {
