@@ -237,8 +237,9 @@ result<which<C...>> wait_any(C&&... conditions) {
 // Waits until all of the conditions have something, and only then takes from each. A deadline may stand last: it is the
 // call's. Until all are there nothing is taken, so that nothing is lost when the time is over, and others may come first
 // where a source (a semaphore, a channel) has only so much to give. Nothing counts twice: one permit is not there for two,
-// nor one task that offers two things but would give only one. Two tasks that wait_all() for both ends of a channel without
-// slots never meet.
+// nor one task that offers two things but would give only one: that is counted for the first of the conditions it would do
+// for, so that what fewer offer is to stand first. Two tasks that wait_all() for both ends of a channel without slots never
+// meet.
 // Returns: each one's value, or its error. Errors: canceled, timed_out, not_in_task; what a condition's arm() says.
 // Thread, Lifetime, Cancel: as of wait_any().
 template <condition... C>
