@@ -41,7 +41,7 @@ void stack_pool::forget_for_valgrind(std::byte* bottom, std::byte* top) noexcept
 // From below: guard, stack, guard, stack, …; a stack ends with its slot.
 stack_ref stack_pool::place(slab const& s, std::size_t i) const noexcept {
     std::byte* const bottom = s.base + i * stride(s.size_class) + guard_bytes;
-    // One line for the word of the free list at the very least, then a line a colour.
+    // A line lower for each colour.
     return {bottom, bottom + bytes_of(s.size_class) - (i % colours) * 64};
 }
 

@@ -92,7 +92,8 @@ constinit std::atomic<int> told_exit{0};
 void at_exit() {
     hub* const h = current_hub;
     if (!h || !h->ends_at_exit || h->fds.is_parents()) return;
-    if (h->owner.destroy(in(h->options.destroy_grace)) == errc::wrong_state) run_hooks(*h, hook_point::exit);
+    // An orphaned one has no owner to ask; it is inside a run.
+    if (h->orphaned || h->owner.destroy(in(h->options.destroy_grace)) == errc::wrong_state) run_hooks(*h, hook_point::exit);
 }
 }  // namespace
 

@@ -187,9 +187,9 @@ loop::loop(loop_options options) noexcept {
     for (int const sig : {SIGINT, SIGTERM}) {
         // Ctrl-C is often the program's own, or ignored by who started it in the background.
         if (sig == SIGINT && !on->simulated && detail::handled_elsewhere(sig)) continue;
-        auto made = add_signal_handler(sig, [this, sig] {
-            hub_->stop_asked = true;
-            stop_signal_ = sig;
+        auto made = add_signal_handler(sig, [h = hub_, sig] {
+            h->stop_asked = true;
+            if (!h->orphaned) h->owner.stop_signal_ = sig;   // else there is no loop any more
         });
         if (made) continue;
         error const why = made.error();

@@ -247,7 +247,8 @@ void end(hub& h) noexcept {
     std::intptr_t kept = 0;
     a->pool.for_each([&](stack_class, stack_ref stack) {
         task_block const& t = *reinterpret_cast<task_block const*>(stack.top - sizeof(task_block));
-        kept += t.state != task_state::unused && t.held ? 1 : 0;
+        // One that is still under construction has no handle yet, and never will.
+        kept += t.state > task_state::claimed && t.held ? 1 : 0;
     });
     machine_end(s->machine);
     s->~scheduler();

@@ -1,5 +1,7 @@
 // Hooks: the phases of a run's beginning, the end of each turn, the loop's end, and the process's.
 #include <cstdlib>
+#include <cstring>
+#include <new>
 #include <string>
 
 #include "../../src/context/sanitizers.hpp"
@@ -226,4 +228,22 @@ TEST("exit() inside a run calls the exit hooks at once; in a forked child that h
     });
     CHECK(WIFEXITED(e.status) && WEXITSTATUS(e.status) == 0);
     CHECK_EQ(std::string_view(e.said), "parent hook ");
+}
+
+TEST("exit() in a callback that has destroyed its loop calls the exit hooks, and does not touch what the loop was") {
+    auto const e = harness::forked([] {
+        alignas(loop) static unsigned char room[sizeof(loop)];
+        loop* const l = ::new (static_cast<void*>(room)) loop;
+        if (!l->destroy_at_exit()) ::_exit(3);
+        l->on_exit([] { static_cast<void>(::write(2, "hook ", 5)); });
+        l->call_soon([l] {
+            l->~loop();
+            std::memset(room, 0xa5, sizeof room);
+            std::exit(6);
+        });
+        static_cast<void>(l->run());
+        ::_exit(4);
+    });
+    CHECK(WIFEXITED(e.status) && WEXITSTATUS(e.status) == 6);
+    CHECK_EQ(std::string_view(e.said), "hook ");
 }

@@ -2,6 +2,8 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
+#include <new>
 #include <pthread.h>
 #include <sys/wait.h>
 #include <thread>
@@ -158,6 +160,30 @@ TEST("a loop tells which signal stopped it, also once it has ended, and none if 
     }
     CHECK(l.destroy().ok());
     CHECK_EQ(l.stop_signal(), SIGTERM);
+}
+
+TEST("a signal that comes while a loop ends that one of its callbacks destroyed does not touch it") {
+    if (harness::simulated()) harness::skip("the real kernel's signals");
+    world w;
+    auto o = signal_options(w);
+    o.stop_on_signals = true;
+    alignas(loop) unsigned char room[sizeof(loop)];
+    loop* const l = ::new (static_cast<void*>(room)) loop(o);
+    bool slept = false;
+    spawn([&] {
+        cancel_shield const shield;
+        slept = this_task::sleep_for(10ms).ok();
+    });
+    l->call_soon([&] {
+        l->~loop();
+        std::memset(room, 0xa5, sizeof room);
+        ::kill(::getpid(), SIGTERM);
+    });
+    CHECK(l->run().ok());
+    CHECK(slept);
+    bool touched = false;
+    for (unsigned char const c : room) touched |= c != 0xa5;
+    CHECK(!touched);
 }
 
 TEST("a program that a signal stopped dies of it once it has tidied up, and what stdio held is written") {

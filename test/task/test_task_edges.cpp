@@ -222,6 +222,27 @@ TEST("a group keeps its first error for who joins, and tells the others as those
     CHECK_EQ(told, "broken timed_out ");
 }
 
+TEST("a task that is still under construction when its loop ends keeps nothing of the loop") {
+    long const before = harness::memory_blocks();
+    {
+        testing::simulation world;
+        loop l(loop_options{.on = world.on()});
+        struct slow {
+            slow() = default;
+            slow(slow&&) noexcept {
+                cancel_shield const shield;
+                static_cast<void>(sleep_for(1h));
+            }
+            void operator()() const {}
+        };
+        spawn([] { spawn(slow()); });
+        CHECK(l.run_once(in(0s)).ok());
+        CHECK(l.destroy(in(1ms)) == errc::tasks_left);
+    }
+    CHECK_EQ(harness::memory_blocks(), before);
+    harness::pass();   // the abandoned stacks are left
+}
+
 #if SPRUCE_THROWS
 TEST("a member whose exception takes its time to die does not make the group lose another one's error") {
     testing::simulation world;

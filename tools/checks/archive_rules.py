@@ -73,13 +73,23 @@ def symbol_findings(text, archive):
 
 def red_zone_findings(text, archive):
     """From objdump -d of an archive: functions that leave their stack by `jmp *(%rsi)` and keep something below rsp, where
-    the switch writes."""
+    the switch writes. Of locals that are named by the frame's address it shows only whether anything is called: where
+    nothing is, compilers leave them below."""
+    functions = {}   # a part that is rarely run has a symbol of its own, and the same frame
+    for number, member in enumerate(text.split("file format ")):
+        for function in re.split(r"\n(?=[0-9a-f]+ <)", member):
+            if name := re.match(r"[0-9a-f]+ <(.*?)(?:\.cold(?:\.\d+)?)?>:", function):
+                key = (number, name.group(1))
+                functions[key] = functions.get(key, "") + function
     found = []
-    for function in re.split(r"\n(?=[0-9a-f]+ <)", text):
-        below = re.search(r"\t([^\t\n]*-0x[0-9a-f]+\(%rsp\)[^\n]*)", function)
-        if "jmp    *(%rsi)" in function and below and not below.group(1).startswith("lea "):
-            name = re.match(r"[0-9a-f]* ?<(.*)>:", function)
-            found.append(f"{archive}:1: {name.group(1) if name else '?'} switches and has a red zone ({below.group(1).strip()})")
+    for (_, name), function in functions.items():
+        if "jmp    *(%rsi)" not in function:
+            continue
+        below = [a for a in re.findall(r"\t([^\t\n]*-0x[0-9a-f]+\(%rsp\)[^\n]*)", function) if not a.startswith("lea ")]
+        if not re.search(r"\tcall", function) and re.search(r"\tmov +%rsp,%rbp", function):
+            below += [a for a in re.findall(r"\t([^\t\n]*-0x[0-9a-f]+\(%rbp\)[^\n]*)", function) if not a.startswith("lea ")]
+        if below:
+            found.append(f"{archive}:1: {name} switches and has a red zone ({below[0].strip()})")
     return found
 
 

@@ -23,6 +23,15 @@ ARCHIVES = (
     ("a switch in a leaf function with locals", "a.cpp",
      "void spruce_f(long* p) {\n    long volatile a[2] = {p[0], p[1]};\n"
      '    asm volatile("jmp *(%%rsi)" : : "S"(p) : "memory");\n    p[0] = a[1];\n}\n', "has a red zone"),
+    ("a switch in a leaf function with locals below its frame", "a.cpp",
+     "void spruce_f(long* p, long x) {\n    asm volatile(\"\" : : \"r\"(__builtin_frame_address(0)));\n"
+     '    asm volatile("jmp *(%%rsi)" : : "S"(p) : "rax", "rbx", "rcx", "rdx", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", '
+     '"memory");\n    p[0] = x;\n}\n', "has a red zone"),
+    ("a switch in a function that calls another one", "a.cpp",
+     "void spruce_f(long* p, long x) {\n    asm volatile(\"\" : : \"r\"(__builtin_frame_address(0)));\n"
+     "    if (x == 1) {\n        spruce_f(p, p[1]);\n        asm volatile(\"\");\n    }\n"
+     '    asm volatile("jmp *(%%rsi)" : : "S"(p) : "rax", "rbx", "rcx", "rdx", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", '
+     '"memory");\n    p[0] = x;\n}\n', None),
     ("assembly without a note", "a.S", "        .text\nspruce_f:\n        nop\n", "no .note.GNU-stack"),
     ("assembly that wants an executable stack", "a.S", '        .section .note.GNU-stack, "x"\n', "asks for an executable stack"),
 )
