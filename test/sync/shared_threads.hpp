@@ -10,9 +10,9 @@
 #include "../harness/axes.hpp"
 
 // A thread with a loop, whose first task is f; joined at the end.
-class loop_thread {
+class thread_with_loop {
 public:
-    template <class F> explicit loop_thread(F f) : thread_([f = std::move(f)]() mutable {
+    template <class F> explicit thread_with_loop(F f) : thread_([f = std::move(f)]() mutable {
         bool ran;
         {
             harness::world w;
@@ -22,8 +22,8 @@ public:
         }
         REQUIRE(ran);   // else others may wait for what its tasks were to do
     }) {}
-    loop_thread(loop_thread&&) noexcept = default;
-    ~loop_thread() {
+    thread_with_loop(thread_with_loop&&) noexcept = default;
+    ~thread_with_loop() {
         if (thread_.joinable()) thread_.join();
     }
     void join() { thread_.join(); }

@@ -11,7 +11,7 @@ using harness::world;
 
 TEST("a value goes through a shared channel from a thread to a task and back, in the order of sending, and none is copied") {
     shared_channel<std::unique_ptr<int>> there(2), back(2);
-    loop_thread echo([&] {
+    thread_with_loop echo([&] {
         for (auto& v : there) CHECK(back.send(std::move(v)).ok());
         REQUIRE(there.receive() == errc::end_of_stream);   // else the sender waits for room
         back.close();
@@ -217,7 +217,7 @@ TEST("close() of a shared channel wakes all: senders keep their values, receiver
     CHECK(full.try_send(1).ok());
     std::atomic<int> closed{0}, ended{0}, begun{0};
     std::vector<std::thread> threads;
-    std::vector<loop_thread> loops;
+    std::vector<thread_with_loop> loops;
     auto const sends = [&] { ++begun; closed += full.send(2) == errc::closed; };
     auto const receives = [&] { ++begun; ended += empty.receive() == errc::end_of_stream; };
     for (int i = 0; i != 3; ++i) {
@@ -288,7 +288,7 @@ TEST("a thread that blocks, and a task of another loop, get closed when the shar
         ++closed;
     };
     std::thread blocked(receives);
-    loop_thread other(receives);
+    thread_with_loop other(receives);
     auto const waiting = [&] {
         std::size_t n = 0;
         state.lock.lock();

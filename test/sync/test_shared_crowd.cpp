@@ -68,7 +68,7 @@ TEST_FOR(120, "1,000 tasks on two loops wait for values, half of them give up, a
                 for (auto& t : all) CHECK(t.join().ok());
             };
         };
-        loop_thread one(loop_of_crowd(0)), two(loop_of_crowd(1));
+        thread_with_loop one(loop_of_crowd(0)), two(loop_of_crowd(1));
         std::thread plain([&] {
             for (;;) {
                 auto item = c.receive(in(100us));
@@ -86,7 +86,7 @@ TEST_FOR(120, "1,000 tasks on two loops wait for values, half of them give up, a
                 }
         };
         std::thread sender(sends);
-        loop_thread sending_loop([&] {
+        thread_with_loop sending_loop([&] {
             task_group g;
             for (int i = 0; i != 8; ++i) g.spawn(sends);
             CHECK(g.join().ok());
@@ -110,7 +110,7 @@ TEST_FOR(120, "waiters that give up pass their notices on: a patient one gets ea
     std::atomic<int> received{0};
     std::atomic<bool> over{false};
     auto const count = [&](result<int> const& r) { received += r.ok(); };
-    loop_thread patient([&] {
+    thread_with_loop patient([&] {
         for (;;) {
             auto r = c.receive();
             if (!r) break;
@@ -133,7 +133,7 @@ TEST_FOR(120, "waiters that give up pass their notices on: a patient one gets ea
             }
         }
     };
-    loop_thread h1(hasty), h2(hasty);
+    thread_with_loop h1(hasty), h2(hasty);
     for (int i = 0; i != values; ++i) REQUIRE(c.send(i, in(60s)).ok());
     over = true;
     c.close();
@@ -164,7 +164,7 @@ TEST_FOR(120, "wait_all() for two shared channels on two loops takes pairs, and 
             CHECK(g.join().ok());
         };
     };
-    loop_thread one(pairing(false)), two(pairing(true));
+    thread_with_loop one(pairing(false)), two(pairing(true));
     std::thread sends_a([&] {
         for (int i = 0; i != pairs; ++i) CHECK(a.send(i).ok());
     });
@@ -194,7 +194,7 @@ TEST_FOR(120, "a shared event is set and cleared while 1,000 waiters on two loop
         CHECK(g.join().ok());
         --left;
     };
-    loop_thread one(crowd), two(crowd);
+    thread_with_loop one(crowd), two(crowd);
     while (left != 0) {
         e.set();
         e.clear();

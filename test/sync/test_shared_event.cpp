@@ -18,7 +18,7 @@ TEST("set() of a shared event wakes all who wait, tasks of several loops and thr
         ++woken;
     };
     std::vector<std::thread> threads;
-    std::vector<loop_thread> loops;
+    std::vector<thread_with_loop> loops;
     for (int i = 0; i != 4; ++i) {
         threads.emplace_back(waits);
         loops.emplace_back([&] {

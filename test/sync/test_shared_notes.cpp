@@ -111,7 +111,7 @@ TEST("shared sources that die on one thread while waiters of two loops come, are
             ++begun;   // all wait: none begins a call once they die
             CHECK(g.join().ok());
         };
-        loop_thread one(waits), other(waits);
+        thread_with_loop one(waits), other(waits);
         spin_until([&] { return begun == 2; });
         static_cast<void>(c->try_send(1));
         if (r.chance(50)) e->set();
