@@ -380,7 +380,7 @@ TEST("a generator that outlives run() leaves it in deadlock, unless its task is 
             int sum = 0;
             spawn([&] { sum = numbers.next().value_or(0) + numbers.next().value_or(0); });
             auto const ran = hub.run();
-            CHECK_EQ(sum, 3);
+            REQUIRE(sum == 3);   // else its task is left, and writes there
             if (background) {
                 CHECK(ran.ok());
                 CHECK_EQ(c.over, 1);
