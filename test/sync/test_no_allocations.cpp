@@ -8,6 +8,7 @@
 #include <new>
 
 #include "../harness/harness.hpp"
+#include "../harness/spoiled.hpp"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define HAS_ITS_OWN_NEW 0
@@ -61,7 +62,7 @@ taken going(hot_paths::path const& p, spruce::loop& hub, long times) {
 }  // namespace
 
 TEST("a thousand repetitions of a hot path that is warm take no memory: each path, but for the future that is waited for") {
-    if (!harness::option("each-failing").empty()) harness::skip("the paths are those of a benchmark, which look at no error");
+    if (!harness::how.each.empty()) harness::skip("the paths are those of a benchmark, which look at no error");
     for (hot_paths::path const& p : hot_paths::paths) {
         if (harness::cut_short() && std::strcmp(p.name, "echo") == 0) continue;   // its answers come whole
         spruce::loop_options options;
