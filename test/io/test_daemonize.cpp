@@ -20,6 +20,14 @@ using namespace spruce;
 using namespace std::chrono_literals;
 
 namespace {
+// Whatever interrupts it.
+ssize_t read_once(int fd, char* room, std::size_t size) {
+    ssize_t got;
+    do got = ::read(fd, room, size);
+    while (got < 0 && errno == EINTR);
+    return got;
+}
+
 // What the daemon, which runs `body`, wrote into the fd that it is given; in the caller, once the daemon has ended.
 template <class Body> result<std::string> said_by_daemon(std::string const& pidfile, Body body) {
     int ends[2];
@@ -34,7 +42,7 @@ template <class Body> result<std::string> said_by_daemon(std::string const& pidf
     ::close(ends[1]);
     std::string text;
     char piece[256];
-    for (ssize_t n; (n = ::read(ends[0], piece, sizeof piece)) > 0;) text.append(piece, static_cast<std::size_t>(n));
+    for (ssize_t n; (n = read_once(ends[0], piece, sizeof piece)) > 0;) text.append(piece, static_cast<std::size_t>(n));
     ::close(ends[0]);
     if (!side) {
         CHECK_EQ(text, "");
@@ -91,13 +99,13 @@ TEST("a daemon's pidfile has its number before the caller goes on, and is locked
         ::close(hold[1]);
         static_cast<void>(::write(word[1], me.data(), me.size()));
         char none;
-        static_cast<void>(::read(hold[0], &none, 1));   // until the caller lets go
+        static_cast<void>(read_once(hold[0], &none, 1));   // until the caller lets go
         ::_exit(0);
     }
     ::close(word[1]);
     ::close(hold[0]);
     char number[32] = "";
-    REQUIRE(::read(word[0], number, sizeof number - 1) > 0);
+    REQUIRE(read_once(word[0], number, sizeof number - 1) > 0);
     CHECK_EQ(content(file), std::string(number) + "\n");
     auto const second = daemonize(file);
     CHECK(second == errc::already_registered);

@@ -337,7 +337,10 @@ TEST("a child that ended before anybody asked, and before any loop was there, is
         int const child = ::fork();
         if (child == 0) ::_exit(5);
         siginfo_t ended{};
-        REQUIRE(::waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOWAIT) == 0);
+        int waited;
+        do waited = ::waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOWAIT);
+        while (waited < 0 && errno == EINTR);
+        REQUIRE(waited == 0);
         world w;
         auto o = signal_options(w);
         testing::faulty_kernel old(o.on);
