@@ -46,12 +46,12 @@ public:
     // The loop's door: calls, wakers, run_on(). An empty one of an empty handle.
     loop_ref remote() const noexcept { return detail::door_of(state_); }
     // Asks the loop to end its run; then its tasks are cancelled and its thread ends. Never waits; twice is harmless.
-    // Errors: wrong_state (empty).
+    // Errors: wrong_state (empty); closed (in a forked child, which has no such thread).
     result<void> stop() const noexcept { return detail::stop_loop_thread(state_); }
     // Waits until the thread has ended, which it does once the loop is stopped. Tasks wait; all others block.
     // Returns: how the run ended; tasks_left (detail() names them) if some outlived the loop's destroy_grace.
     // Errors: timed_out, canceled (the thread goes on); deadlock (on that thread itself); wrong_state (empty); closed (in a
-    // forked child, which has no such thread); what run_forever() says.
+    // forked child); from a thread without a loop an errno, as of shared_event::wait(); what run_forever() says.
     result<void> join(deadline dl = {}) const { return detail::join_loop_thread(state_, dl); }
 
 private:

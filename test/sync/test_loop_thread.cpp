@@ -180,10 +180,11 @@ TEST("loops come and go in their threads while others call them") {
             });
         if (round % 2 == 0) all.clear();   // under their calls
         for (auto& c : callers) c.join();
+        for (auto const& t : all) CHECK(t.remote().call_wait([] {}).ok());   // behind all of theirs
         all.clear();
     }
     CHECK(ran.load() <= sent.load());
-    CHECK(ran.load() > 1000);
+    CHECK(ran.load() >= 5 * 600);   // of the rounds in which nobody was stopped under them
 }
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
@@ -193,7 +194,7 @@ TEST("in a forked child a loop_thread's handle waits for nobody, and says that t
     REQUIRE(t.ok());
     pid_t const child = ::fork();
     if (child == 0) {
-        bool const right = t->join() == errc::closed;
+        bool const right = t->join() == errc::closed && t->stop() == errc::closed;
         { loop_thread const mine(std::move(*t)); }
         ::_exit(right ? 0 : 1);
     }
