@@ -1,4 +1,5 @@
 // The runs in which everything fails once: they find what leaks, dies or spins then, and let the rest pass.
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -23,7 +24,11 @@ std::string run_spoilt(char const* name, char const* how) {
     FILE* const out = ::popen(command.c_str(), "r");
     REQUIRE(out != nullptr);
     char room[512];
-    while (std::fgets(room, sizeof room, out)) text += room;
+    for (;;) {
+        if (std::fgets(room, sizeof room, out)) text += room;
+        else if (std::feof(out) || errno != EINTR) break;
+        else std::clearerr(out);
+    }
     ::pclose(out);
     return text;
 }

@@ -113,7 +113,7 @@ TEST("a daemon's pidfile has its number before the caller goes on, and is locked
     CHECK_EQ(content(file), std::string(number) + "\n");
     ::close(hold[1]);
     char end;
-    CHECK_EQ(::read(word[0], &end, 1), 0);   // it has ended, and with it the lock
+    CHECK_EQ(read_once(word[0], &end, 1), 0);   // it has ended, and with it the lock
     ::close(word[0]);
     auto const third = said_by_daemon(file, [] { return std::to_string(::getpid()); });
     REQUIRE(third.ok());

@@ -36,7 +36,7 @@ struct thief {
     ~thief() {
         over = true;
         runs.join();
-        while (::waitpid(-1, nullptr, 0) > 0) {}
+        while (::waitpid(-1, nullptr, 0) > 0 || errno == EINTR) {}
     }
 };
 

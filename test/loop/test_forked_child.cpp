@@ -136,7 +136,9 @@ TEST("a child's new loop hears of its signals, and the parent's loop is not woke
             ::_exit(got ? 0 : 1);
         }
         int status = 0;
-        fine = ::waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+        int ended;
+        while ((ended = ::waitpid(pid, &status, 0)) < 0 && errno == EINTR) {}
+        fine = ended == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     }).join();
     CHECK(fine);
     CHECK(!is_readable(backend));

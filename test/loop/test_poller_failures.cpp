@@ -245,7 +245,9 @@ TEST("in a forked child after_fork() can fail at each of its steps, and be calle
             ::_exit(fine ? 0 : 1);
         }
         int status = 0;
-        CHECK_EQ(::waitpid(pid, &status, 0), pid);
+        int ended;
+        while ((ended = ::waitpid(pid, &status, 0)) < 0 && errno == EINTR) {}
+        CHECK_EQ(ended, pid);
         CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
         w.write(in, "p");
         CHECK(l.run_until([&] { return read == 1; }, spruce::in(5s)).ok());

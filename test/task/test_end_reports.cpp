@@ -1,4 +1,5 @@
 // What is told when a run ends as a deadlock, and when a loop ends with something left.
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -172,7 +173,7 @@ TEST("a loop that ends with tasks, callbacks, calls and streams left tells them,
     CHECK_EQ(lines_of(text), 1 + 3 + 3 + 1 + 1 + 1 + 1 + 3);
     kept.reset();
     ::kill(child, SIGKILL);
-    ::waitpid(child, nullptr, 0);
+    while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {}
     ::close(ends[0]);
 }
 
