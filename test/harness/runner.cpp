@@ -13,6 +13,9 @@
 #include <string>
 #include <string_view>
 #include <sys/wait.h>
+#if defined(__linux__)
+#include <sys/prctl.h>
+#endif
 #include <unistd.h>
 #include <vector>
 
@@ -66,6 +69,9 @@ running start(test_case const& t, int number, char** argv, std::vector<std::stri
     r.pid = ::fork();
     if (r.pid == 0) {
         ::setpgid(0, 0);   // so that what a test leaves running goes with it
+#if defined(__linux__)
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);   // and it with us: a runner that is itself a test may be ended any time
+#endif
         ::dup2(ends[1], 1);
         ::dup2(ends[1], 2);
         int const null = ::open("/dev/null", O_RDONLY);
