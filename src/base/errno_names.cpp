@@ -2,6 +2,9 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <initializer_list>
 
 namespace spruce::inline v0::detail {
 
@@ -12,7 +15,7 @@ struct row {
     char const* message;
 };
 
-// Searched in order: where two names share a number, the first one names it.
+// Searched in order: where two names share a number, the first one names it. Read by the compiler alone: see `packed`.
 constexpr row rows[] = {
     {EPERM, "EPERM", "the operation is not permitted"},
     {ENOENT, "ENOENT", "there is no such file or directory"},
@@ -106,21 +109,54 @@ constexpr row rows[] = {
     {ENOTSUP, "ENOTSUP", "the operation is not supported"},
 };
 
-row const* find(int value) noexcept {
-    for (row const& r : rows)
-        if (r.value == value) return &r;
+constexpr std::size_t count = sizeof rows / sizeof rows[0];
+constexpr std::size_t size_of(char const* text) {
+    std::size_t n = 0;
+    while (text[n]) ++n;
+    return n + 1;
+}
+constexpr std::size_t all_bytes = [] {
+    std::size_t n = 0;
+    for (row const& r : rows) n += size_of(r.name) + size_of(r.message);
+    return n;
+}();
+
+// The same without pointers: two thirds of the size, and nothing to relocate. Each name, its message behind it.
+struct table {
+    std::uint16_t values[count];
+    char texts[all_bytes];
+};
+constexpr table packed = [] {
+    table t{};
+    char* to = t.texts;
+    for (std::size_t i = 0; i != count; ++i) {
+        t.values[i] = static_cast<std::uint16_t>(rows[i].value);
+        for (char const* const text : {rows[i].name, rows[i].message})
+            for (std::size_t at = 0, n = size_of(text); at != n; ++at) *to++ = text[at];
+    }
+    return t;
+}();
+
+// The name, or null.
+char const* find(int value) noexcept {
+    char const* at = packed.texts;
+    for (std::uint16_t const known : packed.values) {
+        if (known == value) return at;
+        at += std::strlen(at) + 1;
+        at += std::strlen(at) + 1;
+    }
     return nullptr;
 }
 }  // namespace
 
 char const* errno_name(int value) noexcept {
-    row const* const r = find(value);
-    return r ? r->name : "errno";
+    char const* const name = find(value);
+    return name ? name : "errno";
 }
 
 char const* errno_message(int value) noexcept {
-    row const* const r = find(value);
-    return r ? r->message : "the system reported an error without a name here";
+    char const* const name = find(value);
+    return name ? name + std::strlen(name) + 1 : "the system reported an error without a name here";
 }
 
 }  // namespace spruce::inline v0::detail
