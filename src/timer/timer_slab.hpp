@@ -5,6 +5,7 @@
 
 #include <spruce/memory.hpp>
 
+#include "../base/prefetch.hpp"
 namespace spruce::inline v0::detail {
 
 // The due time of a timer that is not armed. Later than any armed one's, so that `due <= now` alone says
@@ -59,8 +60,12 @@ public:
         SPRUCE_VERIFY(taken_ < reserved_, "a timer taken beyond what is reserved");
         ++taken_;
         timer* t = free_;
-        if (t) free_ = t->next;
-        else t = fresh();
+        if (t) {
+            free_ = t->next;
+            prefetch_for_write(free_);   // the next one to be taken
+        } else {
+            t = fresh();
+        }
         t->owner = owner;
         t->kind = 0;
         t->taken = true;

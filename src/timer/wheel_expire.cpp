@@ -216,7 +216,11 @@ timer* wheel::take_due() noexcept {
             continue;
         }
         wheel_entry const e = c->entries()[due_cursor_];
-        if (due_cursor_ + ahead < c->count) prefetch_for_write(c->entries()[due_cursor_ + ahead].who);
+        // Of those that come later first the timer, and once that is there, who is to be told.
+        if (due_cursor_ + ahead < c->count) {
+            prefetch_for_write(c->entries()[due_cursor_ + ahead].who);
+            prefetch_for_write(c->entries()[due_cursor_ + ahead / 2].who->owner);
+        }
         if (e.counts()) {
             if (armed(*e.who)) {
                 found = e.who;
