@@ -1,6 +1,7 @@
 // Handlers: names for callbacks that a loop holds.
 #pragma once
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
 #include <utility>
@@ -14,6 +15,7 @@ namespace spruce::inline v0 {
 class handler;
 
 namespace detail {
+struct hub;
 struct handler_slot;
 struct handler_access;
 }  // namespace detail
@@ -110,8 +112,17 @@ template <class F, class... A> void run_callback(void* callable, void* argument)
     });
 }
 
+// Without destroy() where there is nothing to do.
 template <class F, class... A>
-inline constexpr callable_ops callback_ops{run_callback<F, A...>, destroy_callable<F>, sizeof(F), alignof(F)};
+inline constexpr callable_ops callback_ops{run_callback<F, A...>, std::is_trivially_destructible_v<F> ? nullptr : destroy_callable<F>,
+                                           sizeof(F), alignof(F)};
+
+// What of a callable lies within its slot; a larger one takes the loop's memory.
+inline constexpr std::size_t slot_room = 48;
+// Whether no code runs when an F is made of a From, and when it ends: it may be put into a slot that is queued already.
+template <class F, class From>
+inline constexpr bool is_plain = std::is_trivially_constructible_v<F, From> && std::is_trivially_destructible_v<F> &&
+                                 sizeof(F) <= slot_room && alignof(F) <= alignof(std::max_align_t);
 
 // A place for a callable, taken and not yet armed; room is null when refused, and then `why` says so.
 struct slot_claim {
@@ -119,6 +130,19 @@ struct slot_claim {
     void* room = nullptr;
     error why = errc::no_loop;
 };
+
+// -- making callbacks; each pair is claim (room for the callable) and arm
+SPRUCE_API slot_claim claim_handler(hub* on, error const& status, std::size_t size, std::size_t alignment) noexcept;
+SPRUCE_API void unclaim_handler(hub* on, handler_slot* slot) noexcept;
+SPRUCE_API handler arm_soon(hub* on, handler_slot* slot, callable_ops const* ops) noexcept;
+// Both at once, for a callable that is_plain. Null if it is refused, and `made` says why.
+SPRUCE_API void* queue_plain(hub* on, error const& status, callable_ops const* ops, handler& made) noexcept;
+SPRUCE_API handler arm_timer(hub* on, handler_slot* slot, callable_ops const* ops, deadline due, duration period) noexcept;
+SPRUCE_API handler arm_idle(hub* on, handler_slot* slot, callable_ops const* ops) noexcept;
+SPRUCE_API result<handler> arm_fd(hub* on, handler_slot* slot, callable_ops const* ops, int fd, bool write) noexcept;
+SPRUCE_API result<handler> arm_signal(hub* on, handler_slot* slot, callable_ops const* ops, int signal) noexcept;
+SPRUCE_API result<handler> arm_child(hub* on, handler_slot* slot, callable_ops const* ops, int pid) noexcept;
+SPRUCE_API handler refused_handler(error why) noexcept;
 }  // namespace detail
 
 }  // namespace spruce::inline v0

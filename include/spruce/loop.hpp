@@ -53,17 +53,8 @@ enum class hook_point : std::uint8_t {
 };
 inline constexpr int hook_points = 8;
 
-// -- making callbacks; each pair is claim (room for the callable) and arm
-SPRUCE_API slot_claim claim_handler(hub* on, error const& status, std::size_t size, std::size_t alignment) noexcept;
-SPRUCE_API void unclaim_handler(hub* on, handler_slot* slot) noexcept;
-SPRUCE_API handler arm_soon(hub* on, handler_slot* slot, callable_ops const* ops) noexcept;
-SPRUCE_API handler arm_timer(hub* on, handler_slot* slot, callable_ops const* ops, deadline due, duration period) noexcept;
-SPRUCE_API handler arm_idle(hub* on, handler_slot* slot, callable_ops const* ops) noexcept;
+// -- making callbacks; the others: handler.hpp
 SPRUCE_API handler arm_hook(hub* on, handler_slot* slot, callable_ops const* ops, hook_point when) noexcept;
-SPRUCE_API result<handler> arm_fd(hub* on, handler_slot* slot, callable_ops const* ops, int fd, bool write) noexcept;
-SPRUCE_API result<handler> arm_signal(hub* on, handler_slot* slot, callable_ops const* ops, int signal) noexcept;
-SPRUCE_API result<handler> arm_child(hub* on, handler_slot* slot, callable_ops const* ops, int pid) noexcept;
-SPRUCE_API handler refused_handler(error why) noexcept;
 SPRUCE_API void set_unhandled(hub* on, handler_slot* slot, callable_ops const* ops) noexcept;
 SPRUCE_API void refuse_unhandled(hub* on, error why) noexcept;
 
@@ -101,8 +92,16 @@ public:
 
     // Runs f in the next pass, after what is ready already. Holds run().
     template <callback F> handler call_soon(F&& f) {
-        auto c = claim<>(f);
-        return c.room ? detail::arm_soon(hub_, c.slot, fill<>(c, std::forward<F>(f))) : detail::refused_handler(c.why);
+        using held = std::decay_t<F>;
+        if constexpr (detail::is_plain<held, F>) {
+            handler made;
+            void* const room = detail::queue_plain(hub_, status_, &detail::callback_ops<held>, made);
+            if (room) ::new (room) held(std::forward<F>(f));
+            return made;
+        } else {
+            auto c = claim<>(f);
+            return c.room ? detail::arm_soon(hub_, c.slot, fill<>(c, std::forward<F>(f))) : detail::refused_handler(c.why);
+        }
     }
     // Runs f once, d from now; at once (next pass) if d is 0 or less. Holds run().
     template <callback F> handler call_later(duration d, F&& f) { return call_timer(in(d), {}, std::forward<F>(f)); }

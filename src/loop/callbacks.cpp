@@ -21,11 +21,6 @@ void drop_hold(hub& h, handler_slot& s) noexcept {
     --h.holds;
 }
 
-void make_ready(hub& h, handler_slot& s) noexcept {
-    s.state = slot_state::queued;
-    h.ready.push_back(&s, nullptr);
-    h.rouse();
-}
 slot_claim claim_handler(hub* on, error const& status, std::size_t size, std::size_t alignment) noexcept {
     slot_claim c;
     if (!on) return c.why = status, c;
@@ -43,6 +38,21 @@ handler arm_soon(hub* on, handler_slot* s, callable_ops const* ops) noexcept {
     add_hold(*on, *s);
     make_ready(*on, *s);
     return handler_access::name(on->serial, *s);
+}
+
+void* queue_plain(hub* on, error const& status, callable_ops const* ops, handler& made) noexcept {
+    if (!on || on != current_hub || on->phase >= hub_phase::ending || !on->handlers.any_free()) [[unlikely]] {
+        slot_claim const c = claim_handler(on, status, ops->size, ops->alignment);
+        made = c.room ? arm_soon(on, c.slot, ops) : refused_handler(c.why);
+        return c.room;
+    }
+    handler_slot& s = on->handlers.take_for(ops);
+    s.kind = slot_kind::soon;
+    s.holds = true;
+    ++on->holds;
+    make_ready(*on, s);
+    made = handler_access::name(on->serial, s);
+    return s.room;
 }
 
 handler arm_timer(hub* on, handler_slot* s, callable_ops const* ops, deadline dl, duration period) noexcept {
@@ -172,15 +182,7 @@ void expire_slot(hub& h, handler_slot& s) noexcept {
 }
 
 void run_slot(hub& h, handler_slot& s) noexcept {
-    if (s.kind == slot_kind::soon && s.state == slot_state::queued) [[likely]] {
-        // What most are: called once, and gone, whether it was cancelled meanwhile or not.
-        s.state = slot_state::running;
-        drop_hold(h, s);
-        callback_argument<> argument{handler_access::name(h.serial, s)};
-        s.ops->run(s.callable, &argument);
-        h.handlers.dispose(s);
-        return;
-    }
+    if (is_due_soon(s)) return run_soon(h, s);
     if (s.state == slot_state::cancelled) {
         if (std::exchange(s.again, false)) return;   // its callable's destructor runs us: cancel_slot() goes on
         --h.cancelled_in_ring;

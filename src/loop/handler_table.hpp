@@ -55,7 +55,7 @@ struct handler_slot : list_link, listener {
         child_part child;
         handler_slot* next_free;
     };
-    alignas(std::max_align_t) std::byte room[48];
+    alignas(std::max_align_t) std::byte room[slot_room];
 };
 
 // Whether its callable may still be called.
@@ -81,19 +81,26 @@ public:
         c.slot = &take_free(c.room, size, alignment);
         return c;
     }
+    // The same for a callable that needs no memory; any_free() must be true.
+    bool any_free() const noexcept { return free_ != nullptr; }
+    handler_slot& take_for(callable_ops const* ops) noexcept {
+        handler_slot& s = *free_;
+        free_ = s.next_free;
+        s.callable = s.room;
+        s.ops = ops;
+        s.again = false;
+        return s;
+    }
     // Gives the callable's room and the slot back; the callable must be gone.
     void unclaim(handler_slot& s) noexcept {
         if (s.callable && s.callable != s.room) [[unlikely]] free_room(s);
         s.callable = nullptr;
         s.ops = nullptr;
-        s.state = slot_state::free;
-        s.kind = slot_kind::none;
-        ++s.generation;
-        s.next_free = free_;
-        free_ = &s;
+        put_back(s);
     }
     // Destroys the callable, then unclaims. The callable's destructor may call anything.
     void dispose(handler_slot& s) noexcept {
+        if (s.callable == s.room && s.ops && !s.ops->destroy) return put_back(s);
         s.state = slot_state::cancelled;   // its own destructor may ask for it by its handler: it is over
         drop_callable(s);
         unclaim(s);
@@ -105,7 +112,7 @@ public:
         void* const callable = s.callable;
         callable_ops const* const ops = s.ops;
         s.callable = nullptr;
-        ops->destroy(callable);
+        if (ops->destroy) ops->destroy(callable);
         if (callable != s.room) [[unlikely]] release(memory_, callable, ops->size, ops->alignment);
     }
 
@@ -122,6 +129,13 @@ private:
     static constexpr std::size_t chunk_size = 32;
     static bool fits(std::size_t size, std::size_t alignment) noexcept {
         return size <= sizeof(handler_slot::room) && alignment <= alignof(std::max_align_t);
+    }
+    void put_back(handler_slot& s) noexcept {
+        s.state = slot_state::free;
+        s.kind = slot_kind::none;
+        ++s.generation;
+        s.next_free = free_;
+        free_ = &s;
     }
     handler_slot& take_free(void* room, std::size_t size, std::size_t alignment) noexcept {
         handler_slot& s = *free_;

@@ -210,8 +210,22 @@ bool is_held(hub& h) noexcept;
 
 // -- callbacks
 // Puts an armed slot into the ready ring.
-void make_ready(hub& h, handler_slot& s) noexcept;
+inline void make_ready(hub& h, handler_slot& s) noexcept {
+    s.state = slot_state::queued;
+    h.ready.push_back(&s, nullptr);
+    h.rouse();
+}
 void run_slot(hub& h, handler_slot& s) noexcept;
+// The same for what most callbacks are: called once, and gone, whether it is cancelled meanwhile or not.
+inline bool is_due_soon(handler_slot const& s) noexcept { return s.kind == slot_kind::soon && s.state == slot_state::queued; }
+inline void run_soon(hub& h, handler_slot& s) noexcept {
+    s.state = slot_state::running;
+    h.holds -= s.holds;
+    s.holds = false;
+    callback_argument<> argument{handler_access::name(h.serial, s)};
+    s.ops->run(s.callable, &argument);
+    h.handlers.dispose(s);
+}
 bool cancel_slot(hub& h, handler_slot& s) noexcept;
 // Gives back what the slot's kind holds: its timer, its place at the fd, its signal.
 void detach_slot(hub& h, handler_slot& s) noexcept;

@@ -148,8 +148,13 @@ std::size_t ready_phase(hub& h, std::size_t budget) noexcept {
     while (h.has_credit() && !h.ready.empty()) {
         ready_entry const e = h.ready.take();
         ++h.dispatches;
-        if (is_extension(e.node)) h.ext->resume(h, e.node, e.word);
-        else run_slot(h, *static_cast<handler_slot*>(e.node));
+        if (is_extension(e.node)) {
+            h.ext->resume(h, e.node, e.word);
+        } else {
+            auto& s = *static_cast<handler_slot*>(e.node);
+            if (is_due_soon(s)) run_soon(h, s);
+            else run_slot(h, s);
+        }
     }
     if (h.withheld != 0) [[unlikely]] run_watched(h);
     h.dispatching = false;
