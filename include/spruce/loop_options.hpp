@@ -24,6 +24,9 @@ struct loop_options {
     std::size_t ignored_cancels = 1'000;    // failing waits before "task N ignores cancel" is told; 0: never
     duration tick{65'536};                  // the timers' resolution; rounded to a power of two nanoseconds
     duration destroy_grace = std::chrono::seconds(5);   // what ~loop() gives the tasks
+    // How long a loop that sleeps between other threads' calls, though they come that quickly, waits for the next one
+    // awake; 0: never; at most a second. About what being woken costs. Nobody waits awake as a guest, nor for a thread on its own core.
+    duration spin = std::chrono::microseconds(30);
     bool stop_on_signals = false;           // SIGTERM stops it, and SIGINT unless the program handles or ignores it
     bool use_signalfd = false;              // signals by signalfd; every thread must block them
     spruce::poller poller = spruce::poller::best;

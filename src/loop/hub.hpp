@@ -16,6 +16,7 @@
 #include "handler_table.hpp"
 #include "inbox.hpp"
 #include "ready_ring.hpp"
+#include "spin.hpp"
 #include "stall_watch.hpp"
 
 namespace spruce::inline v0::detail {
@@ -145,6 +146,7 @@ struct hub {
     int deadlock_fd = -1, leak_fd = -1;  // where they go; -1: not asked for
     stall_watch* watch = nullptr;        // somebody watches what runs; then tasks switch through the hub
     std::uint32_t withheld = 0;          // the credit meanwhile
+    spin_policy spin;
     hub_thread_signals thread_signals;
     poll_event events[128];
 

@@ -1,5 +1,6 @@
 // The inbox: calls from other threads, and the part of a loop that other threads hold.
 #pragma once
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -8,6 +9,7 @@
 
 #include "../base/atomic.hpp"
 #include "../sys/kernel.hpp"
+#include "../sys/threads.hpp"
 
 namespace spruce::inline v0::detail {
 
@@ -77,6 +79,7 @@ struct remote {
     hub* owner = nullptr;                   // the loop's thread only
     atomic<std::uint32_t> stop_asked{0};
     atomic<std::uint32_t> waking{0};   // threads that may be about to write to wake_fd
+    std::atomic<int> waker_core{-1};   // of who woke it last; a hint, with no order to anything
 
     // -- written by senders
     // Twice the calls that ever entered, plus 1 once the loop takes no more. A sender adds 2 first and looks at what
@@ -100,13 +103,17 @@ struct remote {
     // The hub's side of a sleep: from going_to_sleep() on whoever posts wakes it, and what came before has_work() sees,
     // which it asks next.
     void going_to_sleep() noexcept { asleep.store(1, std::memory_order_seq_cst); }
-    void woke_up() noexcept { asleep.store(0, std::memory_order_seq_cst); }
+    // Returns: whether nobody had woken it.
+    bool woke_up() noexcept { return asleep.exchange(0, std::memory_order_seq_cst) != 0; }
     // The senders': wakes the hub if it sleeps; at most one write a sleep.
     void wake() noexcept {
         if (asleep.load(std::memory_order_seq_cst) == 0) return;
         // Counted before the exchange: whoever closes the fd clears `asleep` first, then waits for this count.
         waking.fetch_add(1, std::memory_order_seq_cst);
-        if (asleep.exchange(0, std::memory_order_seq_cst) != 0) on->calls->wake(on->context, wake_fd);
+        if (asleep.exchange(0, std::memory_order_seq_cst) != 0) {
+            waker_core.store(core_of_thread(), std::memory_order_relaxed);
+            on->calls->wake(on->context, wake_fd);
+        }
         waking.fetch_sub(1, std::memory_order_seq_cst);
     }
 };

@@ -33,6 +33,8 @@ result<void> check(loop_options const& o) noexcept {
     if (o.turn_budget == 0) return with_detail(errc::invalid_argument, "turn_budget: at least 1");
     if (o.tick.count() <= 0) return with_detail(errc::invalid_argument, "tick: more than 0");
     if (o.inbox == 0) return with_detail(errc::invalid_argument, "inbox: at least 1");
+    if (o.spin.count() < 0) return with_detail(errc::invalid_argument, "spin: negative");
+    if (o.spin > std::chrono::seconds(1)) return with_detail(errc::invalid_argument, "spin: at most a second");
     if (o.destroy_grace.count() < 0) return with_detail(errc::invalid_argument, "destroy_grace: negative");
     if ((o.memory.allocate == nullptr) != (o.memory.release == nullptr))
         return with_detail(errc::invalid_argument, "memory: both functions, or none");
@@ -147,7 +149,7 @@ result<void> end_hub(hub& h, deadline dl) noexcept {
 
 hub::hub(loop& o, loop_options const& opts, kernel& k) noexcept
     : ready(opts.memory), on(k), calls(k.calls), fds(opts.memory, opts.max_fds), timers(opts.memory, opts.tick),
-      handlers(opts.memory, opts.max_timers), owner(o), options(opts), serial(next_serial()) {}
+      handlers(opts.memory, opts.max_timers), owner(o), options(opts), serial(next_serial()), spin(k.simulated ? 0 : opts.spin.count()) {}
 
 std::uint32_t living_loops() noexcept { return living.load(std::memory_order_relaxed); }
 

@@ -2,6 +2,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "../base/relax.hpp"
+#include "../sys/threads.hpp"
 #include "hub.hpp"
 
 namespace spruce::inline v0::detail {
@@ -64,12 +66,50 @@ void take_events(hub& h, int count) noexcept {
     }
     if (h.ghosts_seen) lay_ghosts(h);
 }
+
+constexpr int event_room = static_cast<int>(sizeof hub::events / sizeof hub::events[0]);
+
+// Waits awake for a call from another thread, which has_work() sees, and asks the poller now and then. Returns: how many
+// events it had, or -errno. Leaves the time in h.now_ns.
+[[gnu::noinline]] int wait_awake(hub& h, std::int64_t until_ns) noexcept {
+    int count = 0;
+    bool came = false;
+    for (std::int64_t end = 0;;) {
+        for (int looks = 0; looks != 32 && !came; ++looks) {
+            came = h.door->has_work();
+            if (!came) relax_processor();
+        }
+        if (!came) count = h.poller->wait(h.poller_context, h.events, event_room, 0);
+        h.now_ns = h.calls->monotonic_ns(h.on.context);
+        if (came || count < 0) break;
+        h.spin.polled(h.now_ns);
+        if (end == 0) end = h.now_ns + h.spin.most_ns();
+        if (count > 0 || h.now_ns >= end || h.now_ns >= until_ns) break;
+    }
+    h.spin.waited(came ? spin_end::call : count != 0 || h.now_ns >= until_ns ? spin_end::other : spin_end::in_vain);
+    return count;
+}
+
+int after_poll(hub& h, int count) noexcept {
+    if (count < 0) return count == -EINTR ? 0 : count;
+    take_events(h, count);
+    if (h.fds.has_unpollable()) h.fds.notify_unpollable();
+    if (h.port_open) signal_phase(h);
+    return 0;
+}
 }  // namespace
 
 int poll_phase(hub& h, std::int64_t until_ns) noexcept {
     bool const settled = is_settled(h) || settle_poller(h);
-    constexpr int room = static_cast<int>(sizeof h.events / sizeof h.events[0]);
     std::int64_t timeout = 0;
+    std::int64_t const began = h.now_ns;
+    if (settled && until_ns > h.now_ns && h.spin.pays()) {
+        int const count = wait_awake(h, until_ns);
+        bool const ready = has_ready(h);
+        // Between two calls that come at once the poller need not be asked each time.
+        if (count != 0 || ((ready || h.now_ns >= until_ns) && h.spin.has_polled(h.now_ns))) return after_poll(h, count);
+        if (ready) until_ns = 0;
+    }
     if (until_ns != 0) {
         // From here on whoever posts must wake us; what was posted before is seen by has_ready().
         h.door->going_to_sleep();
@@ -82,14 +122,15 @@ int poll_phase(hub& h, std::int64_t until_ns) noexcept {
         timeout = until_ns > now ? until_ns - now : 0;   // the difference to the beginning of time is no number
     }
     if (!settled && (timeout < 0 || timeout > retry_ns)) timeout = retry_ns;
-    int const count = h.poller->wait(h.poller_context, h.events, room, timeout);
-    h.door->woke_up();
+    int const count = h.poller->wait(h.poller_context, h.events, event_room, timeout);
+    bool const called = !h.door->woke_up();
     h.now_ns = h.calls->monotonic_ns(h.on.context);
-    if (count < 0) return count == -EINTR ? 0 : count;
-    take_events(h, count);
-    if (h.fds.has_unpollable()) h.fds.notify_unpollable();
-    if (h.port_open) signal_phase(h);
-    return 0;
+    if (count >= 0) h.spin.polled(h.now_ns);
+    if (until_ns != 0) {
+        std::int64_t const slept = h.now_ns - began;
+        h.spin.slept(slept, called && slept < h.spin.most_ns() && h.door->waker_core.load(std::memory_order_relaxed) != core_of_thread());
+    }
+    return after_poll(h, count);
 }
 
 void timer_phase(hub& h) noexcept {

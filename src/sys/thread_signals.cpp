@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <ctime>
 #include <pthread.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <spruce/memory.hpp>
@@ -26,6 +27,17 @@ bool on_main_thread() noexcept {
     return ::pthread_main_np() != 0;
 #else
     return false;   // no way to know: main() makes its loop itself
+#endif
+}
+
+int core_of_thread() noexcept {
+#if defined(__linux__) || defined(__FreeBSD__)
+    int const before = errno;
+    int const core = ::sched_getcpu();
+    errno = before;   // of whom a signal handler has interrupted
+    return core;
+#else
+    return -1;
 #endif
 }
 

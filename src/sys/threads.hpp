@@ -4,4 +4,6 @@
 namespace spruce::inline v0::detail {
 // Whether it is the one that main() runs on.
 bool on_main_thread() noexcept;
+// The number of the core that it runs on just now; -1 where the system does not say. Signal handlers may ask, too.
+int core_of_thread() noexcept;
 }  // namespace spruce::inline v0::detail

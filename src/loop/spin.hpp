@@ -1,0 +1,58 @@
+// Whether a loop waits awake before it sleeps.
+//
+// To be woken costs a loop and its waker some ten microseconds together; a call that comes sooner than that is had more
+// cheaply by looking for it. So a loop that slept, and was woken by a call soon, looks for the next one for a while before
+// it sleeps again: about as long as a sleep costs, so that it never spends more than twice what the best choice would have
+// (competitive spinning: Karlin, Li, Manasse, Owicki, "Empirical Studies of Competitive Spinning", SOSP 1991). The first
+// wait that is in vain ends that, and so do eight in a row that something else ended, until a sleep is short again.
+//
+// Not where the waker ran on our own core: while we look, it could not. Which cores the process may use says less: its
+// threads may be bound to one each, or all to the same.
+#pragma once
+#include <cstdint>
+
+namespace spruce::inline v0::detail {
+
+// How a wait awake ended: by a call, by an event or a timer, or by its bound.
+enum class spin_end : std::uint8_t { call, other, in_vain };
+
+class spin_policy {
+public:
+    explicit spin_policy(std::int64_t most_ns) noexcept : most_ns_(most_ns) {}
+
+    // Whether to wait awake now, and for how long.
+    bool pays() const noexcept { return pays_; }
+    std::int64_t most_ns() const noexcept { return most_ns_; }
+
+    // A wait awake is over. Some in a row that ended otherwise may have been other things' turn.
+    void waited(spin_end how) noexcept {
+        ++waits_;
+        others_ = how == spin_end::other ? others_ + 1 : 0;
+        if (how == spin_end::in_vain || others_ == most_others) pays_ = false;
+    }
+    // A sleep is over, so many nanoseconds after the turn before it began, by a call from a thread on another core, or by
+    // anything else. (With that turn's work in it: to tell them apart would take one more reading of the clock a sleep, and
+    // a loop that works long between two calls has less to win.)
+    void slept(std::int64_t ns, bool called_from_other_core) noexcept {
+        pays_ = called_from_other_core && ns < most_ns_;
+        others_ = 0;
+    }
+
+    // The poller was asked, without failing; whether that was just before.
+    void polled(std::int64_t now_ns) noexcept { polled_ns_ = now_ns; }
+    bool has_polled(std::int64_t now_ns) const noexcept { return now_ns - polled_ns_ < poll_every_ns; }
+
+    // How often it waited awake.
+    std::uint64_t waits() const noexcept { return waits_; }
+
+private:
+    static constexpr std::int64_t poll_every_ns = 10'000;
+    static constexpr unsigned most_others = 8;
+    std::int64_t most_ns_;   // 0: never
+    std::int64_t polled_ns_ = 0;
+    std::uint64_t waits_ = 0;
+    unsigned others_ = 0;
+    bool pays_ = false;
+};
+
+}  // namespace spruce::inline v0::detail

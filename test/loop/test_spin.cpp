@@ -1,0 +1,335 @@
+// Waiting awake: between calls from other threads that come one soon after another, and never otherwise.
+#include <atomic>
+#include <cerrno>
+#include <functional>
+#include <sched.h>
+#include <thread>
+#include <vector>
+
+#include "../../src/loop/hub.hpp"
+#include "../harness/axes.hpp"
+#include "../harness/kernel_between.hpp"
+#include "../harness/spoiled.hpp"
+
+using namespace spruce;
+using namespace std::chrono_literals;
+using harness::world;
+
+namespace {
+std::uint64_t waits(loop const& l) { return l.impl()->spin.waits(); }
+
+#if defined(__linux__)
+std::vector<int> cores() {
+    cpu_set_t all;
+    std::vector<int> found;
+    if (::sched_getaffinity(0, sizeof all, &all) == 0)
+        for (int i = 0; i != CPU_SETSIZE; ++i)
+            if (CPU_ISSET(i, &all)) found.push_back(i);
+    return found;
+}
+bool bind_to(int core) {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(core, &one);
+    return ::sched_setaffinity(0, sizeof one, &one) == 0 && detail::core_of_thread() == core;
+}
+#else
+std::vector<int> cores() { return {}; }
+bool bind_to(int) { return false; }
+#endif
+
+// A loop on another thread, on the core that is said.
+class far_loop {
+public:
+    far_loop(world& w, int core) {
+        std::atomic<bool> up{false};
+        thread_ = std::thread([&, core] {
+            bound_ = bind_to(core);
+            loop l(w.options());
+            at_ = &l;
+            up = true;
+            static_cast<void>(l.run_forever());
+        });
+        while (!up) std::this_thread::yield();
+        door_ = at_.load()->remote();
+    }
+    ~far_loop() {
+        static_cast<void>(door_.stop());
+        thread_.join();
+    }
+    far_loop(far_loop const&) = delete;
+    far_loop& operator=(far_loop const&) = delete;
+    loop_ref const& door() const { return door_; }
+    bool bound() const { return bound_; }
+
+private:
+    std::thread thread_;
+    std::atomic<loop*> at_{nullptr};
+    loop_ref door_;
+    std::atomic<bool> bound_{false};
+};
+
+// So many calls there and back, one after another.
+void trips(loop& here, loop_ref const& there, int count) {
+    loop_ref const home = here.remote();
+    int left = count;
+    std::function<void()> trip = [&] {
+        CHECK(there.call([&] { CHECK(home.call([&] { --left > 0 ? trip() : void(); }).ok()); }).ok());
+    };
+    trip();
+    CHECK(here.run_until([&] { return left == 0; }).ok());
+}
+
+// On a busy machine the other thread may not get its core for a while: asked again until the next wait is to be awake.
+void go_until_it_waits(loop& here, loop_ref const& there) {
+    auto const end = std::chrono::steady_clock::now() + 10s;
+    do trips(here, there, 50);
+    while ((waits(here) == 0 || !here.impl()->spin.pays()) && std::chrono::steady_clock::now() < end);
+    CHECK(waits(here) != 0 && here.impl()->spin.pays());
+}
+
+// Two cores, and we on the first; skips the test where that is not to be had.
+std::vector<int> two_cores() {
+    if (!harness::how.each.empty()) harness::skip("calls that are not lost");
+    if (harness::simulated() || !harness::option("host").empty()) harness::skip("a loop of its own on the real kernel");
+    auto const c = cores();
+    if (c.size() < 2) harness::skip("two cores that the process may choose from");
+    if (!bind_to(c[0])) harness::skip("a core of its own for each thread");
+    return c;
+}
+}  // namespace
+
+TEST("waiting awake begins with a short sleep that a call from another core ended, and ends with a wait in vain") {
+    detail::spin_policy p(30'000);
+    CHECK(!p.pays());
+    p.slept(20'000, false);
+    CHECK(!p.pays());
+    p.slept(30'000, true);
+    CHECK(!p.pays());
+    p.slept(29'999, true);
+    CHECK(p.pays());
+    p.waited(detail::spin_end::call);
+    CHECK(p.pays());
+    p.waited(detail::spin_end::in_vain);
+    CHECK(!p.pays());
+    p.slept(20'000, true);
+    CHECK(p.pays());
+    p.slept(20'000, false);
+    CHECK(!p.pays());
+    CHECK_EQ(p.waits(), 2U);
+
+    // What else ends a wait ends the waiting only when it does so again and again.
+    p.slept(20'000, true);
+    for (int round = 0; round != 2; ++round) {
+        for (int i = 0; i != 7; ++i) p.waited(detail::spin_end::other);
+        CHECK(p.pays());
+        p.waited(round == 0 ? detail::spin_end::call : detail::spin_end::other);
+        CHECK(p.pays() == (round == 0));
+    }
+    p.polled(5'000);
+    CHECK(p.has_polled(14'999));
+    CHECK(!p.has_polled(15'000));
+
+    detail::spin_policy never(0);
+    never.slept(0, true);
+    CHECK(!never.pays());
+}
+
+TEST("two loops on two cores that call each other wait awake for each other, and wake each other seldom") {
+    auto const c = two_cores();
+    world w;
+    static std::atomic<int> wakes{0};
+    static void (*wake_below)(void*, int) noexcept;
+    // The kernel's own calls, one of them counted.
+    kernel counting = w.on();
+    detail::kernel_calls calls = *counting.calls;
+    wake_below = calls.wake;
+    calls.wake = [](void* context, int fd) noexcept {
+        ++wakes;
+        wake_below(context, fd);
+    };
+    counting.calls = &calls;
+    auto options = w.options();
+    options.on = &counting;
+    loop l(options);
+    far_loop far(w, c[1]);
+    if (!far.bound()) harness::skip("a core of its own for each thread");
+    constexpr int count = 400;
+    int fewest = count;
+    auto const end = std::chrono::steady_clock::now() + 10s;
+    while (fewest > count / 4 && std::chrono::steady_clock::now() < end) {
+        wakes = 0;
+        trips(l, far.door(), count);
+        fewest = std::min(fewest, wakes.load());
+    }
+    CHECK(fewest <= count / 4);
+    CHECK(waits(l) > count / 2);
+}
+
+TEST("once the calls have stopped coming a loop waits awake no more than once, and then sleeps") {
+    auto const c = two_cores();
+    world w;
+    loop l(w.options());
+    far_loop far(w, c[1]);
+    go_until_it_waits(l, far.door());
+    std::uint64_t const before = waits(l);
+    int beats = 0;
+    l.call_every(5ms, [&] { ++beats; });
+    CHECK(l.run_until([&] { return beats == 5; }).ok());
+    CHECK(waits(l) <= before + 1);
+}
+
+TEST("where the caller has the loop's own core, or the option says never, no loop waits awake") {
+    if (harness::simulated()) harness::skip("the real kernel");
+    world w;
+    auto const c = cores();
+    if (c.empty() || !bind_to(c[0])) harness::skip("a core that threads can be bound to");
+    auto options = w.options();
+    options.spin = 1s;
+    loop l(options);
+    far_loop far(w, c[0]);
+    trips(l, far.door(), 300);
+    CHECK_EQ(waits(l), 0U);
+    if (c.size() < 2) return;
+    static_cast<void>(l.destroy());
+    options.spin = 0s;
+    loop never(options);
+    far_loop other(w, c[1]);
+    trips(never, other.door(), 300);
+    CHECK_EQ(waits(never), 0U);
+}
+
+TEST("a loop that waits awake for calls sees its timers and fds all the same") {
+    auto const c = two_cores();
+    world w;
+    auto options = w.options();
+    options.spin = 1s;   // as long as it may be: it would come back too late for all else
+    loop l(options);
+    far_loop far(w, c[1]);
+    go_until_it_waits(l, far.door());
+    auto const began = std::chrono::steady_clock::now();
+    bool rung = false;
+    l.call_later(20ms, [&] { rung = true; });
+    CHECK(l.run_until([&] { return rung; }).ok());
+    CHECK(std::chrono::steady_clock::now() - began < 700ms);
+
+    go_until_it_waits(l, far.door());
+    auto const [out, into] = w.pipe();
+    bool got = false;
+    auto reader = l.add_reader(out, [&] { got = true; });
+    REQUIRE(reader.ok());
+    std::thread writer([to = into] {
+        std::this_thread::sleep_for(20ms);   // the loop waits by now
+        CHECK_EQ(::write(to, "x", 1), 1);
+    });
+    auto const asked = std::chrono::steady_clock::now();
+    CHECK(l.run_until([&] { return got; }).ok());
+    CHECK(std::chrono::steady_clock::now() - asked < 700ms);
+    writer.join();
+    reader->cancel();
+    w.close(out);
+    w.close(into);
+}
+
+TEST("a guest waits awake for nobody, and neither does a loop in virtual time") {
+    world w;
+    auto options = w.options();
+    options.spin = 1s;
+    loop l(options);
+    REQUIRE(l.status().ok());
+    for (int i = 0; i != 50; ++i) {
+        bool called = false;
+        REQUIRE(l.prepare().ok());
+        std::thread([&, door = l.remote()] { called = !door.call([&] { called = true; }).ok(); }).join();
+        while (!called) REQUIRE(l.dispatch().ok());
+    }
+    CHECK_EQ(waits(l), 0U);
+    static_cast<void>(l.destroy());
+    testing::simulation sim;
+    options.on = sim.on();
+    options.poller = poller::best;
+    loop simulated(options);
+    REQUIRE(simulated.status().ok());
+    simulated.impl()->spin.slept(0, true);
+    CHECK(!simulated.impl()->spin.pays());
+}
+
+TEST("an option for waiting awake that is negative, or above a second, is refused by name") {
+    world w;
+    for (duration const wrong : {duration(-1), duration(1s) + duration(1)}) {
+        auto options = w.options();
+        options.spin = wrong;
+        loop l(options);
+        CHECK(l.status() == errc::invalid_argument);
+        CHECK(std::string_view(l.status().error().detail()).starts_with("spin: "));
+    }
+}
+
+TEST("a turn that a call begins at once leaves the poll out only if there was one less than ten microseconds ago") {
+    if (harness::simulated()) harness::skip("the real kernel");
+    world w;
+    loop l(w.options());
+    detail::hub& h = *l.impl();
+    auto const [out, into] = w.pipe();
+    CHECK_EQ(::write(into, "x", 1), 1);
+    auto reader = l.add_reader(out, [] {});   // it stays readable: queued by each poll
+    REQUIRE(reader.ok());
+    auto const polls_for_call = [&](duration after) {
+        CHECK(l.run_once(in(0s)).ok());   // polls, and runs what is queued
+        auto const polled = std::chrono::steady_clock::now();
+        while (std::chrono::steady_clock::now() - polled < after) {}
+        h.spin.slept(0, true);
+        CHECK(l.call_from_thread([] {}).ok());
+        CHECK_EQ(detail::poll_phase(h, detail::no_time), 0);
+        return !h.ready.empty();
+    };
+    bool left_out = false;
+    for (int i = 0; i != 100; ++i) {
+        CHECK(polls_for_call(10us));
+        left_out = left_out || !polls_for_call(0us);
+    }
+    CHECK(left_out);
+    reader->cancel();
+    w.close(out);
+    w.close(into);
+}
+
+TEST("while calls come and go without a pause, fds are looked at and timers run") {
+    auto const c = two_cores();
+    world w;
+    loop l(w.options());
+    far_loop far(w, c[1]);
+    auto const [out, into] = w.pipe();
+    CHECK_EQ(::write(into, "x", 1), 1);
+    std::uint64_t reads = 0, beats = 0, round = 0;
+    go_until_it_waits(l, far.door());
+    auto reader = l.add_reader(out, [&] { ++reads; });   // it stays readable: once a poll
+    REQUIRE(reader.ok());
+    auto beat = l.call_every(1ms, [&] { ++beats; });
+    auto const end = std::chrono::steady_clock::now() + 50ms;
+    for (; std::chrono::steady_clock::now() < end; ++round) trips(l, far.door(), 50);
+    // Every ten microseconds, or every turn if it has been longer than that: fifty trips take more.
+    CHECK(reads >= round);
+    CHECK(beats >= 10);
+    beat.cancel();
+    reader->cancel();
+    w.close(out);
+    w.close(into);
+}
+
+TEST("a poller that fails ends the run at once, though the loop waits awake") {
+    auto const c = two_cores();
+    world w;
+    auto options = w.options();
+    options.spin = 1s;
+    harness::kernel_between between(w.on());
+    options.on = between.on();
+    loop l(options);
+    far_loop far(w, c[1]);
+    go_until_it_waits(l, far.door());
+    between.refuse_waits(-EBADF, 1);
+    auto const began = std::chrono::steady_clock::now();
+    auto const ran = l.run_until([] { return false; }, in(5s));
+    CHECK(!ran && ran.error().errno_value() == EBADF);
+    CHECK(std::chrono::steady_clock::now() - began < 700ms);
+}
