@@ -1,6 +1,7 @@
 // What parked tasks cost: resident bytes with page tables, and the processor time to make one on memory that was never
-// used and to park it. Each run is a process of its own. Ours with the default stack and with 16 K, all guarded, beside
-// the floor, the pages that one bare guarded stack touches, and boost.fiber with its default stack, which has no guard.
+// used and to park it. Each run is a process of its own. Ours with the default stack and with 16 K, guarded, and with one of
+// 2 K in huge pages that is not, beside the floor, the bytes that one bare stack touches, and boost.fiber, whose stacks have no
+// guard.
 // links: -lboost_fiber -lboost_context
 #include <spruce/spruce.hpp>
 
@@ -44,18 +45,33 @@ template <class F> outcome in_a_process(F const& body) {
     return {bytes, c.told()};
 }
 
-outcome spruce_parks(long count, std::size_t stack) {
+outcome spruce_parks(long count, spruce::task_options const& how) {
     return in_a_process([=](measure::teller const& tell) {
         spruce::loop hub;
         spruce::event never;
         stopwatch const watch(count);
         long parked = 0;
         for (long i = 0; i < count; ++i)
-            spruce::spawn({.stack_size = stack}, [&] {
+            spruce::spawn(how, [&] {
                 ++parked;
                 static_cast<void>(never.wait());
             });
         static_cast<void>(hub.run_until([&] { return parked == count; }));
+        watch.stop(tell);
+    });
+}
+
+// Not a task: as many places of 2 K in huge pages, each touched.
+outcome floor_parks_bare(long count) {
+    return in_a_process([=](measure::teller const& tell) {
+        stopwatch const watch(count);
+        constexpr std::size_t each = 2048, huge = std::size_t{2} << 20;
+        std::size_t const all = each * static_cast<std::size_t>(count) + huge;
+        auto* at = static_cast<char*>(::mmap(nullptr, all, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+        if (at == MAP_FAILED) std::_Exit(3);
+        at += (huge - reinterpret_cast<std::uintptr_t>(at) % huge) % huge;
+        ::madvise(at, all - huge, MADV_HUGEPAGE);
+        for (long i = 0; i < count; ++i) at[static_cast<std::size_t>(i + 1) * each - 8] = 1;
         watch.stop(tell);
     });
 }
@@ -102,10 +118,19 @@ outcome boost_parks(long count, std::size_t stack) {
 
 void race(char const* name, char const* unit, double outcome::* figure, std::size_t stack, long count, measure::effort const& e) {
     measure::contest all(name, unit);
-    all.enter("spruce", [=] { return spruce_parks(count, stack).*figure; });
+    all.enter("spruce", [=] { return spruce_parks(count, {.stack_size = stack}).*figure; });
     all.enter("floor", [=] { return floor_parks(count, stack ? stack : std::size_t{256} << 10).*figure; });
 #ifdef HAVE_BOOST_FIBER
     all.enter("boost.fiber", [=] { return boost_parks(count, stack).*figure; });
+#endif
+    all.run(e);
+}
+void race_bare(char const* name, char const* unit, double outcome::* figure, long count, measure::effort const& e) {
+    measure::contest all(name, unit);
+    all.enter("spruce", [=] { return spruce_parks(count, {.unguarded = true}).*figure; });
+    all.enter("floor", [=] { return floor_parks_bare(count).*figure; });
+#ifdef HAVE_BOOST_FIBER
+    all.enter("boost.fiber", [=] { return boost_parks(count, 16384).*figure; });
 #endif
     all.run(e);
 }
@@ -115,10 +140,12 @@ int main(int count, char** arguments) {
     measure::pin();
     measure::effort e(count, arguments);
     race("fresh_spawn", "ns", &outcome::ns, 0, e.of(100'000, 500), e);
+    race_bare("fresh_unguarded", "ns", &outcome::ns, e.of(100'000, 500), e);
     // Bytes hardly differ from one run to the next.
     e.rounds = e.rounds > 2 ? 2 : e.rounds;
     race("parked", "bytes", &outcome::bytes, 0, e.of(100'000, 1'000), e);
     race("parked_16k", "bytes", &outcome::bytes, 16384, e.of(100'000, 1'000), e);
+    race_bare("parked_unguarded", "bytes", &outcome::bytes, e.of(100'000, 1'000), e);
 }
 #else
 int main() {}

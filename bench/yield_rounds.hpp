@@ -21,9 +21,9 @@ struct work {
     }
 };
 
-inline double spruce_round(spruce::loop& hub, work const& w) {
+inline double spruce_round(spruce::loop& hub, work const& w, bool unguarded = false) {
     for (long i = 0; i < w.tasks; ++i)
-        spruce::spawn([yields = w.yields] {
+        spruce::spawn({.unguarded = unguarded}, [yields = w.yields] {
             for (long y = 0; y < yields; ++y) static_cast<void>(spruce::yield());
         });
     std::int64_t const begin = measure::cpu_ns();

@@ -23,7 +23,8 @@ DETAIL = "spruce::v0::detail::"
 GUARD_BYTES = 16 << 10
 COLOURS = 32
 LINE = 64
-STACK_BYTES = {"k16": 16 << 10, "k64": 64 << 10, "k256": 256 << 10, "m1": 1 << 20, "m8": 8 << 20}
+STACK_BYTES = {"k16": 16 << 10, "k64": 64 << 10, "k256": 256 << 10, "m1": 1 << 20, "m8": 8 << 20,
+               "bare2k": 2 << 10, "bare4k": 4 << 10, "bare8k": 8 << 10}
 EXTENSION_BIT = 1
 
 
@@ -203,11 +204,16 @@ class found_scheduler:
         pool = self.value["arena"]["pool"]
         for n in range(int(pool["slab_count_"])):
             slab = pool["slabs_"][n]
-            size = STACK_BYTES[enumerator(slab["size_class"])]
+            name = enumerator(slab["size_class"])
+            size = STACK_BYTES[name]
             base = int(slab["base"])
             for i in range(int(slab["carved"])):
-                bottom = base + i * (size + GUARD_BYTES) + GUARD_BYTES
-                top = bottom + size - i % COLOURS * LINE
+                if name.startswith("bare"):
+                    bottom = base + i * (size + LINE)
+                    top = bottom + size
+                else:
+                    bottom = base + i * (size + GUARD_BYTES) + GUARD_BYTES
+                    top = bottom + size - i % COLOURS * LINE
                 address = top - block_type.sizeof
                 block = gdb.Value(address).cast(block_type.pointer()).dereference()
                 if enumerator(block["state"]) not in ("unused", "claimed", "ended"):

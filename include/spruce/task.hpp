@@ -26,6 +26,11 @@ struct task_options {
     std::string_view name{};        // 31 bytes are kept; without one it is called "task N"
     std::size_t stack_size = 0;     // bytes, rounded up to 16 K, 64 K, 256 K, 1 M or 8 M, the most; 0: the default, 256 K (64 K where pointers have 32 bits)
     bool background = false;        // holds nothing, is reported by nobody, and is cancelled when run() ends
+    // For a great many tasks whose depth is known: a stack of 2 K, 4 K or 8 K (stack_size; 0: 2 K), side by side in huge
+    // pages, without a guard. Who grows beyond it writes over a neighbour; that is found when its stack is given back, and
+    // ends the program by name. A signal handler that is not SA_ONSTACK runs on it, too. More than 8 K, or arguments that
+    // leave too little of it, are refused: invalid_argument. See docs/stacks.md.
+    bool unguarded = false;
 };
 
 template <class R> class task;

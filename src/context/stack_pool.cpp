@@ -3,6 +3,7 @@
 #include <cerrno>
 
 #include "../sys/mapping.hpp"
+#include "switch.hpp"
 
 namespace spruce::inline v0::detail {
 
@@ -12,10 +13,11 @@ stack_pool::~stack_pool() {
         slab const& s = slabs_[i];
         if (s.numbers)
             for (std::size_t n = 0; n != s.carved; ++n) ask_valgrind(valgrind_request::remove_stack, s.numbers[n]);
-        m.calls->unmap(m.context, s.base, s.count * stride(s.size_class));
+        m.calls->unmap(m.context, s.mapping, s.bytes);
     }
     forget_slabs();
     release(memory_, slabs_, slab_room_ * sizeof(slab), alignof(slab));
+    for (free_tops& free : free_) release(memory_, free.begin, free.room * sizeof(std::byte*), alignof(std::byte*));
 }
 
 void stack_pool::forget_slabs() noexcept {
@@ -38,12 +40,18 @@ void stack_pool::forget_for_valgrind(std::byte* bottom, std::byte* top) noexcept
     ask_valgrind(valgrind_request::make_undefined, reinterpret_cast<std::uintptr_t>(bottom), bytes);
 }
 
-// From below: guard, stack, guard, stack, …; a stack ends with its slot.
+// From below: guard, stack, guard, stack, …; a stack ends with its slot. A bare one begins with it.
 stack_ref stack_pool::place(slab const& s, std::size_t i) const noexcept {
+    if (is_bare(s.size_class)) {
+        std::byte* const bottom = s.base + i * stride(s.size_class);
+        return {bottom, bottom + bytes_of(s.size_class)};
+    }
     std::byte* const bottom = s.base + i * stride(s.size_class) + guard_bytes;
     // A line lower for each colour.
     return {bottom, bottom + bytes_of(s.size_class) - (i % colours) * 64};
 }
+
+bool stack_pool::has_bare() const noexcept { return !SPRUCE_ASAN && !SPRUCE_TSAN && !SPRUCE_SWITCH_UCONTEXT && !watched_; }
 
 result<stack_pool::slab*> stack_pool::add_slab(stack_class c) noexcept {
     if (slab_count_ == slab_room_) {
@@ -57,46 +65,100 @@ result<stack_pool::slab*> stack_pool::add_slab(stack_class c) noexcept {
     }
     // A small first one, for small programs; then twice as many stacks each time, within half a gigabyte.
     std::size_t const before = open_[static_cast<std::size_t>(c)];
-    std::size_t count = before ? std::size_t{slabs_[before - 1].count} * 2 : 4;
+    // (Bare ones: a huge page, then two, …)
+    std::size_t count = before ? std::size_t{slabs_[before - 1].count} * 2 : is_bare(c) ? huge_page / stride(c) : 4;
     constexpr std::size_t most_bytes = sizeof(void*) >= 8 ? std::size_t{512} << 20 : std::size_t{4} << 20;
     while (count > 1 && count * stride(c) > most_bytes) count /= 2;
     mapping_table const& m = process_mappings();
     void* at = nullptr;
+    std::size_t bytes = 0, used = 0;
     for (;; count /= 2) {
-        int const failed = m.calls->map(m.context, count * stride(c), &at);
+        bytes = used = count * stride(c);
+        if (is_bare(c)) {
+            used = (used + huge_page - 1) & ~(huge_page - 1);   // whole huge pages, from where one begins
+            bytes = used + huge_page;
+        }
+        int const failed = m.calls->map(m.context, bytes, &at);
         if (failed == 0) break;
         // A tight address space may still have room for a few.
         if (count == 1) return with_detail(failed == -ENOMEM ? error(errc::no_memory) : error::from_errno(-failed), "mapping a stack; see vm.max_map_count and ulimit -v");
     }
-    mapped_ += count * stride(c);
+    mapped_ += bytes;
+    auto* base = static_cast<std::byte*>(at);
+    if (is_bare(c)) {
+        base = reinterpret_cast<std::byte*>((reinterpret_cast<std::uintptr_t>(at) + huge_page - 1) & ~(huge_page - 1));
+        if (m.calls->prefer_huge) m.calls->prefer_huge(m.context, base, used);   // small pages will do, too
+    }
     slab& made = slabs_[slab_count_];
-    made = {static_cast<std::byte*>(at), static_cast<std::uint32_t>(count), 0, c, true, nullptr};
+    made = {base, at, bytes, static_cast<std::uint32_t>(count), 0, 0, c, true, false, nullptr};
     if (watched_) [[unlikely]]
         made.numbers = static_cast<std::uint32_t*>(allocate(memory_, count * sizeof(std::uint32_t), alignof(std::uint32_t)));
     open_[static_cast<std::size_t>(c)] = ++slab_count_;
     return &made;
 }
 
+result<void> stack_pool::guard_one(slab& s, stack_ref made) noexcept {
+    mapping_table const& m = process_mappings();
+    std::byte* const guard = guard_of(made);
+    int failed = s.light_guards ? m.calls->guard(m.context, guard, guard_bytes, true) : -ENOTSUP;
+    if (failed != 0) {
+        // An old kernel, locked memory, an emulator: the costly guard, which splits the mapping.
+        s.light_guards = false;
+        failed = m.calls->guard(m.context, guard, guard_bytes, false);
+    }
+    if (failed == -ENOMEM) return with_detail(errc::no_memory, "guarding a stack: vm.max_map_count is reached");
+    if (failed != 0) return with_detail(error::from_errno(-failed), "guarding a stack");
+    return {};
+}
+
+// The next few at once, for two calls. With each slab twice as large as the one before, a sixteenth of all there are.
+bool stack_pool::prepare_some(slab& s) noexcept {
+    mapping_table const& m = process_mappings();
+    std::size_t many = (s.carved + s.count) / 16;
+    if (many > most_places) many = most_places;
+    if (many > s.count - s.carved) many = s.count - s.carved;
+    // Valgrind 3.19 does not know the call, and says so each time.
+    if (many < 2 || !s.light_guards || s.singly || !m.calls->prepare || watched_) return false;
+    std::byte* const at = s.base + s.carved * stride(s.size_class);
+    if (m.calls->prepare(m.context, at, stride(s.size_class), many, guard_bytes) != 0) {
+        s.singly = true;
+        return false;
+    }
+    s.prepared = s.carved + static_cast<std::uint32_t>(many);
+    return true;
+}
+
+bool stack_pool::make_room(free_tops& free) noexcept {
+    if (free.carved + 1 < free.room) return true;
+    std::size_t const room = free.room ? free.room * 2 : 16;
+    auto** const bigger = static_cast<std::byte**>(allocate(memory_, room * sizeof(std::byte*), alignof(std::byte*)));
+    if (!bigger) return false;
+    std::size_t const used = free.begin ? static_cast<std::size_t>(free.end - free.begin) : 1;
+    for (std::size_t i = 0; i != used; ++i) bigger[i] = free.begin ? free.begin[i] : nullptr;
+    release(memory_, free.begin, free.room * sizeof(std::byte*), alignof(std::byte*));
+    free = {bigger + used, bigger + (room < many_free ? room : many_free), bigger, free.carved, room};
+    return true;
+}
+
 result<stack_ref> stack_pool::carve(stack_class c) noexcept {
+    free_tops& free = free_[static_cast<std::size_t>(c)];
+    if (!make_room(free)) return errc::no_memory;
     std::size_t const open = open_[static_cast<std::size_t>(c)];
     slab* s = open ? &slabs_[open - 1] : nullptr;
     if (!s || s->carved == s->count) {
         SPRUCE_TRY(s, add_slab(c));
     }
-    mapping_table const& m = process_mappings();
     stack_ref const made = place(*s, s->carved);
-    std::byte* const guard = guard_of(made);
-    int failed = s->light_guards ? m.calls->guard(m.context, guard, guard_bytes, true) : -ENOTSUP;
-    if (failed != 0) {
-        // An old kernel, locked memory, an emulator: the costly guard, which splits the mapping.
-        s->light_guards = false;
-        failed = m.calls->guard(m.context, guard, guard_bytes, false);
+    if (is_bare(c)) {
+        auto* const end = reinterpret_cast<std::uintptr_t*>(made.bottom);
+        end[0] = end[1] = canary;
+    } else if (s->carved >= s->prepared && !prepare_some(*s)) {
+        SPRUCE_CHECK(guard_one(*s, made));
+        commit_page(made.top - 1);
     }
-    if (failed == -ENOMEM) return with_detail(errc::no_memory, "guarding a stack: vm.max_map_count is reached");
-    if (failed != 0) return with_detail(error::from_errno(-failed), "guarding a stack");
     tell_valgrind(*s, made);
     ++s->carved;
-    commit_page(made.top - 1);
+    ++free.carved;
     forget_frames(made.bottom, made.top);
     return made;
 }
@@ -121,6 +183,12 @@ std::size_t stack_pool::high_water(stack_class c, stack_ref s) const noexcept {
 }
 
 std::size_t stack_pool::deepest_word(stack_class c, stack_ref s) const noexcept {
+    if (is_bare(c)) {
+        auto const* const end = reinterpret_cast<std::uintptr_t const*>(s.top);
+        for (auto const* word = reinterpret_cast<std::uintptr_t const*>(s.bottom) + 2; word != end; ++word)
+            if (*word != 0) return static_cast<std::size_t>(s.top - reinterpret_cast<std::byte const*>(word));
+        return 0;
+    }
     mapping_table const& m = process_mappings();
     std::size_t const page = page_size();
     unsigned char resident[64];

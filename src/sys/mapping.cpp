@@ -8,6 +8,7 @@
 #include <unistd.h>
 #if defined(__linux__)
 #include <sys/auxv.h>
+#include <sys/syscall.h>
 #endif
 
 #ifndef MAP_STACK
@@ -39,6 +40,7 @@ int unmap(void*, void* at, std::size_t bytes) noexcept { return ::munmap(at, byt
 // Linux 6.13. Emulators are known to answer 0 to any advice and do nothing: believed only once a guard was seen to
 // fault, which a read through another door than our own tells without a signal.
 constexpr int advice_guard_install = 102;
+constexpr int advice_populate_write = 23;   // Linux 5.14
 constinit std::atomic<unsigned> light_works{0};   // 0 unknown, 1 yes, 2 no
 
 bool readable(void* at) noexcept {
@@ -78,7 +80,41 @@ int resident(void*, void* at, std::size_t bytes, unsigned char* pages) noexcept 
 #endif
 }
 
-constexpr mapping_calls native{map, unmap, guard, resident};
+#if defined(__linux__) && defined(SYS_process_madvise)
+// The same bytes of each place at once; for oneself, and with any advice: Linux 6.15.
+int advise_each(std::byte* at, std::size_t stride, std::size_t count, std::size_t bytes, int advice) noexcept {
+    constexpr int self = -10001;   // PIDFD_SELF_THREAD_GROUP
+    iovec ranges[most_places];
+    for (iovec& r : ranges) r = {at, bytes}, at += stride;
+    long const done = ::syscall(SYS_process_madvise, self, ranges, count, advice, 0);
+    if (done < 0) return errno == ENOSYS || errno == EPERM || errno == EBADF ? -ENOTSUP : -errno;
+    return static_cast<std::size_t>(done) == bytes * count ? 0 : -EAGAIN;
+}
+
+int prepare(void*, void* at, std::size_t stride, std::size_t count, std::size_t guard_bytes) noexcept {
+    static constinit std::atomic<bool> refused{false};
+    if (light_works.load(std::memory_order_relaxed) != 1 || refused.load(std::memory_order_relaxed)) return -ENOTSUP;
+    int const before = errno;
+    auto* const first = static_cast<std::byte*>(at);
+    int failed = advise_each(first, stride, count, guard_bytes, advice_guard_install);
+    if (failed == 0) failed = advise_each(first + stride - page_size(), stride, count, page_size(), advice_populate_write);
+    if (failed == -ENOTSUP) refused.store(true, std::memory_order_relaxed);
+    errno = before;
+    return failed;
+}
+#else
+constexpr int (*prepare)(void*, void*, std::size_t, std::size_t, std::size_t) noexcept = nullptr;
+#endif
+
+void prefer_huge(void*, [[maybe_unused]] void* at, [[maybe_unused]] std::size_t bytes) noexcept {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+    int const before = errno;
+    ::madvise(at, bytes, MADV_HUGEPAGE);
+    errno = before;
+#endif
+}
+
+constexpr mapping_calls native{map, unmap, guard, resident, prepare, prefer_huge};
 constinit mapping_table current{&native, nullptr};
 constinit std::atomic<std::size_t> known_page_size{0};
 }  // namespace
@@ -88,7 +124,6 @@ void set_process_mappings(mapping_table table) noexcept { current = table.calls 
 
 void commit_page([[maybe_unused]] void* address) noexcept {
 #if defined(__linux__)
-    constexpr int advice_populate_write = 23;   // Linux 5.14
     static constinit std::atomic<unsigned> unknown{0};
     if (unknown.load(std::memory_order_relaxed) != 0) return;
     std::size_t const page = page_size();

@@ -14,6 +14,7 @@ std::size_t tell_overflow(void const* address, char* room, std::size_t size) noe
     scheduler const* const s = current_scheduler;
     task_block* const t = s ? s->current : nullptr;
     if (!t) return 0;
+    if (is_bare(t->size_class)) return 0;   // what lies below it is a neighbour
     auto const at = reinterpret_cast<std::uintptr_t>(address);
     auto const bottom = reinterpret_cast<std::uintptr_t>(stack_pool::bottom_of(t->size_class, t->top()));
     if (at >= bottom || at < bottom - guard_bytes) return 0;
@@ -24,6 +25,13 @@ std::size_t tell_overflow(void const* address, char* room, std::size_t size) noe
 }  // namespace
 
 void end_overflow_reports() noexcept { faults_end(); }
+
+void stack_outgrown(task_block& t) noexcept {
+    char room[200];
+    text_line line(room, sizeof room);
+    line.put_task(t.id.value, t.named ? t.name : "").put(" outgrew its stack of ").put(std::uint64_t{bytes_of(t.size_class)}).put(" bytes, which has no guard, and wrote over a neighbour");
+    panic(line.string(), __FILE__, __LINE__);
+}
 
 }  // namespace spruce::inline v0::detail
 

@@ -70,6 +70,7 @@ namespace {
     void* word;
     if (task_block* const next = take_next_task(s.h, &word)) {
         s.current = next;
+        if (s.h.ready.size() > many_ready) [[unlikely]] prefetch_far(s.h.ready);
         switch_final(s.machine, self, next->machine, word);
     }
     if (s.returns) {

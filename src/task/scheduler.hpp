@@ -12,7 +12,7 @@ namespace spruce::inline v0::detail {
 
 // The stacks of a loop's tasks. Outlives the loop while a handle keeps a block: ended tasks' outcomes lie on them.
 struct task_arena {
-    explicit task_arena(memory_hook memory) noexcept : pool(memory, link_depth()) {}
+    explicit task_arena(memory_hook memory) noexcept : pool(memory) {}
     stack_pool pool;
     // 0 while the loop lives. At its end the loop adds the number of blocks that handles still keep; each handle's
     // end takes 1 away, wherever it happens: whoever brings it back to 0 frees the arena. (A handle dropped between
@@ -192,9 +192,12 @@ struct told {
     explicit told(char const* sentence, error const& e) noexcept;
     char text[256];
 };
+// Ends the program, which a stack without a guard has damaged, with the task's name.
+[[noreturn]] void stack_outgrown(task_block& t) noexcept;
 inline void free_block(task_block& t) noexcept {
     stack_class const size_class = t.size_class;
     std::byte* const top = t.top();
+    if (is_bare(size_class) && !stack_pool::is_intact(size_class, top)) [[unlikely]] stack_outgrown(t);
     task_arena* const a = t.arena;
     // Its walkers look at this even now; a destructor would make it a store that nobody reads, which compilers drop.
     static_assert(std::is_trivially_destructible_v<task_block>);

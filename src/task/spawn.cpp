@@ -52,6 +52,15 @@ result<stack_class> unusual_class(std::size_t wanted, std::size_t size, std::siz
     return c;
 }
 
+// The same of those without guards.
+result<stack_class> bare_class(bool available, std::size_t wanted, std::size_t size, std::size_t alignment) noexcept {
+    if (wanted > most_bare) return with_detail(errc::invalid_argument, "stack_size: at most 8 K without a guard");
+    stack_class const c = bare_class_for(wanted);
+    if (bytes_of(c) < size + alignment + 1344)   // the block, and what the library's own waits take
+        return with_detail(errc::invalid_argument, "the task's arguments are too large for its stack without a guard");
+    return available ? c : class_for(wanted);
+}
+
 void set_name(task_block& t, std::string_view name) noexcept {
     std::size_t const length = name.size() < sizeof t.name ? name.size() : sizeof t.name - 1;
     std::memcpy(t.name, name.data(), length);
@@ -96,8 +105,10 @@ spawn_claim claim_special_task(task_options const* options, std::size_t size, st
         if (auto const places = make_places(*s); !places) return refuse(places.error());
     }
     stack_class size_class = default_stack_class;
-    if ((options && options->stack_size != 0) || size > default_stack_bytes / 4) [[unlikely]] {
-        auto const found = unusual_class(options ? options->stack_size : 0, size, alignment);
+    bool const bare = options && options->unguarded;
+    if (bare || (options && options->stack_size != 0) || size > default_stack_bytes / 4) [[unlikely]] {
+        auto const found = bare ? bare_class(s->arena->pool.has_bare(), options->stack_size, size, alignment)
+                                : unusual_class(options ? options->stack_size : 0, size, alignment);
         if (!found) return refuse(found.error());
         size_class = *found;
     }

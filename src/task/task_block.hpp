@@ -70,7 +70,7 @@ struct alignas(sizeof(void*) == 8 ? 64 : 16) task_block : listener {
     parked* joiners = nullptr;            // the first of a ring
     local_value* locals = nullptr;        // its own values, the latest first
     deadline_scope* scopes = nullptr;     // innermost first; those outside a shield are not in the list
-    void* payload;                        // where the pool keeps its link while the stack is free
+    void* payload;
 
     // -- the rest, each written by who needs it
     std::int64_t scope_due;               // if there are scopes: see due()
@@ -102,14 +102,6 @@ struct alignas(sizeof(void*) == 8 ? 64 : 16) task_block : listener {
         return *std::launder(reinterpret_cast<done_handlers*>(handlers_room));
     }
 };
-
-// How far below its stack's top a block has the word that is the pool's while the stack is free: in a line of the cache
-// that a birth writes anyway.
-inline std::size_t link_depth() noexcept {
-    alignas(task_block) static std::byte somewhere[sizeof(task_block)];
-    auto const* const t = reinterpret_cast<task_block const*>(somewhere);
-    return static_cast<std::size_t>(reinterpret_cast<std::byte const*>(t + 1) - reinterpret_cast<std::byte const*>(&t->payload));
-}
 
 // The name it has, in the 32 bytes of its block; null while nobody has given it one, or asked.
 inline char const* given_name(task_block const& t) noexcept { return t.named ? t.name : nullptr; }

@@ -4,6 +4,8 @@
 #include <csignal>
 #include <cstring>
 #include <string>
+#include <sys/uio.h>
+#include <unistd.h>
 #include <vector>
 
 #include "../../src/context/stack_pool.hpp"
@@ -49,7 +51,20 @@ struct moody_mappings {
         auto& m = *static_cast<moody_mappings*>(at);
         return m.real.calls->resident(m.real.context, what, bytes, pages);
     }
-    static constexpr mapping_calls calls{map, unmap, guard, resident};
+    int prepares = -ENOTSUP;   // what prepare() answers instead; 0: the kernel's answer
+    bool begins = false;       // … after it has laid the guards
+    long prepared = 0;
+    static int prepare(void* at, void* what, std::size_t stride, std::size_t count, std::size_t guard_bytes) noexcept {
+        auto& m = *static_cast<moody_mappings*>(at);
+        for (std::size_t i = 0; m.begins && i != count; ++i)
+            static_cast<void>(m.real.calls->guard(m.real.context, static_cast<std::byte*>(what) + i * stride, guard_bytes, true));
+        if (m.prepares != 0) return m.prepares;
+        if (!m.real.calls->prepare) return -ENOTSUP;
+        int const answer = m.real.calls->prepare(m.real.context, what, stride, count, guard_bytes);
+        if (answer == 0) m.prepared += static_cast<long>(count);
+        return answer;
+    }
+    static constexpr mapping_calls calls{map, unmap, guard, resident, prepare};
 };
 
 stack_ref taken(stack_pool& pool, stack_class c) {
@@ -126,6 +141,33 @@ TEST("tops differ by cache lines, so that many stacks do not fight for the same 
     // Slabs begin their colours anew, so none need be quite even; but no line has all.
     CHECK(*std::max_element(lines.begin(), lines.end()) <= 16);
     CHECK(std::count_if(lines.begin(), lines.end(), [](int n) { return n != 0; }) >= 8);
+}
+
+TEST("stacks without guards lie a line apart, whole in their slab, all zero but for two words at the end") {
+    stack_pool pool{memory_hook{}};
+    for (stack_class const c : {bare2k, bare4k, bare8k}) {
+        std::byte* before = nullptr;
+        for (int i = 0; i != 1500; ++i) {
+            stack_ref const s = taken(pool, c);
+            CHECK_EQ(static_cast<std::size_t>(s.top - s.bottom), bytes_of(c));
+            CHECK_EQ(reinterpret_cast<std::uintptr_t>(s.top) % 64, 0U);
+            CHECK(stack_pool::bottom_of(c, s.top) == s.bottom);
+            if (i != 0 && s.bottom > before && s.bottom - before < 64 + static_cast<std::ptrdiff_t>(bytes_of(c))) CHECK(false);
+            before = s.bottom;
+            CHECK(std::all_of(s.bottom + 2 * sizeof(std::uintptr_t), s.top, [](std::byte b) { return b == std::byte{0}; }));
+            CHECK(stack_pool::is_intact(c, s.top));
+            std::memset(s.bottom + 2 * sizeof(std::uintptr_t), 1, bytes_of(c) - 2 * sizeof(std::uintptr_t));
+            CHECK(stack_pool::is_intact(c, s.top));
+        }
+        stack_ref const last = taken(pool, c);
+        CHECK_EQ(pool.high_water(c, last), 0U);
+        last.top[-100] = std::byte{1};
+        CHECK_EQ(pool.high_water(c, last), 104U);
+        last.bottom[15] = std::byte{0};
+        CHECK(!stack_pool::is_intact(c, last.top));
+        pool.give(c, last.top);
+        CHECK(taken(pool, c).top == last.top);
+    }
 }
 
 TEST("a stack given back is taken next, last in, first out, and nothing new is mapped for it") {
@@ -383,3 +425,55 @@ TEST("the census tells how deep a task has been") {
     });
     CHECK(r.ok());
 }
+
+#if defined(__linux__)
+namespace {
+// Through another door than our own, which tells without a signal.
+bool readable(std::byte* at) {
+    char byte = 0;
+    iovec const here{&byte, 1}, there{at, 1};
+    return ::process_vm_readv(::getpid(), &here, 1, &there, 1, 0) == 1;
+}
+// As many stacks as make a pool prepare some at once, each looked at from guard to top.
+void check_many(stack_pool& pool, stack_class c, moody_mappings const& m) {
+    for (int i = 0; i != 300; ++i) {
+        stack_ref const s = taken(pool, c);
+        std::byte* const guard = stack_pool::guard_of(s);
+        CHECK(!readable(guard) && !readable(guard + guard_bytes - 1));
+        // Before a look at the page itself, which would commit it.
+        unsigned char there = 0;
+        auto* const page = reinterpret_cast<std::byte*>(reinterpret_cast<std::uintptr_t>(s.top - 1) & ~(page_size() - 1));
+        CHECK_EQ(process_mappings().calls->resident(process_mappings().context, page, page_size(), &there), 0);
+        if (m.prepared != 0) CHECK_EQ(there & 1, 1);   // a kernel that can do both for many can commit one, too
+        CHECK(readable(s.bottom) && readable(s.top - 1));
+        std::memset(s.top - 64, 1, 64);
+    }
+}
+}  // namespace
+
+TEST("many stacks are guarded and committed some at a time, each as if by itself") {
+    moody_mappings m;
+    m.prepares = 0;
+    stack_pool pool{memory_hook{}};
+    check_many(pool, k64, m);
+    if (m.prepared == 0) harness::skip("a kernel that advises many ranges at once");
+    CHECK(m.prepared > 200);
+    long const all = m.guards_light + m.prepared;   // some are prepared before they are asked for
+    CHECK(all >= 300 && all < 300 + static_cast<long>(most_places));
+}
+
+TEST("stacks that could not be prepared some at a time are guarded one by one, with or without light guards") {
+    for (int const answer : {-ENOTSUP, -ENOMEM, -EAGAIN}) {
+        for (int const light : {0, -EINVAL}) {
+            moody_mappings m;
+            m.prepares = answer;
+            m.begins = answer == -EAGAIN;
+            m.light = light;
+            stack_pool pool{memory_hook{}};
+            check_many(pool, k16, m);
+            CHECK_EQ(m.guards_light + m.guards_heavy, 300);
+            CHECK_EQ(light == 0 ? m.guards_heavy : m.guards_light, 0);
+        }
+    }
+}
+#endif

@@ -48,7 +48,14 @@ int resident(void*, void* at, std::size_t bytes, unsigned char* pages) noexcept 
     if (refused(mapping_refusals)) return -ENOMEM;
     return native.calls->resident(native.context, at, bytes, pages);
 }
-spruce::detail::mapping_calls const counted{map, unmap, guard, resident};
+int prepare(void*, void* at, std::size_t stride, std::size_t count, std::size_t guard_bytes) noexcept {
+    if (refused(mapping_refusals)) return -ENOMEM;
+    return native.calls->prepare ? native.calls->prepare(native.context, at, stride, count, guard_bytes) : -ENOTSUP;
+}
+void prefer_huge(void*, void* at, std::size_t bytes) noexcept {
+    if (native.calls->prefer_huge) native.calls->prefer_huge(native.context, at, bytes);
+}
+spruce::detail::mapping_calls const counted{map, unmap, guard, resident, prepare, prefer_huge};
 
 [[maybe_unused]] bool const installed = [] {
     static_cast<void>(spruce::set_process_memory({take, give, nullptr}));

@@ -122,6 +122,7 @@ int main(int count, char**) {
         static_cast<void>(walker.join());
         auto waiter = spawn({.name = "waiter"}, [] { wait_deeply(5, frames()); });
         auto sleeper = spawn({.name = "a sleeper"}, nap);
+        auto small = spawn({.name = "small one", .unguarded = true}, nap);
         auto catcher = spawn({.name = "catcher", .stack_size = 16 << 10}, catches);
         auto ended = spawn({.name = "ended"}, never_runs);
         static_cast<void>(ended.join());
