@@ -30,7 +30,7 @@ template <class C> struct runner {
             it->arm(all, 1000 + random.below(59'000));
             it->disarm(all);
         }
-        return measure::per(begin, operations);
+        return measure::per(begin, static_cast<long>(operations));
     }
     double rearm(std::size_t among, std::size_t operations) {
         std::int64_t const begin = measure::cpu_ns();
@@ -39,7 +39,7 @@ template <class C> struct runner {
             it->disarm(one);
             it->arm(one, 1000 + random.below(59'000));
         }
-        return measure::per(begin, operations);
+        return measure::per(begin, static_cast<long>(operations));
     }
     // The processor's time: peers with a clock of their own sleep in between.
     double add_expire() {
@@ -92,7 +92,7 @@ void turns(std::size_t connections, std::size_t operations, int rounds, char con
             o->in.expire(o->now, [](timer&) {});
             measure::keep(o->in.next_due_ns());
         }
-        values.add(measure::per(begin, operations));
+        values.add(measure::per(begin, static_cast<long>(operations)));
     }
     measure::report(name, "spruce", values, "ns");
 }
@@ -115,6 +115,7 @@ int main(int count, char** arguments) {
         std::size_t among;
         char const* tag;
     } const sizes[] = {{1'000, "_1k"}, {100'000, "_100k"}, {1'000'000, "_1m"}};
+    double first = 0, last = 0;   // what adding and cancelling one costs us beside the fewest, and beside the most
     for (auto const& size : sizes) {
         if (size.among > l.timers) break;
         all.each([&](auto& r) {
@@ -122,8 +123,13 @@ int main(int count, char** arguments) {
             r.rearm(size.among, l.operations);
         });
         all.run(std::string("add_cancel") + size.tag, l.rounds, [&](auto& r) { return r.add_cancel(2 * l.operations); });
+        last = std::get<0>(all.runners).values.minimum();
+        if (first == 0) first = last;
         all.run(std::string("rearm") + size.tag, l.rounds, [&](auto& r) { return r.rearm(size.among, l.operations); });
     }
+    figures flat;
+    flat.add(last / first);
+    measure::report("add_cancel_flat", "spruce", flat, "ratio");
     all.run(brief ? "add_expire_10k" : quick ? "add_expire_100k" : "add_expire_1m", l.rounds, [](auto& r) { return r.add_expire(); });
     turns(1'000, l.operations / 10, l.rounds, "turn_1k");
     if (!brief && !quick) {

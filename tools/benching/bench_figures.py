@@ -53,9 +53,15 @@ def read_goals(text):
     goals = {}
     for line in text.splitlines():
         words = line.split("#")[0].split()
-        if len(words) == 3:
+        if len(words) == 3 and words[0] != "why":
             goals.setdefault(words[0], []).append((words[1], float(words[2])))
     return goals
+
+
+def read_reasons(text):
+    """{scenario: why its goal is missed}, from lines "why SCENARIO: ..." of the list of goals."""
+    lines = (re.match(r"why (\S+): (.+)$", line) for line in text.splitlines())
+    return {line.group(1): line.group(2) for line in lines if line}
 
 
 def ratio(ours, theirs):

@@ -74,14 +74,24 @@ def group_table(rows, marks):
         yield f"| `{scenario}`{marks.get(scenario, '')} | {what}{unit} | " + " | ".join(cells) + f" | {goals} |"
 
 
-def summary(scenarios, marks):
+def missed_lines(missed, marks, reasons):
+    """A line for each scenario, with its verdicts, and why."""
+    by_name = {}
+    for name, verdict in missed:
+        by_name.setdefault(name, []).append(verdict_text(verdict)[len("**missed**: "):])
+    for name, verdicts in by_name.items():
+        why = f". {reasons[name][0].upper()}{reasons[name][1:]}" if name in reasons else ""
+        yield f"- `{name}`{marks.get(name, '')}: {'; '.join(verdicts)}{why}"
+
+
+def summary(scenarios, marks, reasons):
     verdicts = [(name, v) for name, figures in scenarios.items() for v in figures.get("goals", [])]
     missed = [(name, v) for name, v in verdicts if not v["met"]]
     yield f"**{len(verdicts) - len(missed)} of {len(verdicts)} goals met.**"
     yield ""
-    yield "Missed:"
+    yield "Missed, and why:"
     yield ""
-    yield from [f"- `{name}`{marks.get(name, '')}: {verdict_text(v)[len('**missed**: '):]}" for name, v in missed] or ["- none"]
+    yield from list(missed_lines(missed, marks, reasons)) or ["- none"]
     ahead = []
     for name, figures in scenarios.items():
         ours = figures.get("spruce", {}).get("min")
@@ -157,7 +167,7 @@ def absent(catalogue, scenarios, skipped):
     return [row[1] for row in catalogue if not any(fnmatch(name, row[1]) for name in seen)]
 
 
-def page(catalogue, parts, remark, folder, recorded=(), goals=None):
+def page(catalogue, parts, remark, folder, recorded=(), goals=None, reasons=None):
     """The text of the page, and {file name: picture}. recorded: [(compiler, text of its file in bench/expected/)]."""
     scenarios, skipped = figures_of.merge(parts)
     marks = {name: " ◦" for name, figures in scenarios.items() if parts[figures["part"]].get("quick")}
@@ -168,7 +178,7 @@ def page(catalogue, parts, remark, folder, recorded=(), goals=None):
     counted = [(compiler, read_counted(text)) for compiler, text in recorded]
     judged = {compiler: judge_counted(paths, goals or {}) for compiler, paths in counted}
     first = judged[counted[0][0]] if counted else {}
-    out += ["## Goals", "", *summary({**plain, **first}, marks), ""]
+    out += ["## Goals", "", *summary({**plain, **first}, marks, reasons or {}), ""]
     out += ["A row gives minima, ours with the median behind it; behind each other figure stands the ratio, ours to theirs. In bold:",
             "that one is ahead of us. Nanoseconds of one operation, unless the row says otherwise.", ""]
 

@@ -80,6 +80,7 @@ PLANTED = (
     ("file at the top", "notes.txt", "\n", 1, "no place at the top"),
     ("folder at the top", "lib/a.cpp", "\n", 1, "no place at the top"),
     ("benchmark without a row", "bench/bench_c.cpp", "\n", 1, "has no row in the table"),
+    ("reason without a scenario", "bench/goals.txt", "b_1k floor 1\nwhy d: words\n", 2, "d has no row in the table"),
     ("goal without a scenario", "bench/goals.txt", "b_1k floor 1\nd floor 1\n", 2, "d has no row in the table"),
     ("goal of what nobody counts", "bench/goals.txt", "b_1k floor 1\nd/bytes most 1\n", 2, "d/bytes is recorded nowhere"),
     ("row without a program", "docs/bench.md", "| a | `b_1k` `c_*` | d | `bench_b` |\n| a | `e` | d | `bench_e` |\n", 2, "no bench/bench_e.cpp"),
