@@ -39,11 +39,11 @@ template <class T> inline constexpr item_ops item_ops_of{
 struct channel_core : pinned {
     SPRUCE_API channel_core(std::size_t capacity, item_ops const& ops) noexcept;
     SPRUCE_API ~channel_core();
-    // The shortest way, for send() and receive() where nobody waits: a place that counts as taken, for an item to be made
-    // in, if there are places; the first item, which counts as gone, to be moved out and destroyed, if there is one. null:
-    // they take the long way.
-    SPRUCE_API void* place_now() noexcept;
-    SPRUCE_API void* first_now() noexcept;
+    // The shortest way, for send() and receive() where nobody waits. place_now(): a place that counts as taken, for an item
+    // to be made in; asked if one is free. first_now(): the first item, which counts as gone, to be moved out and destroyed;
+    // asked if there is one. size: an item's, which the caller's compiler knows. null: they take the long way.
+    SPRUCE_API void* place_now(std::size_t size) noexcept;
+    SPRUCE_API void* first_now(std::size_t size) noexcept;
     // An item: *value, or without one `why`.
     SPRUCE_API result<void> send(void* value, error const& why, deadline dl) noexcept;
     SPRUCE_API result<void> try_send(void* value, error const& why) noexcept;
@@ -62,16 +62,12 @@ struct channel_core : pinned {
     SPRUCE_API bool reserve_send(wait_entry& e) noexcept;
     SPRUCE_API void unreserve_send(wait_entry& e) noexcept;
     SPRUCE_API result<void> finish_send(wait_entry& e, void* value) noexcept;
-    void* slot(std::size_t n) noexcept {
-        n = n < capacity - first ? first + n : n - (capacity - first);
-        return static_cast<std::byte*>(places) + n * items->size;
-    }
 
     item_ops const* items;
     waiter_list senders, receivers;
-    std::size_t capacity;
-    std::size_t first = 0, count = 0;   // of the items in the places
-    void* places = nullptr;
+    // In bytes, so that nothing is multiplied on the way: all places, where the first item lies, and what items take.
+    std::size_t extent = 0, first = 0, used = 0;
+    std::byte* places = nullptr;
     memory_hook memory;
     bool closed : 1 = false;
     bool refused : 1 = false;           // there was no memory for the places
@@ -114,7 +110,7 @@ public:
     // destroyed), no_memory.
     // Cancel: nothing is sent. Once its place or its receiver has the value, it is sent, cancelled or not.
     [[nodiscard]] result<void> send(T&& value, deadline dl = {}) {
-        void* const place = core_.places ? core_.place_now() : nullptr;
+        void* const place = core_.used != core_.extent ? core_.place_now(sizeof(result<T>)) : nullptr;
         if (!place) return core_.send(&value, errc::closed, dl);
         ::new (place) result<T>(std::move(value));
         return {};
@@ -136,7 +132,7 @@ public:
     // send_error() sent.
     // Cancel: no value is taken. Who was given a value has it, even if it is cancelled before it runs.
     [[nodiscard]] result<T> receive(deadline dl = {}) {
-        if (void* const first = core_.count != 0 ? core_.first_now() : nullptr) return moved_out(first);
+        if (void* const first = core_.used != 0 ? core_.first_now(sizeof(result<T>)) : nullptr) return moved_out(first);
         result<T> item(errc::closed);
         if (auto const got = core_.receive(&item, dl); !got) item = got.error();
         return item;
@@ -150,7 +146,7 @@ public:
     // No more is sent: senders that wait get closed, and keep their values; receivers that wait get end_of_stream.
     void close() noexcept { core_.close(); }
     // How many values it keeps; those of senders that wait do not count.
-    std::size_t size() const noexcept { return core_.count; }
+    std::size_t size() const noexcept { return core_.used / sizeof(result<T>); }
     // for (auto& value : c) receives until the end; an error, a cancellation for one, ends it, too.
     receive_iterator<channel> begin() { return receive_iterator<channel>(*this); }
     std::default_sentinel_t end() noexcept { return {}; }

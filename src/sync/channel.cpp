@@ -22,18 +22,35 @@ void wake_all(waiter_list& l, error why) noexcept {
 }
 }  // namespace
 
-channel_core::channel_core(std::size_t room_for, item_ops const& ops) noexcept : items(&ops), capacity(room_for) {
+namespace {
+// Where the next item goes, and where the first lies, for which the places are a ring.
+std::byte* next_place(channel_core const& c) noexcept {
+    std::size_t const at = c.first + c.used;   // both are less than half of all memory
+    return c.places + (at < c.extent ? at : at - c.extent);
+}
+std::byte* leave_first(channel_core& c, std::size_t size) noexcept {
+    std::byte* const left = c.places + c.first;
+    c.first += size;
+    if (c.first == c.extent) c.first = 0;
+    c.used -= size;
+    return left;
+}
+}  // namespace
+
+channel_core::channel_core(std::size_t capacity, item_ops const& ops) noexcept : items(&ops) {
     if (capacity == 0) return;
     memory = memory_here();
-    if (capacity <= static_cast<std::size_t>(-1) / 2 / ops.size) places = allocate(memory, capacity * ops.size, ops.alignment);
-    refused = !places;
+    if (capacity <= static_cast<std::size_t>(-1) / 2 / ops.size)
+        places = static_cast<std::byte*>(allocate(memory, capacity * ops.size, ops.alignment));
+    if (places) extent = capacity * ops.size;
+    else refused = true;
 }
 
 channel_core::~channel_core() {
     wake_all(senders, errc::closed);
     wake_all(receivers, errc::closed);
-    for (; count != 0; --count) items->destroy(slot(count - 1));
-    if (places) release(memory, places, capacity * items->size, items->alignment);
+    while (used != 0) items->destroy(leave_first(*this, items->size));
+    if (places) release(memory, places, extent, items->alignment);
 }
 
 namespace {
@@ -47,28 +64,26 @@ namespace {
         wake_inline(*p);
         return true;
     }
-    if (c.count == c.capacity) return false;
-    c.items->put(c.slot(c.count), value, why);
-    ++c.count;
+    if (c.used == c.extent) return false;
+    c.items->put(next_place(c), value, why);
+    c.used += c.items->size;
     return true;
 }
 
 // Takes the first item, or that of the first sender who gives it. Returns: whether there was one.
 [[gnu::always_inline]] inline bool take_now(channel_core& c, void* room) noexcept {
-    if (c.count == 0) {
+    if (c.used == 0) {
         sending* const p = first_sender(c);
         if (!p) return false;
         c.items->put(room, p->value, p->why);
         wake_inline(*p);
         return true;
     }
-    c.items->move(room, c.slot(0));
-    if (++c.first == c.capacity) c.first = 0;
-    --c.count;
+    c.items->move(room, leave_first(c, c.items->size));
     // The slot is the first sender's who waits for one.
     if (sending* const p = first_sender(c)) {
-        c.items->put(c.slot(c.count), p->value, p->why);
-        ++c.count;
+        c.items->put(next_place(c), p->value, p->why);
+        c.used += c.items->size;
         wake_inline(*p);
     }
     return true;
@@ -87,17 +102,16 @@ namespace {
 }
 }  // namespace
 
-void* channel_core::place_now() noexcept {
-    if (!may_wait() || closed || count == capacity || !waiters(receivers).empty()) return nullptr;
-    return slot(count++);
+void* channel_core::place_now(std::size_t size) noexcept {
+    if (!may_wait() || closed || !waiters(receivers).empty()) return nullptr;
+    std::byte* const place = next_place(*this);
+    used += size;
+    return place;
 }
 
-void* channel_core::first_now() noexcept {
+void* channel_core::first_now(std::size_t size) noexcept {
     if (!may_wait() || !waiters(senders).empty()) return nullptr;
-    void* const item = slot(0);
-    if (++first == capacity) first = 0;
-    --count;
-    return item;
+    return leave_first(*this, size);
 }
 
 result<void> channel_core::try_send(void* value, error const& why) noexcept {
@@ -155,22 +169,22 @@ void channel_core::arm_receive(wait_entry& e, wait_point& p, void* room) noexcep
 
 bool channel_core::can_receive(wait_entry const& e) const noexcept {
     // Of a channel that was destroyed there is nothing left to look at.
-    return entry_of<receiving>(e).outcome != parked::how::waiting || refused || closed || count != 0 || has_taker(waiters(senders), entry_of<receiving>(e).point);
+    return entry_of<receiving>(e).outcome != parked::how::waiting || refused || closed || used != 0 || has_taker(waiters(senders), entry_of<receiving>(e).point);
 }
 
 // A sender's value comes to the receiver, or into the slot that it leaves: as many are left as before.
 bool channel_core::reserve_receive(wait_entry& e) noexcept {
     auto& mine = entry_of<receiving>(e);
     if (mine.outcome != parked::how::waiting || refused || speak_for(waiters(senders), mine.point)) return true;
-    if (count == 0) return closed;
-    --count;
+    if (used == 0) return closed;
+    used -= items->size;
     return mine.reserves = true;
 }
 
 void channel_core::unreserve_receive(wait_entry& e) noexcept {
     auto& mine = entry_of<receiving>(e);
     if (mine.outcome != parked::how::waiting) return;
-    if (std::exchange(mine.reserves, false)) ++count;
+    if (std::exchange(mine.reserves, false)) used += items->size;
     let_off(waiters(senders));
 }
 
@@ -187,21 +201,21 @@ void channel_core::arm_send(wait_entry& e, wait_point& p, void* value) noexcept 
 }
 
 bool channel_core::can_send(wait_entry const& e) const noexcept {
-    return entry_of<sending>(e).outcome != parked::how::waiting || refused || closed || count < capacity || has_taker(waiters(receivers), entry_of<sending>(e).point);
+    return entry_of<sending>(e).outcome != parked::how::waiting || refused || closed || used < extent || has_taker(waiters(receivers), entry_of<sending>(e).point);
 }
 
 bool channel_core::reserve_send(wait_entry& e) noexcept {
     auto& mine = entry_of<sending>(e);
     if (mine.outcome != parked::how::waiting || refused || closed || speak_for(waiters(receivers), mine.point)) return true;
-    if (count == capacity) return false;
-    ++count;
+    if (used == extent) return false;
+    used += items->size;
     return mine.reserves = true;
 }
 
 void channel_core::unreserve_send(wait_entry& e) noexcept {
     auto& mine = entry_of<sending>(e);
     if (mine.outcome != parked::how::waiting) return;
-    if (std::exchange(mine.reserves, false)) --count;
+    if (std::exchange(mine.reserves, false)) used -= items->size;
     let_off(waiters(receivers));
 }
 
