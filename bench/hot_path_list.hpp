@@ -52,6 +52,18 @@ inline void calls(spruce::loop& hub, long n) {
     static_cast<void>(hub.run());
 }
 
+struct next_post {
+    spruce::loop_ref door;
+    long* left;
+    void operator()() const {
+        if (--*left > 0) static_cast<void>(door.call(*this));
+    }
+};
+inline void posts(spruce::loop& hub, long n) {
+    static_cast<void>(hub.remote().call(next_post{hub.remote(), &n}));
+    static_cast<void>(hub.run());
+}
+
 // Requests of one connection that are echoed: a write, a read and a wait of each end. The buffers are longer, so that a
 // read that comes short tells that there is no more.
 inline void echoes(spruce::loop& hub, long n) {
@@ -84,6 +96,7 @@ inline constexpr path paths[] = {
     {"channel_128", buffered},
     {"timer_add_cancel", timers},
     {"call_soon", calls},
+    {"loop_ref_call", posts},
     {"wait_any_2", [](spruce::loop& hub, long n) { ::paths::any_of_2(hub, n); }},
     {"wait_any_8", [](spruce::loop& hub, long n) { ::paths::any_of_8(hub, n); }},
     {"event_wait", ::paths::events},

@@ -15,25 +15,24 @@ struct awaited {
     bool ran = false;                       // else its loop ended first
 };
 
-constexpr callable_ops awaited_ops{[](void* at, void*) noexcept {
-                                       auto& call = *static_cast<awaited*>(at);
-                                       call.run(call.context);
-                                       call.ran = true;
-                                       call.tell(call);
-                                   },
-                                   [](void*) noexcept {}, 0, 1};
-
-void lost(void* at) noexcept {
-    auto& call = *static_cast<awaited*>(at);
-    call.tell(call);
-}
+constexpr awaited_call_ops awaited_ops{{[](void* at, void*) noexcept {
+                                            auto& call = *static_cast<awaited*>(at);
+                                            call.run(call.context);
+                                            call.ran = true;
+                                            call.tell(call);
+                                        },
+                                        [](void*) noexcept {}, 0, 1},
+                                       [](void* at) noexcept {
+                                           auto& call = *static_cast<awaited*>(at);
+                                           call.tell(call);
+                                       }};
 
 // The inbox's node, sent; its handle is the caller's.
 result<post_node*> send(remote* to, awaited& call) noexcept {
     void* room = nullptr;
     SPRUCE_TRY(post_node* const node, claim_post(to, 0, 1, &room));
     node->callable = &call;
-    node->lost = lost;
+    node->awaited = true;
     SPRUCE_CHECK(send_post(to, node, &awaited_ops));
     return node;
 }

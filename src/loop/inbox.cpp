@@ -1,5 +1,6 @@
 #include "inbox.hpp"
 
+#include <bit>
 #include <new>
 #include <sched.h>
 
@@ -32,19 +33,24 @@ post_node* post_queue::take() noexcept {
 
 namespace {
 // What a node with such a callable needs: the node, then the callable at its alignment.
-std::size_t offset_for(std::size_t alignment) noexcept {
-    return (sizeof(post_node) + alignment - 1) / alignment * alignment;
+template <class Node = post_node> std::size_t offset_for(std::size_t alignment) noexcept {
+    return (sizeof(Node) + alignment - 1) / alignment * alignment;
 }
 
-post_node* make_node(std::size_t size, std::size_t alignment, void** room) noexcept {
-    std::size_t const offset = offset_for(alignment);
-    std::size_t const strictest = alignment > alignof(post_node) ? alignment : alignof(post_node);
-    void* const block = allocate({}, offset + size, strictest);
+// From those pages, if there are any: for nodes that do not live long.
+template <class Node = post_node> Node* make_node(block_pages* pages, std::size_t size, std::size_t alignment, void** room) noexcept {
+    std::size_t const bytes = offset_for<Node>(alignment) + size;
+    std::size_t const strictest = alignment > alignof(Node) ? alignment : alignof(Node);
+    if (bytes > UINT32_MAX) return nullptr;
+    void* block = pages && strictest <= block_pages::line ? pages->take(bytes) : nullptr;
+    bool const in_page = block != nullptr;
+    if (!block) block = allocate({}, bytes, strictest);
     if (!block) return nullptr;
-    auto* const node = ::new (block) post_node;
-    node->bytes = offset + size;
-    node->alignment = strictest;
-    node->callable = static_cast<std::byte*>(block) + offset;
+    auto* const node = ::new (block) Node;
+    node->bytes = static_cast<std::uint32_t>(bytes);
+    node->alignment_bits = static_cast<std::uint8_t>(std::countr_zero(strictest));
+    node->in_page = in_page;
+    node->callable = static_cast<std::byte*>(block) + offset_for<Node>(alignment);
     *room = node->callable;
     return node;
 }
@@ -88,25 +94,35 @@ remote* make_remote(kernel& on, std::size_t bound) noexcept {
     return r;
 }
 
+void remote::destroy(void* self) noexcept {
+    static_cast<remote*>(self)->~remote();
+    release({}, self, sizeof(remote), alignof(remote));
+}
+
 void retain(remote* r) noexcept { r->references.fetch_add(1, std::memory_order_relaxed); }
 void release(remote* r) noexcept {
     if (r->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-    r->~remote();
-    release({}, r, sizeof(remote), alignof(remote));
+    r->pages.close();
 }
 
 void release(post_node* n) noexcept {
     if (n->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
     if (n->to) release(n->to);
-    std::size_t const bytes = n->bytes, alignment = n->alignment;
-    n->~post_node();
+    std::size_t const bytes = n->bytes, alignment = std::size_t{1} << n->alignment_bits;
+    if (n->in_page) {
+        n->~post_node();
+        block_pages::give(n, bytes);
+        return;
+    }
+    if (n->is_waker) static_cast<waker_node*>(n)->~waker_node();
+    else n->~post_node();
     release({}, n, bytes, alignment);
 }
 
 result<post_node*> claim_post(remote* to, std::size_t size, std::size_t alignment, void** room) noexcept {
     if (!to) return errc::no_loop;
     if ((to->gate.load(std::memory_order_relaxed) & 1) != 0) return errc::closed;
-    post_node* const node = make_node(size, alignment, room);
+    post_node* const node = make_node(&to->pages, size, alignment, room);
     if (!node) return errc::no_memory;
     return node;
 }
@@ -161,11 +177,15 @@ result<post_node*> make_waker_node(hub* on, error const& status, std::size_t siz
     if (!on) return status;
     if (on != current_hub) return errc::wrong_thread;
     if (on->phase >= hub_phase::ending) return errc::closed;
-    post_node* const node = make_node(size, alignment, room);
+    waker_node* const node = make_node<waker_node>(nullptr, size, alignment, room);
     if (!node) return errc::no_memory;
     node->is_waker = true;
     return node;
 }
+
+namespace {
+waker_node& waker_of(post_node& n) noexcept { return static_cast<waker_node&>(n); }
+}  // namespace
 
 void arm_waker(post_node* n, callable_ops const* ops) noexcept {
     n->ops = ops;
@@ -174,7 +194,7 @@ void arm_waker(post_node* n, callable_ops const* ops) noexcept {
 }
 
 void wake_node(post_node* n) noexcept {
-    if (n->pending.exchange(1, std::memory_order_acq_rel) != 0) return;
+    if (waker_of(*n).pending.exchange(1, std::memory_order_acq_rel) != 0) return;
     if (enter(*n->to, false) != errc{}) return;   // the loop is dead: pending stays, which keeps further calls cheap
     n->references.fetch_add(1, std::memory_order_relaxed);
     n->to->queue.push(*n);
@@ -183,10 +203,10 @@ void wake_node(post_node* n) noexcept {
 
 void drop_waker(post_node* n) noexcept {
     // The function is destroyed on the loop's thread, so the inbox must see the node once more; on a dead loop here.
-    n->dropped.store(1, std::memory_order_seq_cst);
+    waker_of(*n).dropped.store(1, std::memory_order_seq_cst);
     remote& r = *n->to;
     bool closed;
-    if (n->pending.exchange(1, std::memory_order_acq_rel) == 0) {
+    if (waker_of(*n).pending.exchange(1, std::memory_order_acq_rel) == 0) {
         closed = enter(r, false) != errc{};
         if (!closed) {
             push_and_wake(r, *n);   // takes over the waker's reference
@@ -205,8 +225,8 @@ void drop_waker(post_node* n) noexcept {
 namespace {
 void run_node(post_node& n) noexcept {
     if (n.is_waker) {
-        n.pending.store(0, std::memory_order_seq_cst);
-        if (n.dropped.load(std::memory_order_seq_cst) != 0) {
+        waker_of(n).pending.store(0, std::memory_order_seq_cst);
+        if (waker_of(n).dropped.load(std::memory_order_seq_cst) != 0) {
             if (n.state.exchange(post_state::cancelled) != post_state::cancelled) n.ops->destroy(n.callable);
         } else {
             n.ops->run(n.callable, nullptr);
@@ -254,12 +274,12 @@ void end_node(post_node& n, bool told = true) noexcept {
         return;
     }
     if (n.is_waker) {
-        if (n.dropped.load(std::memory_order_seq_cst) != 0 && n.state.exchange(post_state::cancelled) != post_state::cancelled)
+        if (waker_of(n).dropped.load(std::memory_order_seq_cst) != 0 && n.state.exchange(post_state::cancelled) != post_state::cancelled)
             n.ops->destroy(n.callable);
     } else {
         post_state was = post_state::queued;
         bool const ours = n.state.compare_exchange_strong(was, post_state::cancelled, std::memory_order_acq_rel);
-        if (ours && told && n.lost) n.lost(n.callable);
+        if (ours && told && n.awaited) static_cast<awaited_call_ops const*>(n.ops)->lost(n.callable);
         n.ops->destroy(n.callable);
     }
     release(&n);
@@ -268,7 +288,7 @@ void end_node(post_node& n, bool told = true) noexcept {
 
 void inbox_after_fork(remote& r) noexcept {
     while (post_node* const n = r.queue.take()) {
-        if (n->is_waker) n->pending.store(0, std::memory_order_seq_cst);
+        if (n->is_waker) waker_of(*n).pending.store(0, std::memory_order_seq_cst);
         end_node(*n, false);
     }
     // No other thread came along. One that was in the midst of a call left its marks here for ever, and perhaps a
@@ -281,6 +301,7 @@ void inbox_after_fork(remote& r) noexcept {
     r.asleep.store(0, std::memory_order_seq_cst);
     r.waking.store(0, std::memory_order_seq_cst);
     r.stop_asked.store(0, std::memory_order_seq_cst);
+    r.pages.after_fork();
 }
 
 void close_remote(remote& r) noexcept {

@@ -8,6 +8,7 @@
 #include <spruce/memory.hpp>
 
 #include "../base/atomic.hpp"
+#include "../base/block_pages.hpp"
 #include "../sys/kernel.hpp"
 #include "../sys/threads.hpp"
 
@@ -26,7 +27,7 @@ enum class post_state : std::uint32_t {
 };
 
 // One call. Lives until its handle and the inbox have both let go. Its memory is the process's: it is made on one
-// thread and may end on another.
+// thread and may end on another. With a small callable it is a line of the cache, where that has 64 bytes.
 struct post_node {
     atomic<post_node*> next{nullptr};
     atomic<post_state> state{post_state::made};
@@ -34,15 +35,21 @@ struct post_node {
     callable_ops const* ops = nullptr;
     void* callable = nullptr;
     remote* to = nullptr;
-    std::size_t bytes = 0;              // of this node and its callable together
-    std::size_t alignment = 0;
-    // A waker's node is sent again and again: pending melts its calls into one, dropped ends it.
-    bool is_waker = false;
-    // Told, if there is one to tell, that the loop ended before the call began.
-    void (*lost)(void* callable) noexcept = nullptr;
-    bool embedded = false;              // lies in what it stands for: run is not called, destroy once, and it is gone
+    std::uint32_t bytes = 0;            // of this node and its callable together
+    std::uint8_t alignment_bits = 0;    // of both, as a power of two
+    bool in_page : 1 = false;           // its memory is a part of a page
+    bool is_waker : 1 = false;          // a waker_node
+    bool embedded : 1 = false;          // lies in what it stands for: run is not called, destroy once, and it is gone
+    bool awaited : 1 = false;           // its ops are awaited_call_ops
+};
+// A waker's node is sent again and again: pending melts its calls into one, dropped ends it.
+struct waker_node : post_node {
     atomic<std::uint32_t> pending{0};
     atomic<std::uint32_t> dropped{0};
+};
+// Of a call that somebody waits for, who is told if the loop ends before the call begins.
+struct awaited_call_ops : callable_ops {
+    void (*lost)(void* callable) noexcept;
 };
 
 // What one side writes all the time lies on another line than what the other side does.
@@ -86,11 +93,13 @@ struct remote {
     // was there: so whoever closes knows when nobody is between deciding and pushing. It runs on, and may wrap.
     alignas(line_bytes) atomic<std::uintptr_t> gate{0};
     atomic<std::uintptr_t> left_seen{0};   // what `left` once was: a sender looks there only when this is too old
+    block_pages pages{this, destroy};            // the nodes'; they live as long as the last node, and this with them
     post_queue queue;                           // its head is the senders', its tail the loop's
 
     // -- written by the loop: twice the calls that were taken
     atomic<std::uintptr_t> left{0};
 
+    static void destroy(void* self) noexcept;
     // Twice the calls that entered and were not taken, as the loop sees it.
     auto inside() const noexcept {
         return (gate.load(std::memory_order_seq_cst) & ~std::uintptr_t{1}) - left.load(std::memory_order_relaxed);

@@ -191,7 +191,7 @@ void write_waker(void*, int) noexcept {
 
 void add_waker(waker_record& r) {
     void* room = nullptr;
-    r.node = make_node(sizeof(waker_function), alignof(waker_function), &room);
+    r.node = make_node<waker_node>(nullptr, sizeof(waker_function), alignof(waker_function), &room);
     ::new (room) waker_function(&r);
     r.node->is_waker = true;
     r.node->ops = &plain_ops<waker_function>;
@@ -422,5 +422,10 @@ void panic(char const* rule, char const*, int) noexcept {
     std::fputs(rule, stderr);
     std::abort();
 }
+// The pages have a program of their own.
+void* block_pages::take(std::size_t) noexcept { return nullptr; }
+void block_pages::give(void*, std::size_t) noexcept {}
+void block_pages::close() noexcept { gone_(owner_); }
+void block_pages::after_fork() noexcept {}
 int core_of_thread() noexcept { return 0; }   // a hint that no rule depends on
 }  // namespace spruce::inline stepped::detail
