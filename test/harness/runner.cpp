@@ -13,9 +13,6 @@
 #include <string>
 #include <string_view>
 #include <sys/wait.h>
-#if defined(__linux__)
-#include <sys/prctl.h>
-#endif
 #include <unistd.h>
 #include <vector>
 
@@ -66,12 +63,11 @@ running start(test_case const& t, int number, char** argv, std::vector<std::stri
     r.began = now();
     r.deadline = r.began + t.time_limit_s * (chosen.nightly || !how.each.empty() ? 60 : 1) * slack;
     std::fflush(stdout);
+    int const self = ::getpid();
     r.pid = ::fork();
     if (r.pid == 0) {
         ::setpgid(0, 0);   // so that what a test leaves running goes with it
-#if defined(__linux__)
-        ::prctl(PR_SET_PDEATHSIG, SIGKILL);   // and it with us: a runner that is itself a test may be ended any time
-#endif
+        end_with_parent(self);
         ::dup2(ends[1], 1);
         ::dup2(ends[1], 2);
         int const null = ::open("/dev/null", O_RDONLY);

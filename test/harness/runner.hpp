@@ -24,6 +24,9 @@ inline constexpr int exit_failed = 3, exit_skipped = 77;
 // Called between the test's body and the balances, if set.
 extern void (*before_balances)();
 
+// In a fork: it is killed with its parent, which may itself be a part of a test, and be ended any time.
+void end_with_parent(int parent) noexcept;
+
 // Runs the test here and now. The process's exit code.
 int run_in_this_process(test_case const& t) noexcept;
 

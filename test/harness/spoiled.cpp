@@ -106,9 +106,10 @@ outcome fork_round(test_case const& t, std::uint64_t n, shared_notes& notes, dou
     ::unlink(name);
     std::fflush(stdout);
     notes = {};
-    int const pid = ::fork();
+    int const self = ::getpid(), pid = ::fork();
     if (pid == 0) {
         ::setpgid(0, 0);
+        end_with_parent(self);
         ::dup2(file, 1);
         ::dup2(file, 2);
         ::close(file);
