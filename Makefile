@@ -24,15 +24,17 @@ B := build/$(PROFILE)$(if $(VARIANT),-$(VARIANT))$(if $(filter-out g++ c++,$(com
 
 warnings := -Wall -Wextra -Wpedantic -Wconversion -Wshadow
 common   := -std=c++20 -Iinclude -MMD -MP $(warnings)
+# (Where a program's calls are bound late, small stacks without guards are refused: docs/stacks.md.)
 ifeq ($(PROFILE),hosted)
 common   += -DSPRUCE_EXCEPTIONS=1
 optimise ?= -O2
 user     :=
+link     := -Wl,-z,now
 else ifeq ($(PROFILE),embedded)
 common   += -DSPRUCE_EXCEPTIONS=0 -ffunction-sections -fdata-sections
 optimise ?= -Os
 user     := -fno-exceptions -fno-rtti
-link     := -Wl,--gc-sections
+link     := -Wl,--gc-sections,-z,now
 else
 $(error PROFILE is hosted or embedded)
 endif
@@ -128,7 +130,7 @@ $B/examples/%: $B/docs/examples/%.o $B/libspruce.a
 $B/bench/%: bench/%.cpp $B/libspruce.a
 	@mkdir -p $(@D)
 	$(call say,benchmark $@)
-	$(Q)$(CXX) $(flags) $(user) $< $B/libspruce.a $(LDFLAGS) -o $@ -pthread $$(tools/bench-libraries $(CXX) $<)
+	$(Q)$(CXX) $(flags) $(user) $< $B/libspruce.a $(link) $(LDFLAGS) -o $@ -pthread $$(tools/bench-libraries $(CXX) $<)
 
 programs: $B/spruce-test $(example_programs) $(if $(serve),$B/spruce-serve) $(if $(demo),$B/demo)
 

@@ -127,7 +127,7 @@ void race(char const* name, char const* unit, double outcome::* figure, std::siz
 }
 void race_bare(char const* name, char const* unit, double outcome::* figure, long count, measure::effort const& e) {
     measure::contest all(name, unit);
-    all.enter("spruce", [=] { return spruce_parks(count, {.unguarded = true}).*figure; });
+    all.enter("spruce", [=] { return spruce_parks(count, {.stack_size = 2048, .unguarded = true}).*figure; });
     all.enter("floor", [=] { return floor_parks_bare(count).*figure; });
 #ifdef HAVE_BOOST_FIBER
     all.enter("boost.fiber", [=] { return boost_parks(count, 16384).*figure; });

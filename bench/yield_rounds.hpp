@@ -23,7 +23,7 @@ struct work {
 
 inline double spruce_round(spruce::loop& hub, work const& w, bool unguarded = false) {
     for (long i = 0; i < w.tasks; ++i)
-        spruce::spawn({.unguarded = unguarded}, [yields = w.yields] {
+        spruce::spawn({.stack_size = unguarded ? std::size_t{2048} : 0, .unguarded = unguarded}, [yields = w.yields] {
             for (long y = 0; y < yields; ++y) static_cast<void>(spruce::yield());
         });
     std::int64_t const begin = measure::cpu_ns();

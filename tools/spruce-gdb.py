@@ -209,7 +209,7 @@ class found_scheduler:
             base = int(slab["base"])
             for i in range(int(slab["carved"])):
                 if name.startswith("bare"):
-                    bottom = base + i * (size + LINE)
+                    bottom = base + i * (size + LINE) + LINE
                     top = bottom + size
                 else:
                     bottom = base + i * (size + GUARD_BYTES) + GUARD_BYTES

@@ -26,10 +26,12 @@ struct task_options {
     std::string_view name{};        // 31 bytes are kept; without one it is called "task N"
     std::size_t stack_size = 0;     // bytes, rounded up to 16 K, 64 K, 256 K, 1 M or 8 M, the most; 0: the default, 256 K (64 K where pointers have 32 bits)
     bool background = false;        // holds nothing, is reported by nobody, and is cancelled when run() ends
-    // For a great many tasks whose depth is known: a stack of 2 K, 4 K or 8 K (stack_size; 0: 2 K), side by side in huge
-    // pages, without a guard. Who grows beyond it writes over a neighbour; that is found when its stack is given back, and
-    // ends the program by name. A signal handler that is not SA_ONSTACK runs on it, too. More than 8 K, or arguments that
-    // leave too little of it, are refused: invalid_argument. See docs/stacks.md.
+    // For a great many tasks whose depth is known: a stack of 2 K, 4 K or 8 K (stack_size; 0: 8 K), side by side in huge
+    // pages, without a guard. Who grows beyond it writes over a neighbour; most of that is found when the task ends, and ends
+    // the program by name, but a frame may reach over what is looked at. docs/stacks.md tells what takes how much: an
+    // exception, or printf(), more than 2 K. A signal handler that is not SA_ONSTACK runs on it, too. Under sanitizers, Valgrind and
+    // ucontext: 16 K, guarded. invalid_argument: more than 8 K; arguments that leave too little; less than 8 K in a program
+    // whose calls are not bound when it begins (link it with -z now).
     bool unguarded = false;
 };
 

@@ -1,9 +1,15 @@
 #include "stack_pool.hpp"
 
 #include <cerrno>
+#include <utility>
 
 #include "../sys/mapping.hpp"
 #include "switch.hpp"
+
+extern "C" {
+[[gnu::weak, gnu::visibility("default")]] void __asan_init();
+[[gnu::weak, gnu::visibility("default")]] void __tsan_init();
+}
 
 namespace spruce::inline v0::detail {
 
@@ -40,10 +46,10 @@ void stack_pool::forget_for_valgrind(std::byte* bottom, std::byte* top) noexcept
     ask_valgrind(valgrind_request::make_undefined, reinterpret_cast<std::uintptr_t>(bottom), bytes);
 }
 
-// From below: guard, stack, guard, stack, …; a stack ends with its slot. A bare one begins with it.
+// From below: guard, stack, guard, stack, …; a stack ends with its slot. Of bare ones: line, stack, line, stack, ….
 stack_ref stack_pool::place(slab const& s, std::size_t i) const noexcept {
     if (is_bare(s.size_class)) {
-        std::byte* const bottom = s.base + i * stride(s.size_class);
+        std::byte* const bottom = s.base + i * stride(s.size_class) + 64;
         return {bottom, bottom + bytes_of(s.size_class)};
     }
     std::byte* const bottom = s.base + i * stride(s.size_class) + guard_bytes;
@@ -51,7 +57,8 @@ stack_ref stack_pool::place(slab const& s, std::size_t i) const noexcept {
     return {bottom, bottom + bytes_of(s.size_class) - (i % colours) * 64};
 }
 
-bool stack_pool::has_bare() const noexcept { return !SPRUCE_ASAN && !SPRUCE_TSAN && !SPRUCE_SWITCH_UCONTEXT && !watched_; }
+// The sanitizers may be the program's alone, over a library that was built without.
+bool stack_pool::has_bare() const noexcept { return !__asan_init && !__tsan_init && !SPRUCE_SWITCH_UCONTEXT && !watched_; }
 
 result<stack_pool::slab*> stack_pool::add_slab(stack_class c) noexcept {
     if (slab_count_ == slab_room_) {
@@ -72,25 +79,35 @@ result<stack_pool::slab*> stack_pool::add_slab(stack_class c) noexcept {
     mapping_table const& m = process_mappings();
     void* at = nullptr;
     std::size_t bytes = 0, used = 0;
-    for (;; count /= 2) {
+    for (bool huge = is_bare(c);; count /= 2) {
         bytes = used = count * stride(c);
-        if (is_bare(c)) {
+        if (huge) {
             used = (used + huge_page - 1) & ~(huge_page - 1);   // whole huge pages, from where one begins
-            bytes = used + huge_page;
+            bytes = used + huge_page + guard_bytes;
+        } else if (is_bare(c)) {
+            bytes = used + guard_bytes;
         }
         int const failed = m.calls->map(m.context, bytes, &at);
         if (failed == 0) break;
-        // A tight address space may still have room for a few.
-        if (count == 1) return with_detail(failed == -ENOMEM ? error(errc::no_memory) : error::from_errno(-failed), "mapping a stack; see vm.max_map_count and ulimit -v");
+        // A tight address space may still have room for a few; of bare ones first for as many in small pages.
+        if (std::exchange(huge, false)) count *= 2;
+        else if (count == 1) return with_detail(failed == -ENOMEM ? error(errc::no_memory) : error::from_errno(-failed), "mapping a stack; see vm.max_map_count and ulimit -v");
     }
-    mapped_ += bytes;
     auto* base = static_cast<std::byte*>(at);
-    if (is_bare(c)) {
-        base = reinterpret_cast<std::byte*>((reinterpret_cast<std::uintptr_t>(at) + huge_page - 1) & ~(huge_page - 1));
-        if (m.calls->prefer_huge) m.calls->prefer_huge(m.context, base, used);   // small pages will do, too
-    }
+    bool const huge = bytes > used + huge_page;
+    if (is_bare(c)) base += guard_bytes;
+    if (huge) base = reinterpret_cast<std::byte*>((reinterpret_cast<std::uintptr_t>(base) + huge_page - 1) & ~(huge_page - 1));
     slab& made = slabs_[slab_count_];
     made = {base, at, bytes, static_cast<std::uint32_t>(count), 0, 0, c, true, false, nullptr};
+    if (is_bare(c)) {
+        // What the first of them may overflow into is foreign memory.
+        if (auto const guarded = guard_one(made, {base, base}); !guarded) {
+            m.calls->unmap(m.context, at, bytes);
+            return guarded.error();
+        }
+        if (huge && m.calls->prefer_huge) m.calls->prefer_huge(m.context, base, used);   // small pages will do, too
+    }
+    mapped_ += bytes;
     if (watched_) [[unlikely]]
         made.numbers = static_cast<std::uint32_t*>(allocate(memory_, count * sizeof(std::uint32_t), alignof(std::uint32_t)));
     open_[static_cast<std::size_t>(c)] = ++slab_count_;
@@ -150,8 +167,8 @@ result<stack_ref> stack_pool::carve(stack_class c) noexcept {
     }
     stack_ref const made = place(*s, s->carved);
     if (is_bare(c)) {
-        auto* const end = reinterpret_cast<std::uintptr_t*>(made.bottom);
-        end[0] = end[1] = canary;
+        auto* const end = reinterpret_cast<std::uintptr_t*>(made.bottom - 64);
+        for (std::size_t i = 0; i != marks; ++i) end[i] = mark;
     } else if (s->carved >= s->prepared && !prepare_some(*s)) {
         SPRUCE_CHECK(guard_one(*s, made));
         commit_page(made.top - 1);
@@ -184,8 +201,9 @@ std::size_t stack_pool::high_water(stack_class c, stack_ref s) const noexcept {
 
 std::size_t stack_pool::deepest_word(stack_class c, stack_ref s) const noexcept {
     if (is_bare(c)) {
+        if (!is_intact(c, s.top)) return bytes_of(c);
         auto const* const end = reinterpret_cast<std::uintptr_t const*>(s.top);
-        for (auto const* word = reinterpret_cast<std::uintptr_t const*>(s.bottom) + 2; word != end; ++word)
+        for (auto const* word = reinterpret_cast<std::uintptr_t const*>(s.bottom + mark_bytes); word != end; ++word)
             if (*word != 0) return static_cast<std::size_t>(s.top - reinterpret_cast<std::byte const*>(word));
         return 0;
     }

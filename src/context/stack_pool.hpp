@@ -101,14 +101,18 @@ public:
 
     // How much of it was ever used, by this owner or an earlier one: down to the deepest word that isn't zero.
     std::size_t high_water(stack_class c, stack_ref s) const noexcept;
-    // Whether a stack without a guard still ends as it began: who grew beyond it has written there.
+    // Whether the two lines at the end of a stack without a guard, one of its own and the one below, are as they were made:
+    // who grew beyond it has written there, unless a frame reached over them.
     static bool is_intact(stack_class c, std::byte const* top) noexcept {
-        auto const* const end = reinterpret_cast<std::uintptr_t const*>(top - bytes_of(c));
-        return end[0] == canary && end[1] == canary;
+        for (auto const* word = end_marks(top - bytes_of(c)); word != end_marks(top - bytes_of(c)) + marks; ++word)
+            if (*word != mark) return false;
+        return true;
     }
     // Whether such a stack may be had: where no tool watches stacks, for which a guarded one tells more, and where a
     // context is small.
     bool has_bare() const noexcept;
+    // How far below such a stack a fault is still its owner's. Only below the first of a slab is there a guard.
+    static constexpr std::size_t bare_reach = 64 + guard_bytes;
     // The guard below it.
     static std::byte* guard_of(stack_ref s) noexcept { return s.bottom - guard_bytes; }
     std::size_t mapped_bytes() const noexcept { return mapped_; }
@@ -145,8 +149,10 @@ private:
     };
     static constexpr std::size_t colours = 32;
     static constexpr std::size_t huge_page = std::size_t{2} << 20;
-    static constexpr std::uintptr_t canary = static_cast<std::uintptr_t>(0x5ac7e2d19b3f6a84);
-    // Bare ones have a line between them, so that their tops differ by a colour, too.
+    static constexpr std::uintptr_t mark = static_cast<std::uintptr_t>(0x5ac7e2d19b3f6a84);
+    static constexpr std::size_t mark_bytes = 64, marks = (64 + mark_bytes) / sizeof(std::uintptr_t);
+    static std::uintptr_t const* end_marks(std::byte const* bottom) noexcept { return reinterpret_cast<std::uintptr_t const*>(bottom - 64); }
+    // Bare ones have a line below each, so that their tops differ by a colour, too.
     static std::size_t stride(stack_class c) noexcept { return bytes_of(c) + (is_bare(c) ? 64 : guard_bytes); }
     stack_ref place(slab const& s, std::size_t i) const noexcept;
     result<slab*> add_slab(stack_class c) noexcept;

@@ -14,10 +14,10 @@ std::size_t tell_overflow(void const* address, char* room, std::size_t size) noe
     scheduler const* const s = current_scheduler;
     task_block* const t = s ? s->current : nullptr;
     if (!t) return 0;
-    if (is_bare(t->size_class)) return 0;   // what lies below it is a neighbour
     auto const at = reinterpret_cast<std::uintptr_t>(address);
     auto const bottom = reinterpret_cast<std::uintptr_t>(stack_pool::bottom_of(t->size_class, t->top()));
-    if (at >= bottom || at < bottom - guard_bytes) return 0;
+    // Below one without a guard lies a neighbour, where nothing faults, or the guard of all of them.
+    if (at >= bottom || at < bottom - (is_bare(t->size_class) ? stack_pool::bare_reach : guard_bytes)) return 0;
     text_line line(room, size);
     line.put("spruce: ").put_task(t->id.value, t->named ? t->name : "").put(": its stack of ").put(std::uint64_t{bytes_of(t->size_class)}).put(" bytes overflowed, at ").put(address);
     return line.end().size();
@@ -29,7 +29,7 @@ void end_overflow_reports() noexcept { faults_end(); }
 void stack_outgrown(task_block& t) noexcept {
     char room[200];
     text_line line(room, sizeof room);
-    line.put_task(t.id.value, t.named ? t.name : "").put(" outgrew its stack of ").put(std::uint64_t{bytes_of(t.size_class)}).put(" bytes, which has no guard, and wrote over a neighbour");
+    line.put_task(t.id.value, t.named ? t.name : "").put(" outgrew its stack of ").put(std::uint64_t{bytes_of(t.size_class)}).put(" bytes, which has no guard; what lies below it is damaged");
     panic(line.string(), __FILE__, __LINE__);
 }
 

@@ -134,6 +134,7 @@ void task_main(void* block) noexcept {
     }
     t.locals_over = true;   // its outcome's destructor and the hook run here yet, and nobody would end what they make
     if (t.locals) [[unlikely]] end_locals(s.h, t.locals);
+    if (is_bare(t.size_class) && !stack_pool::is_intact(t.size_class, t.top())) [[unlikely]] stack_outgrown(t);
     if (t.grouped || t.background || t.watched) end_special_task(s, t);
     else end_task<false>(s, t);
     // The block may be free by now; its memory is not anybody else's before the switch.

@@ -192,12 +192,11 @@ struct told {
     explicit told(char const* sentence, error const& e) noexcept;
     char text[256];
 };
-// Ends the program, which a stack without a guard has damaged, with the task's name.
+// Ends the program, which a task that grew beyond its stack without a guard has damaged, with the task's name.
 [[noreturn]] void stack_outgrown(task_block& t) noexcept;
 inline void free_block(task_block& t) noexcept {
     stack_class const size_class = t.size_class;
     std::byte* const top = t.top();
-    if (is_bare(size_class) && !stack_pool::is_intact(size_class, top)) [[unlikely]] stack_outgrown(t);
     task_arena* const a = t.arena;
     // Its walkers look at this even now; a destructor would make it a store that nobody reads, which compilers drop.
     static_assert(std::is_trivially_destructible_v<task_block>);

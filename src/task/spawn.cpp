@@ -3,6 +3,7 @@
 #include <new>
 
 #include "../base/text_line.hpp"
+#include "../sys/binding.hpp"
 #include "scheduler.hpp"
 
 namespace spruce::inline v0::detail {
@@ -55,10 +56,13 @@ result<stack_class> unusual_class(std::size_t wanted, std::size_t size, std::siz
 // The same of those without guards.
 result<stack_class> bare_class(bool available, std::size_t wanted, std::size_t size, std::size_t alignment) noexcept {
     if (wanted > most_bare) return with_detail(errc::invalid_argument, "stack_size: at most 8 K without a guard");
-    stack_class const c = bare_class_for(wanted);
-    if (bytes_of(c) < size + alignment + 1344)   // the block, and what the library's own waits take
+    stack_class const c = bare_class_for(wanted ? wanted : most_bare);
+    if (bytes_of(c) < size + alignment + 1936)   // the block, and a wait for two things
         return with_detail(errc::invalid_argument, "the task's arguments are too large for its stack without a guard");
-    return available ? c : class_for(wanted);
+    if (!available) return class_for(wanted);
+    if (bytes_of(c) < most_bare && !calls_are_bound())
+        return with_detail(errc::invalid_argument, "stack_size: less than 8 K without a guard needs a program linked with -z now (or LD_BIND_NOW=1)");
+    return c;
 }
 
 void set_name(task_block& t, std::string_view name) noexcept {

@@ -13,15 +13,20 @@
 
 #define v0 paged
 #define SPRUCE_TEST_ATOMIC ::explorer::stepping_atomic
-#define private public   // to break a part of it
 #include "../../src/base/block_pages.hpp"
-#undef private
 #include "../../src/base/block_pages.cpp"
 #undef v0
 
 namespace pages {
 namespace {
 using spruce::paged::detail::block_pages;
+
+// Its private word, to break it: who instantiates a template may name what is private.
+explorer::stepping_atomic<std::uint32_t>& taking_of(block_pages& p);
+template <auto member> struct opener {
+    friend explorer::stepping_atomic<std::uint32_t>& taking_of(block_pages& p) { return p.*member; }
+};
+template struct opener<&block_pages::taking_>;
 
 constexpr std::size_t block_bytes = block_pages::most_bytes;
 
@@ -75,7 +80,7 @@ void begin(void*) {
         ++mine.gone;
         mine.pages().~block_pages();
     });
-    explorer::broken.deaf = w->p->crowd ? &w->pages().taking_ : nullptr;
+    explorer::broken.deaf = w->p->crowd ? &taking_of(w->pages()) : nullptr;
     for (int n = 3 * w->p->spare + 1; w->p->spare != 0 && n != 0; --n) take(0);
     while (w->next[0] != w->of[0].size()) give(0);
     for (int n = 0; n != w->p->before; ++n) take(n % (w->p->threads[2] ? 3 : 2));

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <string>
 #include <sys/uio.h>
+#include <utility>
 #include <unistd.h>
 #include <vector>
 
@@ -21,6 +22,7 @@ namespace {
 struct moody_mappings {
     mapping_table const real = process_mappings();
     long maps_left = -1;      // how many map() succeed from now on; negative: all
+    std::size_t most = 0;     // bytes that map() gives at once; 0: any
     int light = 0, heavy = 0; // what guard() answers instead, -errno
     long mapped = 0, guards_light = 0, guards_heavy = 0;
 
@@ -31,7 +33,7 @@ struct moody_mappings {
 
     static int map(void* at, std::size_t bytes, void** out) noexcept {
         auto& m = *static_cast<moody_mappings*>(at);
-        if (m.maps_left == 0) return -ENOMEM;
+        if (m.maps_left == 0 || (m.most != 0 && bytes > m.most)) return -ENOMEM;
         if (m.maps_left > 0) --m.maps_left;
         ++m.mapped;
         return m.real.calls->map(m.real.context, bytes, out);
@@ -143,7 +145,7 @@ TEST("tops differ by cache lines, so that many stacks do not fight for the same 
     CHECK(std::count_if(lines.begin(), lines.end(), [](int n) { return n != 0; }) >= 8);
 }
 
-TEST("stacks without guards lie a line apart, whole in their slab, all zero but for two words at the end") {
+TEST("stacks without guards lie a line apart, whole in their slab, all zero but for a line at the end") {
     stack_pool pool{memory_hook{}};
     for (stack_class const c : {bare2k, bare4k, bare8k}) {
         std::byte* before = nullptr;
@@ -154,20 +156,60 @@ TEST("stacks without guards lie a line apart, whole in their slab, all zero but 
             CHECK(stack_pool::bottom_of(c, s.top) == s.bottom);
             if (i != 0 && s.bottom > before && s.bottom - before < 64 + static_cast<std::ptrdiff_t>(bytes_of(c))) CHECK(false);
             before = s.bottom;
-            CHECK(std::all_of(s.bottom + 2 * sizeof(std::uintptr_t), s.top, [](std::byte b) { return b == std::byte{0}; }));
+            CHECK(std::all_of(s.bottom + 64, s.top, [](std::byte b) { return b == std::byte{0}; }));
             CHECK(stack_pool::is_intact(c, s.top));
-            std::memset(s.bottom + 2 * sizeof(std::uintptr_t), 1, bytes_of(c) - 2 * sizeof(std::uintptr_t));
+            std::memset(s.bottom + 64, 1, bytes_of(c) - 64);
             CHECK(stack_pool::is_intact(c, s.top));
         }
         stack_ref const last = taken(pool, c);
         CHECK_EQ(pool.high_water(c, last), 0U);
         last.top[-100] = std::byte{1};
         CHECK_EQ(pool.high_water(c, last), 104U);
-        last.bottom[15] = std::byte{0};
-        CHECK(!stack_pool::is_intact(c, last.top));
+        for (std::ptrdiff_t const at : {63, 0, -1, -64}) {
+            std::byte const was = std::exchange(last.bottom[at], std::byte{0});
+            CHECK(!stack_pool::is_intact(c, last.top));
+            CHECK_EQ(pool.high_water(c, last), bytes_of(c));
+            last.bottom[at] = was;
+            CHECK(stack_pool::is_intact(c, last.top));
+        }
         pool.give(c, last.top);
         CHECK(taken(pool, c).top == last.top);
     }
+}
+
+TEST("where there is no room for huge pages, stacks without guards lie in small ones, as many as there is room for") {
+    moody_mappings m;
+    m.most = std::size_t{300} << 10;
+    stack_pool pool{memory_hook{}};
+    std::vector<std::byte*> tops;
+    for (int i = 0; i != 200; ++i) {
+        stack_ref const s = taken(pool, bare2k);
+        std::memset(s.bottom + 64, 1, bytes_of(bare2k) - 64);
+        tops.push_back(s.top);
+    }
+    CHECK(pool.mapped_bytes() < std::size_t{2} << 20);
+    for (std::byte* const top : tops) CHECK(stack_pool::is_intact(bare2k, top));
+    m.maps_left = 0;
+    for (int i = 0; i != 2'000; ++i)
+        if (auto const s = pool.take(bare2k); !s) {
+            CHECK(s == errc::no_memory);
+            break;
+        }
+}
+
+TEST("below the first stack without a guard lies one, without which there is no stack") {
+    moody_mappings m;
+    stack_pool pool{memory_hook{}};
+    m.light = m.heavy = -EPERM;
+    auto const refused = pool.take(bare4k);
+    CHECK(!refused && refused.error().code() == EPERM);
+    CHECK_EQ(m.mapped, 0);
+    CHECK_EQ(pool.mapped_bytes(), 0U);
+    m.light = -EINVAL;
+    m.heavy = 0;
+    stack_ref const first = taken(pool, bare4k);
+    CHECK_EQ(m.guards_heavy, 1);
+    CHECK(first.bottom - 64 == reinterpret_cast<std::byte*>(reinterpret_cast<std::uintptr_t>(first.bottom - 64) & ~std::uintptr_t{(2 << 20) - 1}));
 }
 
 TEST("a stack given back is taken next, last in, first out, and nothing new is mapped for it") {

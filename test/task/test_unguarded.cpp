@@ -2,8 +2,12 @@
 #include <array>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include <spruce/debug.hpp>
+
+#include "../../src/sys/binding.hpp"
 #include "../../src/task/scheduler.hpp"
 #include "../harness/axes.hpp"
 
@@ -13,7 +17,7 @@ using harness::world;
 
 namespace {
 #ifdef __OPTIMIZE__
-constexpr task_options small{.unguarded = true};
+constexpr task_options small{.stack_size = 2048, .unguarded = true};
 #else
 constexpr task_options small{.stack_size = 8192, .unguarded = true};   // frames are larger
 #endif
@@ -58,7 +62,7 @@ TEST("five thousand tasks without guards wait, are woken and cancelled, and leav
         std::size_t deepest = 0;
         for (task_info const& t : loop::current()->census())
             if (std::string_view(t.waiting_for) == "event") {
-                CHECK_EQ(t.stack_bytes, bytes_or(small.stack_size ? 8192 : 2048));
+                CHECK_EQ(t.stack_bytes, bytes_or(small.stack_size));
                 deepest = std::max(deepest, t.stack_high_water_bytes);
             }
         CHECK(deepest > 300);
@@ -84,7 +88,7 @@ TEST("a stack without a guard has 2, 4 or 8 K, as is asked for, and is used agai
     need_calm();
     world w;
     CHECK(run(w.options(), [] {
-        struct { std::size_t asked, got; } const sizes[] = {{0, 2048}, {1, 2048}, {2048, 2048}, {2049, 4096}, {5000, 8192}, {8192, 8192}};
+        struct { std::size_t asked, got; } const sizes[] = {{0, 8192}, {1, 2048}, {2048, 2048}, {2049, 4096}, {5000, 8192}, {8192, 8192}};
         for (auto const& s : sizes) {
             auto t = spawn({.name = "one", .stack_size = s.asked, .unguarded = true}, [] { return sleep_for(1h).ok(); });
             CHECK(yield().ok());
@@ -105,7 +109,7 @@ TEST("a stack without a guard that is too large, or too small for its task's arg
         auto large = spawn({.stack_size = 8193, .unguarded = true}, [] {});
         CHECK(large.join() == errc::invalid_argument);
         std::array<char, 1000> many{};
-        auto loaded = spawn({.unguarded = true}, [many] { return many[0]; });
+        auto loaded = spawn({.stack_size = 2048, .unguarded = true}, [many] { return many[0]; });
         CHECK(!loaded.get() && loaded.get() == errc::invalid_argument);
         auto fits = spawn({.stack_size = 4096, .unguarded = true}, [many] { return int{many[0]}; });
         CHECK_EQ(fits.get().value_or(1), 0);
@@ -132,9 +136,61 @@ TEST_DIES("a task that outgrows a stack without a guard ends the program by name
     world w;
     static_cast<void>(run(w.options(), [] {
         need_bare();
-        auto below = spawn({.unguarded = true}, [] { static_cast<void>(sleep_for(1h)); });
+        auto below = spawn({.stack_size = 2048, .unguarded = true}, [] { static_cast<void>(sleep_for(1h)); });
         CHECK(yield().ok());
-        auto greedy = spawn({.name = "greedy", .unguarded = true}, [] { use(2'400); });
+        auto greedy = spawn({.name = "greedy", .stack_size = 2048, .unguarded = true}, [] { use(2'400); });
         static_cast<void>(greedy.join());
     }));
+}
+
+TEST_DIES("it does so when the task ends, though a handle keeps it", "'kept' outgrew its stack of 2048 bytes") {
+    need_calm();
+    world w;
+    static task<void> keeps;
+    static_cast<void>(run(w.options(), [] {
+        need_bare();
+        auto below = spawn({.stack_size = 2048, .unguarded = true}, [] { static_cast<void>(sleep_for(1h)); });
+        CHECK(yield().ok());
+        keeps = spawn({.name = "kept", .stack_size = 2048, .unguarded = true}, [] { use(2'400); });
+        CHECK(yield().ok());
+    }));
+}
+
+TEST_DIES("below the first of them lies a guard: who runs into it is named", "'first': its stack of 2048 bytes overflowed") {
+    need_calm();
+    auto const told = debug::report_overflows();
+    world w;
+    static_cast<void>(run(w.options(), [] {
+        need_bare();
+        auto first = spawn({.name = "first", .stack_size = 2048, .unguarded = true}, [] { use(9'000); });
+        static_cast<void>(first.join());
+    }));
+}
+
+TEST("the census shows a stack without a guard that was outgrown as used to its end") {
+    need_calm();
+    world w;
+    CHECK(run(w.options(), [] {
+        need_bare();
+        auto below = spawn({.stack_size = 8192, .unguarded = true}, [] { static_cast<void>(sleep_for(1h)); });
+        CHECK(yield().ok());
+        detail::task_block* block = nullptr;
+        auto t = spawn({.name = "over", .stack_size = 2048, .unguarded = true}, [&] {
+            block = detail::current_scheduler->current;
+            static_cast<void>(sleep_for(1h));
+        });
+        CHECK(yield().ok());
+        CHECK(info_of("over").stack_high_water_bytes < 1'900);
+        REQUIRE(block != nullptr);
+        std::byte* const end = detail::stack_pool::bottom_of(block->size_class, block->top()) - 1;   // the line below it
+        std::byte const before = std::exchange(*end, std::byte{1});
+        CHECK_EQ(info_of("over").stack_high_water_bytes, 2'048U);
+        *end = before;   // else this program ended here
+        t.cancel();
+        below.cancel();
+    }).ok());
+}
+
+TEST("programs of which each call is bound when they begin are known by it, as this one is") {
+    CHECK(detail::calls_are_bound());
 }
