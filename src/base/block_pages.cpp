@@ -41,6 +41,10 @@ constexpr std::size_t whole_lines(std::size_t bytes) noexcept { return (bytes + 
 page_end* block_pages::make_page() noexcept {
     void* const memory = allocate({}, page_bytes, page_bytes);
     if (!memory) return nullptr;
+    if (reinterpret_cast<std::uintptr_t>(memory) % page_bytes != 0) {   // a hook that aligns to less
+        release({}, memory, page_bytes, page_bytes);
+        return nullptr;
+    }
     users_.fetch_add(1, std::memory_order_relaxed);
     return ::new (static_cast<void*>(static_cast<std::byte*>(memory) + room)) page_end{this, 0, many};
 }
@@ -56,12 +60,14 @@ void block_pages::let_go_of_self() noexcept {
     if (users_.fetch_sub(1, std::memory_order_acq_rel) == 1) gone_(owner_);
 }
 
-page_end* block_pages::take_spare() noexcept {
+// A page without a block, for who has found no room in the open one; null also if somebody else is here.
+page_end* block_pages::take_page() noexcept {
     if (taking_.exchange(1, std::memory_order_acquire) != 0) return nullptr;
     std::uintptr_t first = spare_.load(std::memory_order_acquire);
     while (first != 0 && !spare_.compare_exchange_strong(first, end_of(first).next, std::memory_order_acquire)) {}
+    page_end* const page = first != 0 ? &end_of(first) : make_page();
     taking_.store(0, std::memory_order_release);
-    return first != 0 ? &end_of(first) : nullptr;
+    return page;
 }
 
 void block_pages::keep_spare(page_end& page) noexcept {
@@ -93,8 +99,7 @@ void* block_pages::take(std::size_t bytes) noexcept {
             if (open_.compare_exchange_strong(word, word + size, std::memory_order_acq_rel)) return reinterpret_cast<void*>(word);
             continue;
         }
-        page_end* fresh = take_spare();
-        if (!fresh) fresh = make_page();
+        page_end* const fresh = take_page();
         if (!fresh) return nullptr;
         std::uintptr_t const begin = begin_of(*fresh);
         if (open_.compare_exchange_strong(word, begin + size, std::memory_order_acq_rel)) {

@@ -24,8 +24,8 @@ public:
     block_pages(void* owner, void (*gone)(void* owner) noexcept) noexcept : owner_(owner), gone_(gone) {}
     block_pages(block_pages const&) = delete;
     block_pages& operator=(block_pages const&) = delete;
-    // A block, aligned to a line. Null: it is larger than that, there is no memory for a page, or a tool looks at each
-    // block by itself; ask elsewhere. Never waits. Thread: any, but no signal handler.
+    // A block, aligned to a line. Null: it is larger than that, there is no memory for a page, another thread is just about
+    // to bring one, or a tool looks at each block by itself; ask elsewhere. Never waits. Thread: any, but no signal handler.
     void* take(std::size_t bytes) noexcept;
     // The same number of bytes as when it was taken. Thread: any; also later than close().
     static void give(void* block, std::size_t bytes) noexcept;
@@ -36,7 +36,7 @@ public:
 
 private:
     page_end* make_page() noexcept;
-    page_end* take_spare() noexcept;
+    page_end* take_page() noexcept;
     void keep_spare(page_end& page) noexcept;
     void free_page(page_end& page) noexcept;
     void let_go_of_self() noexcept;
@@ -47,7 +47,8 @@ private:
     // who takes a part of a page cannot have looked at another one.
     atomic<std::uintptr_t> open_{0};
     // Pages without a block, the first of a list; `closed` once they are no longer kept. Any thread adds one; one at a
-    // time takes, so that what it looks at stays in the list.
+    // time takes, so that what it looks at stays in the list. It alone makes new ones, when there are none: so there are
+    // never more than were in use at once, and one.
     static constexpr std::uintptr_t closed = 1;
     atomic<std::uintptr_t> spare_{0};
     atomic<std::uint32_t> taking_{0};

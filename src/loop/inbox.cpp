@@ -41,7 +41,8 @@ template <class Node = post_node> std::size_t offset_for(std::size_t alignment) 
 template <class Node = post_node> Node* make_node(block_pages* pages, std::size_t size, std::size_t alignment, void** room) noexcept {
     std::size_t const bytes = offset_for<Node>(alignment) + size;
     std::size_t const strictest = alignment > alignof(Node) ? alignment : alignof(Node);
-    if (bytes > UINT32_MAX) return nullptr;
+    if constexpr (sizeof(std::size_t) > 4)
+        if (bytes > UINT32_MAX) return nullptr;
     void* block = pages && strictest <= block_pages::line ? pages->take(bytes) : nullptr;
     bool const in_page = block != nullptr;
     if (!block) block = allocate({}, bytes, strictest);
@@ -121,7 +122,10 @@ void release(post_node* n) noexcept {
 
 result<post_node*> claim_post(remote* to, std::size_t size, std::size_t alignment, void** room) noexcept {
     if (!to) return errc::no_loop;
-    if ((to->gate.load(std::memory_order_relaxed) & 1) != 0) return errc::closed;
+    auto const before = to->gate.load(std::memory_order_relaxed);
+    if ((before & 1) != 0) return errc::closed;
+    // Not the last word, but what is refused anyway needs no memory: it would keep others' from being whole again.
+    if (is_full(*to, before)) return with_detail(errc::full, "inbox");
     post_node* const node = make_node(&to->pages, size, alignment, room);
     if (!node) return errc::no_memory;
     return node;

@@ -4,11 +4,26 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <type_traits>
+#if defined(__linux__) || defined(__FreeBSD__) || defined(__NetBSD__) || defined(__OpenBSD__) || defined(__DragonFly__)
 #include <link.h>
+#define SPRUCE_ELF 1
+#else
+#define SPRUCE_ELF 0
+#endif
 
 namespace spruce::inline v0::detail {
 
+#if !SPRUCE_ELF
+// Not known: as if they were not.
+bool calls_are_bound() noexcept { return false; }
+#elif defined(__linux__) && !defined(__GLIBC__) && !defined(__UCLIBC__)
+// Other C libraries of Linux bind all when the program begins.
+bool calls_are_bound() noexcept { return true; }
+#else
 namespace {
+using elf_entry = std::conditional_t<sizeof(void*) == 8, Elf64_Dyn, Elf32_Dyn>;
+
 char somewhere_here = 0;   // an address within this library
 
 struct findings {
@@ -29,7 +44,7 @@ bool is_bound(dl_phdr_info const& module) noexcept {
     for (int i = 0; i != module.dlpi_phnum; ++i) {
         auto const& part = module.dlpi_phdr[i];
         if (part.p_type != PT_DYNAMIC) continue;
-        for (auto const* d = reinterpret_cast<ElfW(Dyn) const*>(module.dlpi_addr + part.p_vaddr); d->d_tag != DT_NULL; ++d) {
+        for (auto const* d = reinterpret_cast<elf_entry const*>(module.dlpi_addr + part.p_vaddr); d->d_tag != DT_NULL; ++d) {
             if (d->d_tag == DT_BIND_NOW) return true;
             if (d->d_tag == DT_FLAGS && (d->d_un.d_val & DF_BIND_NOW) != 0) return true;
             if (d->d_tag == DT_FLAGS_1 && (d->d_un.d_val & DF_1_NOW) != 0) return true;
@@ -60,5 +75,7 @@ bool calls_are_bound() noexcept {
     }
     return found != 0;
 }
+
+#endif
 
 }  // namespace spruce::inline v0::detail

@@ -29,7 +29,7 @@ void end_overflow_reports() noexcept { faults_end(); }
 void stack_outgrown(task_block& t) noexcept {
     char room[200];
     text_line line(room, sizeof room);
-    line.put_task(t.id.value, t.named ? t.name : "").put(" outgrew its stack of ").put(std::uint64_t{bytes_of(t.size_class)}).put(" bytes, which has no guard; what lies below it is damaged");
+    line.put_task(t.id.value, t.named ? t.name : "").put(" outgrew its stack of ").put(std::uint64_t{bytes_of(t.size_class)}).put(" bytes, which has no guard; what lies below it may be damaged");
     panic(line.string(), __FILE__, __LINE__);
 }
 

@@ -95,6 +95,8 @@ template <bool special> [[gnu::always_inline]] inline void end_task(scheduler& s
         report_if_unseen(t);
         if (!t.trivial()) t.ops->drop_outcome(t.payload);
     }
+    // The last of its own code has run.
+    if (is_bare(t.size_class) && !stack_pool::is_intact(t.size_class, t.top())) [[unlikely]] stack_outgrown(t);
     t.state = task_state::ended;
     --s.live;
     --h.holds;
@@ -134,7 +136,6 @@ void task_main(void* block) noexcept {
     }
     t.locals_over = true;   // its outcome's destructor and the hook run here yet, and nobody would end what they make
     if (t.locals) [[unlikely]] end_locals(s.h, t.locals);
-    if (is_bare(t.size_class) && !stack_pool::is_intact(t.size_class, t.top())) [[unlikely]] stack_outgrown(t);
     if (t.grouped || t.background || t.watched) end_special_task(s, t);
     else end_task<false>(s, t);
     // The block may be free by now; its memory is not anybody else's before the switch.

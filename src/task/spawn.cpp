@@ -60,8 +60,8 @@ result<stack_class> bare_class(bool available, std::size_t wanted, std::size_t s
     if (bytes_of(c) < size + alignment + 1936)   // the block, and a wait for two things
         return with_detail(errc::invalid_argument, "the task's arguments are too large for its stack without a guard");
     if (!available) return class_for(wanted);
-    if (bytes_of(c) < most_bare && !calls_are_bound())
-        return with_detail(errc::invalid_argument, "stack_size: less than 8 K without a guard needs a program linked with -z now (or LD_BIND_NOW=1)");
+    if (bytes_of(c) < size + alignment + 1936 + 3072 && !calls_are_bound())   // what finding a function takes besides
+        return with_detail(errc::invalid_argument, "so small a stack without a guard needs a program linked with -z now (or LD_BIND_NOW=1)");
     return c;
 }
 
