@@ -1,6 +1,6 @@
 // Calls from other threads: how many a loop takes from one and from two senders that never pause, and a round trip
-// between two threads that wait in their loops for nothing else: ours awake, as calls come quickly; the others asleep. Ours beside a bare inbox (the nodes made beforehand) over an
-// eventfd, and asio's post.
+// between two threads that wait in their loops for nothing else: ours awake, as calls come quickly; the others asleep.
+// Ours beside a bare inbox (the nodes made beforehand) over an eventfd, and asio's post.
 // cores: 2
 #include <spruce/spruce.hpp>
 

@@ -42,8 +42,8 @@ private:
 
 // From now on, on all threads, a task that overflows its stack is told in one line on stderr, with its name, id and
 // stack size, before the process dies of it by SIGSEGV (or SIGBUS) as ever. A fault is called an overflow only if its
-// address lies in the guard of the task that runs on that thread; one that is `unguarded` has none, as a rule. All other faults, and this one after the line, go
-// on unchanged: to the handler that was there before, or to the default. The last token's end puts that handler back,
+// address lies in the guard of the task that runs on that thread; one that is `unguarded` has none, as a rule. All other
+// faults, and this one after the line, go on unchanged: to the handler that was there before, or to the default. The last token's end puts that handler back,
 // unless somebody has put his own over ours since.
 // Errors: an errno. Thread: any. Install your own handlers of these signals before, or pass on what is not yours.
 [[nodiscard]] SPRUCE_API result<overflow_reports> report_overflows() noexcept;

@@ -6,6 +6,7 @@
 #include <spruce/memory.hpp>
 
 #include "../base/prefetch.hpp"
+
 namespace spruce::inline v0::detail {
 
 // The due time of a timer that is not armed. Later than any armed one's, so that `due <= now` alone says

@@ -1,6 +1,6 @@
 // Loops in threads of their own, started, stopped and waited for from everywhere.
-#include <cerrno>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <memory>
