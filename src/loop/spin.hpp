@@ -8,7 +8,14 @@
 //
 // Not where the waker ran on our own core: while we look, it could not. Which cores the process may use says less: its
 // threads may be bound to one each, or all to the same.
+//
+// A loop that is awake can also be too quick. It and its senders take the same few lines of memory from one another, and
+// where it looks after each call, that is what each call costs: 300 ns, where one of thirty that come at once costs 85.
+// So where calls come closely it rests before it looks again, for as long as that brings more of them: the rest grows
+// while there come more than it was meant for, and shrinks when there come fewer. Who waits for an answer before it calls
+// again never brings more, and is not kept waiting.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 
 namespace spruce::inline v0::detail {
@@ -42,16 +49,33 @@ public:
     void polled(std::int64_t now_ns) noexcept { polled_ns_ = now_ns; }
     bool has_polled(std::int64_t now_ns) const noexcept { return now_ns - polled_ns_ < poll_every_ns; }
 
-    // How often it waited awake.
+    // An inbox phase took so many calls.
+    void took(std::size_t calls) noexcept {
+        if (calls > (rest_ == 0 ? 1 : rest_)) {
+            if (rest_ != most_rest) rest_ = rest_ == 0 ? 1 : rest_ * 2;
+        } else if (calls < rest_) {
+            rest_ /= 2;
+        }
+    }
+    // For how many steps of waiting not to look: three, some 100 ns, for each call that is to come meanwhile; three
+    // microseconds at most, which is less than a sleeping loop takes to wake.
+    unsigned rest() const noexcept { return pays_ ? rest_ * 3 : 0; }
+
+    void rested() noexcept { ++rests_; }
+
+    // How often it waited awake, and how often it rested.
     std::uint64_t waits() const noexcept { return waits_; }
+    std::uint64_t rests() const noexcept { return rests_; }
 
 private:
     static constexpr std::int64_t poll_every_ns = 10'000;
     static constexpr unsigned most_others = 8;
+    static constexpr unsigned most_rest = 32;
     std::int64_t most_ns_;   // 0: never
     std::int64_t polled_ns_ = 0;
-    std::uint64_t waits_ = 0;
+    std::uint64_t waits_ = 0, rests_ = 0;
     unsigned others_ = 0;
+    unsigned rest_ = 0;   // how many calls it is meant for
     bool pays_ = false;
 };
 

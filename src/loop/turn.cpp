@@ -152,6 +152,7 @@ std::size_t inbox_phase(hub& h, std::size_t most) noexcept {
     h.dispatching = true;
     std::size_t const ran = run_posts(*h.door, most, h.dispatches, h.watch);
     h.dispatching = false;
+    h.spin.took(ran);
     return ran;
 }
 
@@ -211,8 +212,17 @@ void turn_without_poll(hub& h) noexcept {
     if (!h.hooks[static_cast<int>(hook_point::turn)].empty()) run_hooks(h, hook_point::turn);
 }
 
+namespace {
+// Before a turn that might wait for as long as it likes, and for which there is nothing yet but calls.
+[[gnu::noinline]] void rest(hub& h) noexcept {
+    h.spin.rested();
+    for (unsigned i = h.spin.rest(); i != 0; --i) relax_processor();
+}
+}  // namespace
+
 int turn(hub& h, std::int64_t until_ns) noexcept {
     if (until_ns != 0) {
+        if (until_ns == no_time && h.spin.rest() != 0 && h.ready.empty()) [[unlikely]] rest(h);
         std::int64_t const due = has_ready(h) ? 0 : h.timers.next_due_ns();
         if (due < until_ns) until_ns = due;
     }

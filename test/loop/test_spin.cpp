@@ -294,6 +294,55 @@ TEST("a turn that a call begins at once leaves the poll out only if there was on
     w.close(into);
 }
 
+TEST("a loop that is awake rests longer while more calls come than it rested for, and shorter when fewer do") {
+    detail::spin_policy p(30'000);
+    p.took(100);
+    CHECK_EQ(p.rest(), 0u);   // asleep between its calls: nothing to win
+    p.slept(0, true);
+    CHECK_EQ(p.rest(), 3u);
+    unsigned const doubled[] = {6, 12, 24, 48, 96, 96};
+    for (unsigned const steps : doubled) {
+        p.took(33);
+        CHECK_EQ(p.rest(), steps);
+    }
+    p.took(32);   // as many as it was meant for
+    CHECK_EQ(p.rest(), 96u);
+    for (unsigned const steps : {48u, 24u, 12u, 6u}) {
+        p.took(1);
+        CHECK_EQ(p.rest(), steps);
+    }
+    p.took(0);
+    CHECK_EQ(p.rest(), 3u);
+    p.took(0);
+    CHECK_EQ(p.rest(), 0u);
+    p.took(1);   // one call at a time: somebody waits for the answer
+    CHECK_EQ(p.rest(), 0u);
+    p.took(2);
+    p.waited(detail::spin_end::in_vain);
+    CHECK_EQ(p.rest(), 0u);
+}
+
+TEST("a loop rests before it takes calls that come closely, but not with something else to do, nor with a limit to its wait") {
+    if (harness::simulated()) harness::skip("nobody waits awake in virtual time");
+    world w;
+    loop l(w.options());
+    detail::hub& h = *l.impl();
+    auto const rests = [&](bool awake, deadline limit, bool busy) {
+        if (awake) h.spin.slept(0, true);
+        else h.spin.waited(detail::spin_end::in_vain);
+        for (int i = 0; i != 6; ++i) h.spin.took(33);
+        if (busy) l.call_soon([] {});
+        CHECK(l.call_from_thread([] {}).ok());
+        auto const before = h.spin.rests();
+        CHECK(l.run_once(limit).ok());
+        return h.spin.rests() - before;
+    };
+    CHECK_EQ(rests(true, never(), false), 1u);
+    CHECK_EQ(rests(true, never(), true), 0u);
+    CHECK_EQ(rests(true, in(0s), false), 0u);
+    CHECK_EQ(rests(false, never(), false), 0u);
+}
+
 TEST("while calls come and go without a pause, fds are looked at and timers run") {
     auto const c = two_cores();
     world w;
