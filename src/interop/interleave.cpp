@@ -5,6 +5,7 @@
 
 #include <spruce/interop.hpp>
 
+#include "../base/round_up.hpp"
 #include "../base/text_line.hpp"
 #include "../loop/running_scope.hpp"
 #include "guest.hpp"
@@ -165,7 +166,7 @@ result<guest*> claim_guest(hub* on, error const& status, std::size_t size, std::
     SPRUCE_CHECK(runnable(on, status));
     if (!on->poller->lie_down) return with_detail(errc::not_supported, "interleave(): this poller cannot be slept on");
     std::size_t const strictest = alignment > alignof(guest) ? alignment : alignof(guest);
-    std::size_t const offset = (sizeof(guest) + alignment - 1) / alignment * alignment;
+    std::size_t const offset = round_up(sizeof(guest), alignment);
     void* const block = allocate({}, offset + size, strictest);
     if (!block) return errc::no_memory;
     auto* const g = ::new (block) guest;

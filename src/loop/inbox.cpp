@@ -6,6 +6,7 @@
 
 #include <spruce/loop.hpp>
 
+#include "../base/round_up.hpp"
 #include "hub.hpp"
 
 namespace spruce::inline v0::detail {
@@ -34,7 +35,7 @@ post_node* post_queue::take() noexcept {
 namespace {
 // What a node with such a callable needs: the node, then the callable at its alignment.
 template <class Node = post_node> std::size_t offset_for(std::size_t alignment) noexcept {
-    return (sizeof(Node) + alignment - 1) / alignment * alignment;
+    return round_up(sizeof(Node), alignment);
 }
 
 // From those pages, if there are any: for nodes that do not live long.
@@ -59,12 +60,11 @@ template <class Node = post_node> Node* make_node(block_pages* pages, std::size_
 // Whether a sender that found the gate at `before` is one too many. (Numbers that are only compared later are `auto`: a
 // test that goes through every order of the steps puts its own atomics here, and learns what was looked at.)
 bool is_full(remote& r, auto const& before) noexcept {
-    std::uintptr_t const most = r.bound > UINTPTR_MAX / 4 ? UINTPTR_MAX / 2 : r.bound * 2;
-    if (before - r.left_seen.load(std::memory_order_relaxed) < most) return false;
+    if (before - r.left_seen.load(std::memory_order_relaxed) < r.most) [[likely]] return false;
     // As far as was known. What the loop has taken meanwhile is on the loop's line, which is fetched only now.
     auto const left = r.left.load(std::memory_order_acquire);
     r.left_seen.store(left, std::memory_order_relaxed);
-    return before - left >= most;
+    return before - left >= r.most;
 }
 
 // Enters the gate with one more call. 0, or why not.
@@ -91,7 +91,7 @@ remote* make_remote(kernel& on, std::size_t bound) noexcept {
     if (!block) return nullptr;
     auto* const r = ::new (block) remote;
     r->on = &on;
-    r->bound = bound;
+    r->most = bound > UINTPTR_MAX / 4 ? UINTPTR_MAX / 2 : bound * 2;
     return r;
 }
 

@@ -80,7 +80,7 @@ struct remote {
     // -- seldom written
     atomic<std::uint32_t> references{1};
     atomic<std::uint32_t> asleep{0};   // the hub waits in the kernel, or is about to
-    std::uintptr_t bound = 0;
+    std::uintptr_t most = 0;   // twice the calls that may be inside
     kernel* on = nullptr;
     int wake_fd = -1;                       // valid while anybody may be waking
     hub* owner = nullptr;                   // the loop's thread only

@@ -2,6 +2,7 @@
 #include <cstring>
 #include <new>
 
+#include "../base/round_up.hpp"
 #include "call_block.hpp"
 
 namespace spruce::inline v0::detail {
@@ -55,7 +56,7 @@ void end_policy(policy_queue& q) noexcept {
 
 function_claim claim_function(async_options const& options, std::size_t size, std::size_t alignment) noexcept {
     std::size_t const strictest = alignment > alignof(function_core) ? alignment : alignof(function_core);
-    std::size_t const offset = (sizeof(function_core) + alignment - 1) / alignment * alignment;
+    std::size_t const offset = round_up(sizeof(function_core), alignment);
     memory_hook const memory = memory_here();
     auto* const block = static_cast<std::byte*>(allocate(memory, offset + size, strictest));
     if (!block) return {nullptr, nullptr};

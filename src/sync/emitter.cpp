@@ -3,6 +3,7 @@
 #include <spruce/waiter_list.hpp>
 
 #include "../base/intrusive_list.hpp"
+#include "../base/round_up.hpp"
 
 namespace spruce::inline v0::detail {
 
@@ -89,7 +90,7 @@ connection_claim claim_connection(emitter_core& to, std::size_t size, std::size_
     if (to.ending) return {.why = errc::closed};
     if (!kind.watches && to.count >= to.bound) return {.why = errc::full};
     if (alignment < alignof(connected_slot)) alignment = alignof(connected_slot);
-    std::size_t const offset = (sizeof(connected_slot) + alignment - 1) / alignment * alignment;
+    std::size_t const offset = round_up(sizeof(connected_slot), alignment);
     memory_hook const memory = memory_here();
     void* const block = allocate(memory, offset + size, alignment);
     if (!block) return {.why = errc::no_memory};

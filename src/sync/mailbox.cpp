@@ -1,6 +1,7 @@
 // Mailboxes: messages are judged by the filters of who waits, and wait themselves in slots that were made beforehand.
 #include "mailbox.hpp"
 
+#include "../base/round_up.hpp"
 #include "../base/text_line.hpp"
 
 namespace spruce::inline v0::detail {
@@ -100,7 +101,7 @@ struct receiving : parked {
 
 mailbox_state* make_mailbox(std::size_t bound, message_ops const& ops) noexcept {
     std::size_t const alignment = ops.alignment > alignof(mailbox_state) ? ops.alignment : alignof(mailbox_state);
-    auto const round = [&](std::size_t n) { return (n + alignment - 1) / alignment * alignment; };
+    auto const round = [&](std::size_t n) { return round_up(n, alignment); };
     std::size_t const head = round(sizeof(mailbox_state)), room = round(sizeof(message_slot)) + round(ops.size);
     if (bound >= static_cast<std::size_t>(-1) / 2 / room - head) return nullptr;
     memory_hook const memory = memory_here();

@@ -4,6 +4,7 @@
 #include <spruce/sync.hpp>
 #include <spruce/task_pool.hpp>
 
+#include "../base/round_up.hpp"
 #include "call_block.hpp"
 
 namespace spruce::inline v0::detail {
@@ -166,7 +167,7 @@ job_claim claim_job(pool_core* p, future_ops const* ops, std::size_t size, std::
         return c;
     }
     std::size_t const strictest = alignment > alignof(pool_job) ? alignment : alignof(pool_job);
-    std::size_t const offset = (sizeof(pool_job) + alignment - 1) / alignment * alignment;
+    std::size_t const offset = round_up(sizeof(pool_job), alignment);
     memory_hook const memory = memory_here();
     auto* const block = static_cast<std::byte*>(allocate(memory, offset + size, strictest));
     if (!block) {

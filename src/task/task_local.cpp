@@ -3,6 +3,7 @@
 
 #include <atomic>
 
+#include "../base/round_up.hpp"
 #include "scheduler.hpp"
 
 namespace spruce::inline v0::detail {
@@ -38,7 +39,7 @@ result<local_value*> find_local(std::uint64_t key) noexcept {
 
 result<local_value*> claim_local(std::uint64_t key, std::size_t size, std::size_t alignment) noexcept {
     std::size_t const strictest = alignment > alignof(local_value) ? alignment : alignof(local_value);
-    std::size_t const offset = (sizeof(local_value) + alignment - 1) / alignment * alignment;
+    std::size_t const offset = round_up(sizeof(local_value), alignment);
     void* const block = allocate(current_scheduler->h.options.memory, offset + size, strictest);
     if (!block) return errc::no_memory;
     return ::new (block) local_value{nullptr, key, nullptr, offset + size, strictest, offset};
