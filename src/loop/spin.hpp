@@ -35,13 +35,17 @@ public:
     void waited(spin_end how) noexcept {
         ++waits_;
         others_ = how == spin_end::other ? others_ + 1 : 0;
-        if (how == spin_end::in_vain || others_ == most_others) pays_ = false;
+        if (how == spin_end::in_vain || others_ == most_others) {
+            pays_ = false;
+            rest_ = 0;
+        }
     }
     // A sleep is over, so many nanoseconds after the turn before it began, by a call from a thread on another core, or by
     // anything else. (With that turn's work in it: to tell them apart would take one more reading of the clock a sleep, and
     // a loop that works long between two calls has less to win.)
     void slept(std::int64_t ns, bool called_from_other_core) noexcept {
         pays_ = called_from_other_core && ns < most_ns_;
+        if (!pays_) rest_ = 0;
         others_ = 0;
     }
 
@@ -51,6 +55,7 @@ public:
 
     // An inbox phase took so many calls.
     void took(std::size_t calls) noexcept {
+        if (!pays_) return;
         if (calls > (rest_ == 0 ? 1 : rest_)) {
             if (rest_ != most_rest) rest_ = rest_ == 0 ? 1 : rest_ * 2;
         } else if (calls < rest_) {
@@ -59,7 +64,7 @@ public:
     }
     // For how many steps of waiting not to look: three, some 100 ns, for each call that is to come meanwhile; three
     // microseconds at most, which is less than a sleeping loop takes to wake.
-    unsigned rest() const noexcept { return pays_ ? rest_ * 3 : 0; }
+    unsigned rest() const noexcept { return rest_ * 3; }
 
     void rested() noexcept { ++rests_; }
 
@@ -75,7 +80,7 @@ private:
     std::int64_t polled_ns_ = 0;
     std::uint64_t waits_ = 0, rests_ = 0;
     unsigned others_ = 0;
-    unsigned rest_ = 0;   // how many calls it is meant for
+    unsigned rest_ = 0;   // how many calls it is meant for; 0 while it does not pay
     bool pays_ = false;
 };
 
