@@ -11,9 +11,9 @@
 //
 // A loop that is awake can also be too quick. It and its senders take the same few lines of memory from one another, and
 // where it looks after each call, that is what each call costs: 300 ns, where one of thirty that come at once costs 85.
-// So where calls come closely it rests before it looks again, for as long as that brings more of them: the rest grows
-// while there come more than it was meant for, and shrinks when there come fewer. Who waits for an answer before it calls
-// again never brings more, and is not kept waiting.
+// So where calls come closely it rests before it looks again, until there are as many as it hopes for. It hopes for twice
+// as many when there were more, and for half when there were fewer. One thread that waits for the answer before it calls
+// again is never kept waiting; calls of several, and what is beside a flood of them, come a rest later.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -37,7 +37,7 @@ public:
         others_ = how == spin_end::other ? others_ + 1 : 0;
         if (how == spin_end::in_vain || others_ == most_others) {
             pays_ = false;
-            rest_ = 0;
+            hoped_ = 0;
         }
     }
     // A sleep is over, so many nanoseconds after the turn before it began, by a call from a thread on another core, or by
@@ -45,7 +45,7 @@ public:
     // a loop that works long between two calls has less to win.)
     void slept(std::int64_t ns, bool called_from_other_core) noexcept {
         pays_ = called_from_other_core && ns < most_ns_;
-        if (!pays_) rest_ = 0;
+        if (!pays_) hoped_ = 0;
         others_ = 0;
     }
 
@@ -56,16 +56,21 @@ public:
     // An inbox phase took so many calls.
     void took(std::size_t calls) noexcept {
         if (!pays_) return;
-        if (calls > (rest_ == 0 ? 1 : rest_)) {
-            if (rest_ != most_rest) rest_ = rest_ == 0 ? 1 : rest_ * 2;
-        } else if (calls < rest_) {
-            rest_ /= 2;
+        if (calls > hoped_ && calls > 1) {
+            if (hoped_ != most_hoped) hoped_ = hoped_ == 0 ? 1 : hoped_ * 2;
+        } else if (calls < hoped_ || calls <= 1) {
+            hoped_ /= 2;
         }
     }
-    // For how many steps of waiting not to look: three, some 100 ns, for each call that is to come meanwhile; three
-    // microseconds at most, which is less than a sleeping loop takes to wake.
-    unsigned rest() const noexcept { return rest_ * 3; }
-
+    // For how many calls a rest is meant; 0: none pays.
+    unsigned hoped() const noexcept { return hoped_; }
+    // A rest takes so many steps of waiting for each of them at most: some 100 ns, and so three microseconds for most_hoped,
+    // which is less than a sleeping loop takes to wake. (Measured on one machine. How long a step is, is the processor's;
+    // where it has none that waits, a rest is next to nothing.)
+    static constexpr unsigned steps_each = 3;
+    static constexpr unsigned most_hoped = 32;
+    // What is due sooner than this is not rested for.
+    static constexpr std::int64_t rest_within_ns = 10'000;
     void rested() noexcept { ++rests_; }
 
     // How often it waited awake, and how often it rested.
@@ -75,12 +80,11 @@ public:
 private:
     static constexpr std::int64_t poll_every_ns = 10'000;
     static constexpr unsigned most_others = 8;
-    static constexpr unsigned most_rest = 32;
     std::int64_t most_ns_;   // 0: never
     std::int64_t polled_ns_ = 0;
     std::uint64_t waits_ = 0, rests_ = 0;
     unsigned others_ = 0;
-    unsigned rest_ = 0;   // how many calls it is meant for; 0 while it does not pay
+    unsigned hoped_ = 0;   // 0 while it does not pay
     bool pays_ = false;
 };
 

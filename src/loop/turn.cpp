@@ -213,16 +213,27 @@ void turn_without_poll(hub& h) noexcept {
 }
 
 namespace {
-// Before a turn that might wait for as long as it likes, and for which there is nothing yet but calls.
-[[gnu::noinline]] void rest(hub& h) noexcept {
+// Before a turn that has nothing to do but calls, until there are as many as is hoped for. (Looked for seldom: to look is what
+// costs the senders.)
+[[gnu::noinline]] void rest(hub& h, std::int64_t until_ns) noexcept {
+    if (!h.ready.empty() || h.fds.any_unpollable() || !h.idlers.empty() || h.door->stop_asked.load(std::memory_order_relaxed) != 0) return;
+    std::size_t const bound = h.options.inbox / 2;   // before it is full
+    std::size_t const enough = bound < h.spin.hoped() ? bound : h.spin.hoped();
+    if (h.door->inside() / 2 >= enough) return;
+    std::int64_t const due = h.timers.next_due_ns();
+    if ((due < until_ns ? due : until_ns) - spin_policy::rest_within_ns < h.calls->monotonic_ns(h.on.context)) return;
     h.spin.rested();
-    for (unsigned i = h.spin.rest(); i != 0; --i) relax_processor();
+    unsigned left = h.spin.hoped() * spin_policy::steps_each;
+    do {
+        for (unsigned some = 0; some != 24 && left != 0; ++some, --left) relax_processor();
+    } while (left != 0 && h.door->inside() / 2 < enough);
+    if (!h.door->pending()) h.spin.took(0);
 }
 }  // namespace
 
 int turn(hub& h, std::int64_t until_ns) noexcept {
     if (until_ns != 0) {
-        if (until_ns == no_time && h.spin.rest() != 0 && h.ready.empty()) [[unlikely]] rest(h);
+        if (h.spin.hoped() != 0) [[unlikely]] rest(h, until_ns);
         std::int64_t const due = has_ready(h) ? 0 : h.timers.next_due_ns();
         if (due < until_ns) until_ns = due;
     }

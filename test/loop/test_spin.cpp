@@ -294,58 +294,97 @@ TEST("a turn that a call begins at once leaves the poll out only if there was on
     w.close(into);
 }
 
-TEST("a loop that is awake rests longer while more calls come than it rested for, and shorter when fewer do") {
+TEST("a loop that is awake hopes for twice as many calls while more come, and for half when fewer do") {
     detail::spin_policy p(30'000);
     p.took(100);
-    CHECK_EQ(p.rest(), 0u);   // asleep between its calls: nothing to win
+    CHECK_EQ(p.hoped(), 0u);   // asleep between its calls: nothing to win
     p.slept(0, true);
-    CHECK_EQ(p.rest(), 0u);
-    unsigned const doubled[] = {3, 6, 12, 24, 48, 96, 96};
-    for (unsigned const steps : doubled) {
+    CHECK_EQ(p.hoped(), 0u);
+    unsigned const doubled[] = {1, 2, 4, 8, 16, 32, 32};
+    for (unsigned const hoped : doubled) {
         p.took(33);
-        CHECK_EQ(p.rest(), steps);
+        CHECK_EQ(p.hoped(), hoped);
     }
-    p.took(32);   // as many as it was meant for
-    CHECK_EQ(p.rest(), 96u);
-    for (unsigned const steps : {48u, 24u, 12u, 6u}) {
-        p.took(1);
-        CHECK_EQ(p.rest(), steps);
+    p.took(32);   // as many as were hoped for
+    CHECK_EQ(p.hoped(), 32u);
+    unsigned const halved[] = {16, 8, 4, 2, 1, 0, 0};
+    for (unsigned const hoped : halved) {
+        p.took(1);   // one call at a time: somebody waits for the answer
+        CHECK_EQ(p.hoped(), hoped);
     }
-    p.took(0);
-    CHECK_EQ(p.rest(), 3u);
-    p.took(0);
-    CHECK_EQ(p.rest(), 0u);
-    p.took(1);   // one call at a time: somebody waits for the answer
-    CHECK_EQ(p.rest(), 0u);
     for (bool const slept : {false, true}) {
         p.slept(0, true);
         p.took(2);
-        CHECK_EQ(p.rest(), 3u);
+        CHECK_EQ(p.hoped(), 1u);
         if (slept) p.slept(1'000'000, true);
         else p.waited(detail::spin_end::in_vain);
-        CHECK_EQ(p.rest(), 0u);
+        CHECK_EQ(p.hoped(), 0u);
     }
+    p.slept(0, true);
+    p.took(2);
+    p.took(0);
+    CHECK_EQ(p.hoped(), 0u);
 }
 
-TEST("a loop rests before it takes calls that come closely, but not with something else to do, nor with a limit to its wait") {
+TEST("a loop rests before it takes calls that come closely, but not with something else to do, nor if they are there") {
     if (harness::simulated()) harness::skip("nobody waits awake in virtual time");
     world w;
     loop l(w.options());
     detail::hub& h = *l.impl();
-    auto const rests = [&](bool awake, deadline limit, bool busy) {
+    // Whether it rests in its next turn, in which there are so many calls.
+    auto const rests = [&](bool awake, deadline limit, int calls = 1) {
         if (awake) h.spin.slept(0, true);
         else h.spin.waited(detail::spin_end::in_vain);
         for (int i = 0; i != 6; ++i) h.spin.took(33);
-        if (busy) l.call_soon([] {});
-        CHECK(l.call_from_thread([] {}).ok());
+        for (int i = 0; i != calls; ++i) CHECK(l.call_from_thread([] {}).ok());
         auto const before = h.spin.rests();
         CHECK(l.run_once(limit).ok());
-        return h.spin.rests() - before;
+        return h.spin.rests() != before;
     };
-    CHECK_EQ(rests(true, never(), false), 1u);
-    CHECK_EQ(rests(true, never(), true), 0u);
-    CHECK_EQ(rests(true, in(0s), false), 0u);
-    CHECK_EQ(rests(false, never(), false), 0u);
+    CHECK(rests(true, never()));
+    CHECK(rests(true, in(1h)));
+    CHECK(!rests(false, never()));
+    CHECK(!rests(true, never(), 32));   // as many as were hoped for
+    l.call_soon([] {});
+    CHECK(!rests(true, never()));
+    auto idle = l.call_when_idle([] {});
+    CHECK(!rests(true, never()));
+    idle.cancel();
+    CHECK(rests(true, never()));
+    CHECK(!rests(true, in(0s)));
+    auto due = l.call_later(0s, [] {});
+    auto const armed = std::chrono::steady_clock::now();
+    while (std::chrono::steady_clock::now() - armed < 1ms) {}
+    CHECK(!rests(true, never()));
+    due.cancel();
+    auto const [out, into] = w.pipe();
+    auto reader = l.add_reader(out, [] {});
+    REQUIRE(reader.ok());
+    auto later = l.call_later(1h, [] {});
+    CHECK(rests(true, never()));
+    later.cancel();
+    reader->cancel();
+    w.close(out);
+    w.close(into);
+}
+
+TEST("a loop that hoped for calls and found none hopes for fewer") {
+    if (harness::simulated()) harness::skip("nobody waits awake in virtual time");
+    world w;
+    loop l(w.options());
+    detail::hub& h = *l.impl();
+    auto const [out, into] = w.pipe();
+    CHECK_EQ(::write(into, "x", 1), 1);
+    auto reader = l.add_reader(out, [] {});
+    REQUIRE(reader.ok());
+    h.spin.slept(0, true);
+    for (int i = 0; i != 6; ++i) h.spin.took(33);
+    CHECK_EQ(h.spin.hoped(), 32u);
+    CHECK(l.run_once(never()).ok());   // which the fd ends
+    CHECK_EQ(h.spin.hoped(), 16u);
+    reader->cancel();
+    w.close(out);
+    w.close(into);
 }
 
 TEST("while calls come and go without a pause, fds are looked at and timers run") {
