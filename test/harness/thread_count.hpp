@@ -3,10 +3,12 @@
 #include <cstdio>
 #include <dirent.h>
 #include <sched.h>
-#include <signal.h>
-#include <sys/syscall.h>
 #include <thread>
 #include <unistd.h>
+
+#if defined(__linux__)
+#include <sys/syscall.h>
+#endif
 
 #include "harness.hpp"
 
@@ -15,9 +17,11 @@ namespace harness {
 // A thread that begins and is gone: a join comes back a moment before the kernel has forgotten the thread, and until
 // then it would be counted.
 inline bool begin_and_end_a_thread() {
+#if defined(__linux__)
     long id = 0;
     std::thread([&] { id = ::syscall(SYS_gettid); }).join();
     while (::syscall(SYS_tgkill, ::getpid(), id, 0) == 0) ::sched_yield();
+#endif
     return true;
 }
 
