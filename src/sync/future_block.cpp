@@ -1,6 +1,7 @@
 // The life of a future's block: made, counted, and freed by whoever drops the last handle, wherever that is.
 #include <new>
 
+#include "../base/round_up.hpp"
 #include "../base/text_line.hpp"
 #include "call_block.hpp"
 #include "future_set.hpp"
@@ -8,9 +9,6 @@
 namespace spruce::inline v0::detail {
 
 namespace {
-// An alignment is a power of two.
-std::size_t aligned(std::size_t n, std::size_t alignment) noexcept { return (n + alignment - 1) & ~(alignment - 1); }
-
 // Who was made where a loop is still can be made; the main thread gets its loop by that.
 [[gnu::noinline]] result<void> need_hub() noexcept {
     auto const here = loop::current();
@@ -19,8 +17,8 @@ std::size_t aligned(std::size_t n, std::size_t alignment) noexcept { return (n +
 [[gnu::always_inline]] inline result<void> take_room(block_room& r, std::size_t block_size, future_ops const& ops, std::size_t rest) noexcept {
     if (!current_hub || current_hub->orphaned) [[unlikely]] SPRUCE_CHECK(need_hub());
     r.alignment = ops.alignment > alignof(std::max_align_t) ? ops.alignment : alignof(std::max_align_t);
-    std::size_t const outcome = aligned(block_size, ops.alignment);
-    std::size_t const behind = aligned(outcome + ops.size, alignof(std::max_align_t));
+    std::size_t const outcome = round_up(block_size, ops.alignment);
+    std::size_t const behind = round_up(outcome + ops.size, alignof(std::max_align_t));
     if (rest > static_cast<std::size_t>(-1) / 2 - behind) [[unlikely]] return errc::no_memory;
     r.bytes = behind + rest;
     r.block = static_cast<std::byte*>(allocate(current_hub->options.memory, r.bytes, r.alignment));
