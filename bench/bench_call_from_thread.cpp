@@ -149,11 +149,19 @@ double bare_trips(long trips) {
 double asio_send(int senders, long each) {
     asio::io_context io;
     auto const work = asio::make_work_guard(io);
-    tally got;
+    struct ended_tally : tally {
+        asio::io_context* io;
+        long all;
+    } got{{}, &io, senders * each};
     return throughput(
-        senders, each, [&io, to = &got](int, long) { asio::post(io, [to] { ++to->count; }); },
-        [&](long all) {
-            while (got.count != all) io.run_one();
+        senders, each,
+        [&io, to = &got](int, long) {
+            asio::post(io, [to] {
+                if (++to->count == to->all) to->io->stop();
+            });
+        },
+        [&](long) {
+            io.run();
         });
 }
 double asio_trips(long trips) {

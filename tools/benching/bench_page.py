@@ -10,8 +10,9 @@ from .bench_figures import shown, shown_ratio
 from .bench_pictures import in_order, name_of
 
 NO_GROUP = "others"
-METHOD = """Everything that is compared runs in one process, pinned to one core, in interleaved rounds: ours, the floor, each peer,
-then all again in another order; nine rounds as a rule, after one that is thrown away. A figure is the minimum of its
+METHOD = """Everything that is compared runs in interleaved rounds: ours, the floor, each peer, then all again in another order; nine
+rounds as a rule, after one that is thrown away. All of it is pinned to one core, but for what goes from one thread to
+another, which has two; servers, and what is asked for its memory, are processes of their own. A figure is the minimum of its
 rounds, the run that was disturbed least; of what one thread does, its processor time. What counts is the ratio of two
 minima: single figures differ by half from one machine, and one hour, to the next. The *floor* is the least code that does
 the same work, without errors, cancellation, bounds or safety; it is a yardstick, and no design. Cancellation, deadlines,
@@ -48,8 +49,10 @@ def verdict_text(verdict):
         word = "at " + verdict["against"]
         return f"{'met' if verdict['met'] else '**missed**'}: {figures_of.counted(verdict['ratio'])}, {word} {figures_of.counted(verdict['goal'])}"
     sign = "≤" if verdict["met"] else ">"
-    return (f"{'met' if verdict['met'] else '**missed**'}: {shown_ratio(verdict['ratio'])} {sign} "
-            f"{shown_ratio(verdict['goal'])} × {name_of(verdict['against'])}")
+    ratio, goal = shown_ratio(verdict["ratio"]), shown_ratio(verdict["goal"])
+    if ratio == goal:
+        ratio = f"{verdict['ratio']:.4f}"
+    return f"{'met' if verdict['met'] else '**missed**'}: {ratio} {sign} {goal} × {name_of(verdict['against'])}"
 
 
 def group_table(rows, marks):
@@ -178,7 +181,8 @@ def page(catalogue, parts, remark, folder, recorded=(), goals=None, reasons=None
     counted = [(compiler, read_counted(text)) for compiler, text in recorded]
     judged = {compiler: judge_counted(paths, goals or {}) for compiler, paths in counted}
     first = judged[counted[0][0]] if counted else {}
-    out += ["## Goals", "", *summary({**plain, **first}, marks, reasons or {}), ""]
+    out += ["## Goals", "", "Each is the largest ratio of our minimum to another's, or the most that ours may be; the tables below say what a scenario is.", "",
+            *summary({**plain, **first}, marks, reasons or {}), ""]
     out += ["A row gives minima, ours with the median behind it; behind each other figure stands the ratio, ours to theirs. In bold:",
             "that one is ahead of us. Nanoseconds of one operation, unless the row says otherwise.", ""]
 
