@@ -11,8 +11,8 @@
 //
 // A loop that is awake can also be too quick. It and its senders take the same few lines of memory from one another, and
 // where it looks after each call, that is what each call costs: 300 ns, where one of thirty that come at once costs 85.
-// So where calls come closely it rests before it looks again, until there are as many as it hopes for. It hopes for twice
-// as many when there were more, and for half when there were fewer. One thread that waits for the answer before it calls
+// So where calls come closely it rests before it looks again, while there are not many more than it hopes for. It hopes for
+// twice as many when there were more, and for half when there were fewer. One thread that waits for the answer before it calls
 // again is never kept waiting; calls of several, and what is beside a flood of them, come a rest later.
 #pragma once
 #include <cstddef>

@@ -213,12 +213,12 @@ void turn_without_poll(hub& h) noexcept {
 }
 
 namespace {
-// Before a turn that has nothing to do but calls, until there are as many as is hoped for. (Looked for seldom: to look is what
-// costs the senders.)
+// Before a turn that has nothing to do but calls, and fewer than is hoped for: until there are twice as many as that, by which
+// it is seen that there could be more, or half of what the inbox holds. (Looked for seldom: to look is what costs the senders.)
 [[gnu::noinline]] void rest(hub& h, std::int64_t until_ns) noexcept {
     if (!h.ready.empty() || h.fds.any_unpollable() || !h.idlers.empty() || h.door->stop_asked.load(std::memory_order_relaxed) != 0) return;
-    std::size_t const bound = h.options.inbox / 2;   // before it is full
-    std::size_t const enough = bound < h.spin.hoped() ? bound : h.spin.hoped();
+    std::size_t const quarter = h.options.inbox / 4;
+    std::size_t const enough = quarter < h.spin.hoped() ? quarter : h.spin.hoped();
     if (h.door->inside() / 2 >= enough) return;
     std::int64_t const due = h.timers.next_due_ns();
     if ((due < until_ns ? due : until_ns) - spin_policy::rest_within_ns < h.calls->monotonic_ns(h.on.context)) return;
@@ -226,7 +226,7 @@ namespace {
     unsigned left = h.spin.hoped() * spin_policy::steps_each;
     do {
         for (unsigned some = 0; some != 24 && left != 0; ++some, --left) relax_processor();
-    } while (left != 0 && h.door->inside() / 2 < enough);
+    } while (left != 0 && h.door->inside() / 2 < 2 * enough);
     if (!h.door->pending()) h.spin.took(0);
 }
 }  // namespace
