@@ -12,8 +12,8 @@
 // A loop that is awake can also be too quick. It and its senders take the same few lines of memory from one another, and
 // where it looks after each call, that is what each call costs: 300 ns, where one of thirty that come at once costs 85.
 // So where calls come closely it rests before it looks again, while there are not many more than it hopes for. It hopes for
-// twice as many when there were more, and for half when there were fewer. One thread that waits for the answer before it calls
-// again is never kept waiting; calls of several, and what is beside a flood of them, come a rest later.
+// twice as many when there were more, and for half when there were fewer, or no more than one: so a thread that waits for the
+// answer before it calls again is not kept waiting. Calls of several, and what is beside a flood of them, come a rest later.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -64,12 +64,12 @@ public:
     }
     // For how many calls a rest is meant; 0: none pays.
     unsigned hoped() const noexcept { return hoped_; }
-    // A rest takes so many steps of waiting for each of them at most: some 100 ns, and so three microseconds for most_hoped,
+    // A rest takes so many steps of waiting for each of them at most: 54 ns, and so under two microseconds for most_hoped,
     // which is less than a sleeping loop takes to wake. (Measured on one machine. How long a step is, is the processor's;
     // where it has none that waits, a rest is next to nothing.)
     static constexpr unsigned steps_each = 3;
     static constexpr unsigned most_hoped = 32;
-    // What is due sooner than this is not rested for.
+    // With something due sooner than this it does not rest.
     static constexpr std::int64_t rest_within_ns = 10'000;
     void rested() noexcept { ++rests_; }
 

@@ -221,7 +221,7 @@ namespace {
     std::size_t const enough = quarter < h.spin.hoped() ? quarter : h.spin.hoped();
     if (h.door->inside() / 2 >= enough) return;
     std::int64_t const due = h.timers.next_due_ns();
-    if ((due < until_ns ? due : until_ns) - spin_policy::rest_within_ns < h.calls->monotonic_ns(h.on.context)) return;
+    if ((due < until_ns ? due : until_ns) < h.calls->monotonic_ns(h.on.context) + spin_policy::rest_within_ns) return;
     h.spin.rested();
     unsigned left = h.spin.hoped() * spin_policy::steps_each;
     do {

@@ -1,9 +1,11 @@
 // Waiting awake: between calls from other threads that come one soon after another, and never otherwise.
 #include <atomic>
 #include <cerrno>
+#include <fcntl.h>
 #include <functional>
 #include <sched.h>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 #include "../../src/loop/hub.hpp"
@@ -366,6 +368,31 @@ TEST("a loop rests before it takes calls that come closely, but not with somethi
     reader->cancel();
     w.close(out);
     w.close(into);
+    int const always = ::open("/proc/self/exe", O_RDONLY | O_CLOEXEC);   // a file: always ready
+    auto ready = l.add_reader(always, [] {});
+    REQUIRE(ready.ok());
+    if (h.fds.any_unpollable()) CHECK(!rests(true, never()));   // poll() takes files, and tells of them itself
+    ready->cancel();
+    ::close(always);
+    CHECK(l.remote().stop().ok());
+    CHECK(!rests(true, never()));
+}
+
+TEST("a loop does not rest until an inbox for few calls is full") {
+    if (harness::simulated()) harness::skip("nobody waits awake in virtual time");
+    for (std::size_t const places : {1u, 3u, 4u}) {
+        world w;
+        loop_options o = w.options();
+        o.inbox = places;
+        loop l(o);
+        REQUIRE(l.status().ok());
+        detail::hub& h = *l.impl();
+        h.spin.slept(0, true);
+        for (int i = 0; i != 6; ++i) h.spin.took(33);
+        CHECK(l.call_from_thread([] {}).ok());
+        CHECK(l.run_once(never()).ok());
+        CHECK_EQ(h.spin.rests(), 0u);   // a quarter is there, or there is no quarter
+    }
 }
 
 TEST("a loop that hoped for calls and found none hopes for fewer") {
