@@ -90,6 +90,7 @@ public:
     // gave up, or it was reset or aborted), not_in_task, closed (it was destroyed), invalid_argument, no_memory.
     // Cancel: breaks the barrier; not once all have come.
     result<std::size_t> wait(deadline dl = {}) {
+        detail::counted_call const counted;
         detail::barrier_cycle cycle;
         SPRUCE_TRY(std::size_t const index, arrive(cycle, dl));
         if (!cycle.whole) return index;

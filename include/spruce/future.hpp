@@ -105,6 +105,7 @@ private:
     detail::future_block* block() const noexcept { return ref_.block(); }
     result<T> take(deadline dl, bool last) {
         if (!block()) return ref_.why();
+        detail::counted_call const counted;
         auto at = detail::await_outcome(block(), dl);
         if (!at) return at.error();
         return detail::take_outcome(*static_cast<detail::task_outcome<T>*>(*at), last && detail::is_last_handle(block()));

@@ -21,6 +21,9 @@ struct loop_options {
     std::size_t max_timers = 1'048'576;     // callbacks of all kinds, and timers
     std::size_t inbox = 65'536;             // calls from other threads that have not run
     std::size_t turn_budget = 256;          // entries of the ready ring before the next poll; at least 1
+    // So many calls of a task that need not wait complete in one dispatch; then the task goes once round the ready ring
+    // before the next one, so that a peer that is never slower than it does not keep others waiting. At least 1.
+    std::size_t call_budget = 128;
     std::size_t ignored_cancels = 1'000;    // failing waits before "task N ignores cancel" is told; 0: never
     duration tick{65'536};                  // the timers' resolution; rounded to a power of two nanoseconds
     duration destroy_grace = std::chrono::seconds(5);   // what ~loop() gives the tasks

@@ -18,6 +18,7 @@
 #include "this_task.hpp"
 #include "time.hpp"
 #include "wait_point.hpp"
+#include "waiter_list.hpp"
 
 namespace spruce::inline v0 {
 
@@ -175,6 +176,7 @@ private:
     }
     template <bool copy> result<R> take(deadline dl) {
         if (!block()) return why();
+        detail::counted_call const counted;
         auto at = detail::outcome_of(block(), dl);
         return at ? take_from<copy>(*at) : result<R>(at.error());
     }

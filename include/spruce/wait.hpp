@@ -17,6 +17,7 @@
 #include "conditions.hpp"
 #include "result.hpp"
 #include "wait_point.hpp"
+#include "waiter_list.hpp"
 
 namespace spruce::inline v0 {
 
@@ -224,6 +225,7 @@ result<all_of_t<C...>> wait_for_these(deadline dl, std::index_sequence<I...>, st
 template <condition... C>
     requires(sizeof...(C) > 0)
 result<which<C...>> wait_any(C&&... conditions) {
+    detail::counted_call const counted;
     std::tuple<detail::one_condition<C>...> all(conditions...);
     return [&]<std::size_t... I>(std::index_sequence<I...>) -> result<which<C...>> {
         detail::condition_ref const refs[] = {std::get<I>(all).ref()...};
@@ -245,6 +247,7 @@ result<which<C...>> wait_any(C&&... conditions) {
 template <condition... C>
     requires(sizeof...(C) > 0)
 result<detail::all_of_t<C...>> wait_all(C&&... conditions) {
+    detail::counted_call const counted;
     std::tuple<C&&...> given(std::forward<C>(conditions)...);
     constexpr std::size_t last = sizeof...(C) - 1;
     if constexpr (std::is_same_v<std::remove_cvref_t<std::tuple_element_t<last, std::tuple<C...>>>, deadline>) {

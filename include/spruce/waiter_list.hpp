@@ -1,4 +1,4 @@
-// What the primitives of synchronisation are made of. Nothing here is for users to call.
+// What calls that wait are made of. Nothing here is for users to call.
 #pragma once
 #include "memory.hpp"
 #include "result.hpp"
@@ -12,6 +12,16 @@ struct waiter_list {
     waiter_list(waiter_list const&) = delete;
     waiter_list& operator=(waiter_list const&) = delete;
     void* head[2];
+};
+
+// A call that may wait, from its beginning to its end. Those that complete without waiting are counted: after so many of them
+// (loop_options::call_budget) the task goes once round the ready ring, when nothing of the call is left to be done.
+SPRUCE_API void end_of_call() noexcept;
+struct counted_call {
+    counted_call() noexcept = default;
+    counted_call(counted_call const&) = delete;
+    counted_call& operator=(counted_call const&) = delete;
+    ~counted_call() { end_of_call(); }
 };
 
 // The memory hook of this thread's loop, or the process's.

@@ -139,7 +139,7 @@ void end_visit(hub& h, std::int64_t until_ns) noexcept {
     end_sleeping(h, g);
     h.phase = hub_phase::running;
     h.thread_signals.begin();
-    h.now_ns = h.calls->monotonic_ns(h.on.context);
+    h.now_ns = h.read_clock();
     // A host that never took a turn had none in which the hook could be told so.
     tell_failures(h, failures_of(*g.thread));
     if (g.stage <= guest_stage::running) h.stop_asked = true;

@@ -1,5 +1,7 @@
 #include "fd_wait.hpp"
 
+#include "../task/scheduler.hpp"
+
 namespace spruce::inline v0::detail {
 
 namespace {
@@ -38,6 +40,26 @@ result<void> wait_ready(stream_core const& c, bool write, char const* noun, dead
     // Between the wake-up and our turn another task may have closed the stream: nobody waited any more, so nobody
     // was told. The entry stays when the stream is gone.
     return e.owners == owner ? result<void>() : errc::closed;
+}
+
+namespace {
+// Keeps others from beginning a call on this side.
+struct side_in_use : listener {
+    side_in_use() noexcept : listener([](listener&, unsigned) noexcept {}) {}
+};
+}  // namespace
+
+result<void> between_transfers(stream_core const& c, bool write) noexcept {
+    scheduler* const s = current_scheduler;
+    if (!s || !s->current || s->h.count_call()) [[likely]] return {};
+    fd_entry& e = *c.entry;
+    std::uint32_t const owner = c.owner;
+    side_in_use here;
+    SPRUCE_CHECK(s->h.fds.await(e, write, here));
+    take_turn(*s, *s->current);
+    s->h.fds.unawait(e, write, here);
+    if (e.owners != owner) return errc::closed;
+    return begin_wait();
 }
 
 }  // namespace spruce::inline v0::detail

@@ -10,6 +10,8 @@ reader::~reader() { detail::release(memory_, data_, room_, 1); }
 
 // Reads once, behind what is there; makes room first, by moving down or by growing up to the limit.
 result<void> reader::fill(deadline& dl) {
+    SPRUCE_CHECK(detail::usable(stream_.core_));
+    SPRUCE_CHECK(detail::between_transfers(stream_.core_, false));
     if (end_ == room_) {
         if (begin_ != 0) {
             std::memmove(data_, data_ + begin_, end_ - begin_);
@@ -17,7 +19,6 @@ result<void> reader::fill(deadline& dl) {
             begin_ = 0;
         } else {
             if (room_ >= limit_) return errc::too_long;
-            SPRUCE_CHECK(detail::usable(stream_.core_));
             if (!data_) memory_ = detail::current_hub->options.memory;
             std::size_t bigger = room_ ? room_ * 2 : 4096;
             if (bigger > limit_) bigger = limit_;
@@ -42,6 +43,7 @@ std::string_view reader::take(std::size_t n) noexcept {
 }
 
 result<std::string_view> reader::read_exactly(std::size_t n, deadline dl) {
+    detail::counted_call const counted;
     if (n > limit_) return errc::too_long;
     if (n == 0) return std::string_view{};
     while (end_ - begin_ < n) SPRUCE_CHECK(fill(dl));
@@ -49,11 +51,13 @@ result<std::string_view> reader::read_exactly(std::size_t n, deadline dl) {
 }
 
 result<std::string_view> reader::read_some(deadline dl) {
+    detail::counted_call const counted;
     if (begin_ == end_) SPRUCE_CHECK(fill(dl));
     return take(end_ - begin_);
 }
 
 result<std::string_view> reader::read_until(std::initializer_list<std::string_view> delimiters, deadline dl) {
+    detail::counted_call const counted;
     if (delimiters.size() == 0) return detail::with_detail(errc::invalid_argument, "delimiters: none");
     std::size_t longest = 0;
     for (std::string_view const d : delimiters) {

@@ -81,6 +81,7 @@ result<std::size_t> put_some(stream_core& c, io_slice const* slices, int count, 
         if ((c.entry->ready & ready_write) != 0 || (!tried && must_not_wait(h, dl))) {
             ssize const n = put(h, c, slices, count);
             if (n >= 0) {
+                count_bytes(h, static_cast<std::size_t>(n));
                 c.written += static_cast<std::uint64_t>(n);
                 return static_cast<std::size_t>(n);
             }
@@ -123,21 +124,26 @@ result<int> stream::release() {
     return fd;
 }
 
-result<std::size_t> stream::read(bytes into, deadline dl) { return read_on(into, dl); }
+result<std::size_t> stream::read(bytes into, deadline dl) {
+    detail::counted_call const counted;
+    return read_on(into, dl);
+}
 
 result<std::size_t> stream::read_on(bytes into, deadline& dl) {
     SPRUCE_CHECK(may_begin());
     SPRUCE_CHECK(detail::usable(core_));
     if (into.size() == 0) return detail::with_detail(errc::invalid_argument, "into: no room");
+    std::size_t const size = detail::at_once_of(into.size());
     hub& h = *detail::current_hub;
     for (bool tried = false;; tried = true) {
         detail::fd_entry& e = *core_.entry;
         if (e.on_read) return detail::with_detail(errc::already_registered, "somebody reads already");
         if ((e.ready & detail::ready_read) != 0 || (!tried && detail::must_not_wait(h, dl))) {
-            detail::ssize const n = core_.is_socket() ? h.calls->recv(h.on.context, core_.fd, into.data(), into.size())
-                                                      : h.calls->read(h.on.context, core_.fd, into.data(), into.size());
+            detail::ssize const n = core_.is_socket() ? h.calls->recv(h.on.context, core_.fd, into.data(), size)
+                                                      : h.calls->read(h.on.context, core_.fd, into.data(), size);
             if (n > 0) {
-                if (static_cast<std::size_t>(n) < into.size()) detail::note_short_read(h, core_);
+                detail::count_bytes(h, static_cast<std::size_t>(n));
+                if (static_cast<std::size_t>(n) < size) detail::note_short_read(h, core_);
                 return static_cast<std::size_t>(n);
             }
             if (n == 0) return errc::end_of_stream;
@@ -149,25 +155,29 @@ result<std::size_t> stream::read_on(bytes into, deadline& dl) {
 }
 
 result<std::size_t> stream::write_some(const_bytes from, deadline dl) {
+    detail::counted_call const counted;
     SPRUCE_CHECK(may_begin());
     SPRUCE_CHECK(detail::usable(core_));
     if (from.size() == 0) return std::size_t{0};
-    detail::io_slice const one{from.data(), from.size()};
+    detail::io_slice const one{from.data(), detail::at_once_of(from.size())};
     return detail::put_some(core_, &one, 1, dl);
 }
 
 result<void> stream::write(const_bytes from, deadline dl) {
+    detail::counted_call const counted;
     SPRUCE_CHECK(may_begin());
     SPRUCE_CHECK(detail::usable(core_));
     for (std::size_t done = 0; done != from.size();) {
-        detail::io_slice const rest{from.data() + done, from.size() - done};
+        detail::io_slice const rest{from.data() + done, detail::at_once_of(from.size() - done)};
         SPRUCE_TRY(std::size_t const n, detail::put_some(core_, &rest, 1, dl));
         done += n;
+        if (done != from.size()) SPRUCE_CHECK(detail::between_transfers(core_, true));
     }
     return {};
 }
 
 result<void> stream::write(std::span<const_bytes const> parts, deadline dl) {
+    detail::counted_call const counted;
     SPRUCE_CHECK(may_begin());
     SPRUCE_CHECK(detail::usable(core_));
     constexpr int most = 16;
@@ -175,8 +185,12 @@ result<void> stream::write(std::span<const_bytes const> parts, deadline dl) {
     while (part != parts.size()) {
         detail::io_slice slices[most];
         int count = 0;
-        for (std::size_t i = part, skip = done; i != parts.size() && count != most; ++i, skip = 0)
-            if (parts[i].size() != skip) slices[count++] = {parts[i].data() + skip, parts[i].size() - skip};
+        std::size_t left = detail::most_at_once;
+        for (std::size_t i = part, skip = done; i != parts.size() && count != most && left != 0; ++i, skip = 0) {
+            std::size_t const size = parts[i].size() - skip < left ? parts[i].size() - skip : left;
+            if (size != 0) slices[count++] = {parts[i].data() + skip, size};
+            left -= size;
+        }
         if (count == 0) break;
         SPRUCE_TRY(std::size_t n, detail::put_some(core_, slices, count, dl));
         while (part != parts.size() && n >= parts[part].size() - done) {
@@ -185,6 +199,7 @@ result<void> stream::write(std::span<const_bytes const> parts, deadline dl) {
             ++part;
         }
         done += n;
+        if (part != parts.size()) SPRUCE_CHECK(detail::between_transfers(core_, true));
     }
     return {};
 }

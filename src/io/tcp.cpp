@@ -53,6 +53,7 @@ result<tcp_stream> tcp_stream::connect(std::string_view host_and_port, deadline 
 }
 
 result<tcp_stream> tcp_stream::connect(address const& to, deadline dl) {
+    detail::counted_call const counted;
     SPRUCE_CHECK(detail::begin_wait());
     SPRUCE_TRY(auto core, make_socket(to));
     closing guard{core};
@@ -132,6 +133,7 @@ constexpr duration accept_pause = std::chrono::milliseconds(10);
 }  // namespace
 
 result<tcp_stream> tcp_listener::accept(deadline dl) {
+    detail::counted_call const counted;
     SPRUCE_CHECK(detail::begin_wait());
     SPRUCE_CHECK(detail::usable(core_));
     hub& h = *detail::current_hub;

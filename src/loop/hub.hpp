@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <utility>
 
 #include <spruce/loop.hpp>
 
@@ -90,8 +91,12 @@ struct hub {
     std::uint64_t dispatch_limit = 0;    // as far as that may go before the next poll: the hub's credit
     std::int64_t holds = 0;              // what keeps run() alive
     std::int64_t now_ns = 0;             // this turn's time
+    std::int64_t seen_ns = 0;            // the latest reading of the clock, by which tasks' scopes are judged
+    std::uint32_t calls_left = 1;        // the calls of the task that runs that may yet complete without waiting, at least 1
+    std::uint32_t call_budget;           // what each dispatch has of them
     std::int64_t fresh_ns = 0;           // a reading of this dispatch …
     std::uint64_t fresh_at = ~std::uint64_t{0};   // … if this is its number
+    bool turn_over = false;              // no more entries of the ring run in this turn, whatever its budget
     bool dispatching = false;            // a callback or task runs, not plain code
     bool stop_asked = false;
     bool leave_asked = false;            // … without shutdown hooks
@@ -146,6 +151,7 @@ struct hub {
     int deadlock_fd = -1, leak_fd = -1;  // where they go; -1: not asked for
     stall_watch* watch = nullptr;        // somebody watches what runs; then tasks switch through the hub
     std::uint32_t withheld = 0;          // the credit meanwhile
+    std::uint32_t forfeited = 0;         // of this turn's credit: what was left when end_turn() was called
     spin_policy spin;
     hub_thread_signals thread_signals;
     poll_event events[128];
@@ -158,6 +164,23 @@ struct hub {
     bool has_credit() const noexcept { return dispatches < dispatch_limit; }
     std::uint32_t credit() const noexcept { return has_credit() ? static_cast<std::uint32_t>(dispatch_limit - dispatches) : 0; }
     void set_credit(std::uint32_t n) noexcept { dispatch_limit = dispatches + n; }
+    // Gives back what set_credit() suspended, unless the turn has been ended meanwhile.
+    void restore_credit(std::uint32_t n) noexcept {
+        if (turn_over) [[unlikely]] forfeited += std::exchange(n, 0);
+        set_credit(n);
+    }
+    // The next poll comes after the dispatch that runs: what else is ready keeps its place in the ring.
+    void end_turn() noexcept {
+        turn_over = true;
+        forfeited += credit() + std::exchange(withheld, 0);
+        set_credit(0);
+    }
+    // Counts a call of the task that runs, which completes without waiting. false: it was this dispatch's last.
+    bool count_call() noexcept { return --calls_left != 0; }
+    // Counts n calls more, but for the last: of one that takes as long as so many.
+    void count_calls(std::size_t n) noexcept { calls_left = n < calls_left ? calls_left - static_cast<std::uint32_t>(n) : 1; }
+    void renew_calls() noexcept { calls_left = call_budget; }
+    std::int64_t read_clock() noexcept { return seen_ns = calls->monotonic_ns(on.context); }
 
     void rouse_sleeper() noexcept;
     // Whether a run is under way, in a turn of it or between two.
@@ -166,7 +189,7 @@ struct hub {
     // The time now, read at most once a dispatch; plain code always reads afresh.
     std::int64_t fresh_now() noexcept {
         if (dispatching && fresh_at == dispatches) return fresh_ns;
-        fresh_ns = calls->monotonic_ns(on.context);
+        fresh_ns = read_clock();
         fresh_at = dispatches;
         return fresh_ns;
     }

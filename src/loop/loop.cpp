@@ -25,12 +25,12 @@ std::uint32_t next_serial() noexcept {
 }
 
 std::int64_t hub_clock(void* context) noexcept {
-    auto* const h = static_cast<hub*>(context);
-    return h->calls->monotonic_ns(h->on.context);
+    return static_cast<hub*>(context)->read_clock();
 }
 
 result<void> check(loop_options const& o) noexcept {
     if (o.turn_budget == 0) return with_detail(errc::invalid_argument, "turn_budget: at least 1");
+    if (o.call_budget == 0) return with_detail(errc::invalid_argument, "call_budget: at least 1");
     if (o.tick.count() <= 0) return with_detail(errc::invalid_argument, "tick: more than 0");
     if (o.inbox == 0) return with_detail(errc::invalid_argument, "inbox: at least 1");
     if (o.spin.count() < 0) return with_detail(errc::invalid_argument, "spin: negative");
@@ -69,7 +69,7 @@ result<void> open_hub(hub& h) noexcept {
     h.door->wake_fd = h.wake.write_fd;
     h.fds.attach(h.calls, h.on.context, h.poller, h.poller_context);
     if (!h.ready.reserve(16)) return errc::no_memory;
-    h.now_ns = h.calls->monotonic_ns(h.on.context);
+    h.now_ns = h.read_clock();
     h.timers.start(h.now_ns);
     return {};
 }
@@ -116,7 +116,7 @@ result<void> end_hub(hub& h, deadline dl) noexcept {
         // again, and the rest of the turn is had without it.
         int refusals = 0;
         for (bool first = true; can_turn && refusals != 16 && h.ext->left(h, false) != 0; first = false) {
-            h.now_ns = h.calls->monotonic_ns(h.on.context);
+            h.now_ns = h.read_clock();
             if (!first && h.now_ns >= until) break;
             if (turn(h, until) < 0) {
                 ++refusals;
@@ -148,7 +148,7 @@ result<void> end_hub(hub& h, deadline dl) noexcept {
 }
 
 hub::hub(loop& o, loop_options const& opts, kernel& k) noexcept
-    : ready(opts.memory), on(k), calls(k.calls), fds(opts.memory, opts.max_fds), timers(opts.memory, opts.tick),
+    : ready(opts.memory), call_budget(opts.call_budget < UINT32_MAX ? static_cast<std::uint32_t>(opts.call_budget) : UINT32_MAX), on(k), calls(k.calls), fds(opts.memory, opts.max_fds), timers(opts.memory, opts.tick),
       handlers(opts.memory, opts.max_timers), owner(o), options(opts), serial(next_serial()), spin(k.simulated ? 0 : opts.spin.count()) {}
 
 std::uint32_t living_loops() noexcept { return living.load(std::memory_order_relaxed); }

@@ -80,7 +80,7 @@ constexpr int event_room = static_cast<int>(sizeof hub::events / sizeof hub::eve
             if (!came) relax_processor();
         }
         if (!came) count = h.poller->wait(h.poller_context, h.events, event_room, 0);
-        h.now_ns = h.calls->monotonic_ns(h.on.context);
+        h.now_ns = h.read_clock();
         if (came || count < 0) break;
         h.spin.polled(h.now_ns);
         if (end == 0) end = h.now_ns + h.spin.most_ns();
@@ -124,7 +124,7 @@ int poll_phase(hub& h, std::int64_t until_ns) noexcept {
     if (!settled && (timeout < 0 || timeout > retry_ns)) timeout = retry_ns;
     int const count = h.poller->wait(h.poller_context, h.events, event_room, timeout);
     bool const called = !h.door->woke_up();
-    h.now_ns = h.calls->monotonic_ns(h.on.context);
+    h.now_ns = h.read_clock();
     if (count >= 0) h.spin.polled(h.now_ns);
     if (until_ns != 0) {
         std::int64_t const slept = h.now_ns - began;
@@ -184,6 +184,8 @@ std::size_t ready_phase(hub& h, std::size_t budget) noexcept {
         while (handler_slot* const s = now.take_front()) make_ready(h, *s);
     }
     if (budget > UINT32_MAX) budget = UINT32_MAX;   // nobody comes to the end of that in one turn
+    h.turn_over = false;
+    h.forfeited = 0;
     h.set_credit(h.watch ? 0 : static_cast<std::uint32_t>(budget));
     h.withheld = h.watch ? static_cast<std::uint32_t>(budget) : 0;
     h.dispatching = true;
@@ -200,7 +202,7 @@ std::size_t ready_phase(hub& h, std::size_t budget) noexcept {
     }
     if (h.withheld != 0) [[unlikely]] run_watched(h);
     h.dispatching = false;
-    std::size_t const ran = budget - h.credit() - h.withheld;
+    std::size_t const ran = budget - h.credit() - h.withheld - h.forfeited;
     h.set_credit(0);
     return ran;
 }

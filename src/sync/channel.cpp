@@ -103,14 +103,14 @@ namespace {
 }  // namespace
 
 void* channel_core::place_now(std::size_t size) noexcept {
-    if (!may_wait() || closed || !waiters(receivers).empty()) return nullptr;
+    if (!may_wait() || closed || !waiters(receivers).empty() || !count_call_unless_last()) return nullptr;
     std::byte* const place = next_place(*this);
     used += size;
     return place;
 }
 
 void* channel_core::first_now(std::size_t size) noexcept {
-    if (!may_wait() || !waiters(senders).empty()) return nullptr;
+    if (!may_wait() || !waiters(senders).empty() || !count_call_unless_last()) return nullptr;
     return leave_first(*this, size);
 }
 
@@ -123,9 +123,9 @@ result<void> channel_core::try_send(void* value, error const& why) noexcept {
 
 result<void> channel_core::send(void* value, error const& why, deadline dl) noexcept {
     if (!may_wait()) [[unlikely]] return begin_wait();
-    if (refused) [[unlikely]] return errc::no_memory;
-    if (closed) [[unlikely]] return errc::closed;
-    if (put_now(*this, value, why)) return {};
+    if (refused) [[unlikely]] return at_once<result<void>>(errc::no_memory);
+    if (closed) [[unlikely]] return at_once<result<void>>(errc::closed);
+    if (put_now(*this, value, why)) return at_once<result<void>>({});
     return wait_to_send(*this, value, why, dl);
 }
 
@@ -137,9 +137,9 @@ result<void> channel_core::try_receive(void* room) noexcept {
 
 result<void> channel_core::receive(void* room, deadline dl) noexcept {
     if (!may_wait()) [[unlikely]] return begin_wait();
-    if (refused) [[unlikely]] return errc::no_memory;
-    if (take_now(*this, room)) return {};
-    if (closed) return errc::end_of_stream;
+    if (refused) [[unlikely]] return at_once<result<void>>(errc::no_memory);
+    if (take_now(*this, room)) return at_once<result<void>>({});
+    if (closed) return at_once<result<void>>(errc::end_of_stream);
     return wait_to_receive(*this, room, dl);
 }
 

@@ -15,7 +15,7 @@ void event::set() noexcept {
 
 [[gnu::noinline]] result<void> event::wait(deadline dl) {
     if (!detail::may_wait()) [[unlikely]] return detail::begin_wait();
-    if (set_) return {};
+    if (set_) return detail::at_once<result<void>>({});
     detail::parked p("event");
     detail::waiters(waiters_).push_back(p);
     return detail::park_here(p, dl);

@@ -41,7 +41,10 @@ namespace {
 }
 }  // namespace
 
-result<void> wait_future(future_block* b, deadline dl) noexcept { return wait_for(*b, dl); }
+result<void> wait_future(future_block* b, deadline dl) noexcept {
+    if (!is_here(*b) || b->state == future_state::done) return at_once(wait_for(*b, dl));
+    return wait_for(*b, dl);
+}
 
 result<void*> await_outcome(future_block* b, deadline dl) noexcept {
     SPRUCE_CHECK(wait_for(*b, dl));

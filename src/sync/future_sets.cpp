@@ -141,9 +141,9 @@ result<std::uintptr_t> next_finished(future_block* set, deadline dl) noexcept {
     auto& s = set_at(set);
     if (future_link* const l = s.finished.take_front()) {
         if (--s.left == 0) end_line(s);
-        return take_word(*l);
+        return at_once(take_word(*l));
     }
-    if (s.left == 0) return errc::end_of_stream;
+    if (s.left == 0) return at_once(result<std::uintptr_t>(errc::end_of_stream));
     // Its handle may go while the task waits.
     retain_future(set);
     future_ref const keep(reinterpret_cast<std::uintptr_t>(set));

@@ -200,6 +200,7 @@ result<void> receive_message(mailbox_state* b, message_filter const& filter, voi
     SPRUCE_CHECK(begin_wait());
     if (!b) return errc::no_memory;
     if (!is_valid(filter)) return with_detail(errc::invalid_argument, "a filter with more than eight names");
+    counted_call const counted;   // its end comes after the mailbox has been let go
     mailbox_state& box = *b;
     if (box.receivers) return with_detail(errc::already_registered, "somebody waits for messages of this mailbox");
     holding here(box);
@@ -213,16 +214,16 @@ result<void> receive_message(mailbox_state* b, message_filter const& filter, voi
         // It may have waited there, and been cancelled.
         if (auto const still = begin_wait(); !still) return remove_receiver(box, p.mine), still;
     }
-    if (!take_for(box, p.mine, room)) {
+    bool got = take_for(box, p.mine, room);
+    if (!got) {
         if (!box.closed) {
             p.mine.waits = true;
             SPRUCE_CHECK(park(p, dl));
         }
-        bool const got = take_for(box, p.mine, room);
-        remove_receiver(box, p.mine);
-        if (!got) return box.dead ? errc::closed : errc::end_of_stream;
+        got = take_for(box, p.mine, room);
     }
     remove_receiver(box, p.mine);
+    if (!got) return box.dead ? errc::closed : errc::end_of_stream;
     return {};
 }
 

@@ -36,7 +36,7 @@ result<void> try_lock(lock_core& l, bool again) noexcept {
 result<void> lock(lock_core& l, bool again, deadline dl) noexcept {
     if (!may_wait()) [[unlikely]] return begin_wait();
     task_id const me = caller();
-    if (lock_now(l, again, me)) return {};
+    if (lock_now(l, again, me)) return at_once<result<void>>({});
     if (l.owner == me) [[unlikely]] return with_detail(errc::deadlock, "a mutex that its owner locks again");
     return wait_for_lock(l, dl);
 }

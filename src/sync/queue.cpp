@@ -58,7 +58,7 @@ result<void> queue_core::try_push(void* value) noexcept {
 result<void> queue_core::push(void* value, deadline dl) noexcept {
     SPRUCE_CHECK(begin_wait());
     auto const pushed = try_push(value);
-    if (pushed || pushed.error() != errc::full) return pushed;
+    if (pushed || pushed.error() != errc::full) return at_once(pushed);
     pushing p(value);
     waiters(pushers).push_back(p);
     return park(p, dl);
@@ -82,7 +82,7 @@ result<void> queue_core::try_take(void* room) noexcept {
 result<void> queue_core::take(void* room, deadline dl) noexcept {
     SPRUCE_CHECK(begin_wait());
     auto const got = try_take(room);
-    if (got || got.error() != errc::would_wait) return got;
+    if (got || got.error() != errc::would_wait) return at_once(got);
     taking p(room);
     waiters(takers).push_back(p);
     return park(p, dl);
@@ -99,7 +99,7 @@ result<void> queue_core::task_done() noexcept {
 result<void> queue_core::join(deadline dl) noexcept {
     SPRUCE_CHECK(begin_wait());
     SPRUCE_CHECK(usable());
-    if (in_hand == 0 && count == 0) return {};
+    if (in_hand == 0 && count == 0) return at_once<result<void>>({});
     parked p("queue_join");
     waiters(joiners).push_back(p);
     return park(p, dl);

@@ -71,7 +71,10 @@ result<semaphore::permit> semaphore::try_acquire() noexcept {
 [[gnu::noinline]] result<semaphore::permit> semaphore::acquire(deadline dl) {
     if (!may_wait()) [[unlikely]] SPRUCE_CHECK(begin_wait());
     auto now = try_acquire();
-    if (now || now.error() != errc::would_wait) return now;
+    if (now || now.error() != errc::would_wait) {
+        count_call();
+        return now && !now->of_ ? result<permit>(errc::closed) : std::move(now);
+    }
     acquiring p;
     waiters(waiters_).push_back(p);
     SPRUCE_CHECK(park_here(p, dl));

@@ -260,11 +260,13 @@ result<void> wait_shared(shared_source& s, shared_line& l, shared_attempt attemp
     SPRUCE_CHECK(begin_wait());
     bool const in_task = current_scheduler && current_scheduler->current;
     void* room = nullptr;
+    bool there;
     {
         shared_turn const turn(s);
-        if (attempt(s, call)) return {};
-        if (in_task) room = take_spare(s);
+        there = attempt(s, call);
+        if (!there && in_task) room = take_spare(s);
     }
+    if (there) return at_once<result<void>>({});
     if (!current_hub) {
         retain(s);
         auto const ended = block(s, l, attempt, call, dl);

@@ -20,7 +20,7 @@ result<void> wait_group::done() noexcept {
 
 result<void> wait_group::wait(deadline dl) {
     SPRUCE_CHECK(begin_wait());
-    if (count_ == 0) return {};
+    if (count_ == 0) return at_once<result<void>>({});
     parked p("wait_group");
     waiters(waiters_).push_back(p);
     return park(p, dl);

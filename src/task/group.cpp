@@ -60,9 +60,8 @@ result<void> join_group(group_state& g, deadline dl) noexcept {
         return with_detail(errc::wrong_state, "only the task that made a group joins it");
     if (g.count != 0) SPRUCE_CHECK(wait_empty(g, false, dl));
     // Told once: the next join is about those who are spawned from now on.
-    if (!g.failed) return {};
-    g.failed = false;
-    return g.failure;
+    if (!std::exchange(g.failed, false)) return at_once<result<void>>({});
+    return at_once<result<void>>(g.failure);
 }
 
 std::size_t cancel_group(group_state& g) noexcept {

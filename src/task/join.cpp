@@ -51,8 +51,8 @@ namespace {
 }
 }  // namespace
 
-[[gnu::noinline]] result<void> join_task(task_block* block, deadline dl) noexcept {
-    task_block& t = *block;
+namespace {
+[[gnu::always_inline]] inline result<void> join_here(task_block& t, deadline dl) noexcept {
     scheduler* const s = current_scheduler;
     task_block* const self = s && s->arena == t.arena ? s->current : nullptr;
     // A task of this loop, without a time in sight, waits for another.
@@ -60,6 +60,15 @@ namespace {
     if (t.state == task_state::ended) return {};
     joining p(t);
     return park_untimed_here(*s, *self, p);
+}
+// As part of a call that is counted by its caller, who looks at the block yet.
+[[gnu::noinline]] result<void> await_end(task_block& t, deadline dl) noexcept { return join_here(t, dl); }
+}  // namespace
+
+[[gnu::noinline]] result<void> join_task(task_block* block, deadline dl) noexcept {
+    scheduler const* const s = current_scheduler;
+    if (!s || s->arena != block->arena || block->state == task_state::ended) [[unlikely]] return at_once(join_anyhow(*block, dl));
+    return join_here(*block, dl);
 }
 
 result<void> arm_join(task_block* block, wait_entry& e, wait_point& p) noexcept {
@@ -80,7 +89,7 @@ result<void> arm_join(task_block* block, wait_entry& e, wait_point& p) noexcept 
 void disarm_join(wait_entry& e) noexcept { leave_line(e); }
 
 result<void*> outcome_of(task_block* block, deadline dl) noexcept {
-    SPRUCE_CHECK(join_task(block, dl));
+    SPRUCE_CHECK(await_end(*block, dl));
     block->looked = true;
     return block->payload;
 }
@@ -151,6 +160,7 @@ result<void> switch_now(task_block* block) noexcept {
     ++h.dispatches;
     h.set_credit(0);
     if (f.caller) f.caller->state = task_state::ready;
+    else h.renew_calls();
     t.state = task_state::running;
     s.current = &t;
     execution& from = f.caller ? f.caller->machine : s.hub_machine;

@@ -37,20 +37,49 @@ void expired(listener& self, unsigned) noexcept {
 }
 }  // namespace
 
+namespace {
+// Why its next wait fails; of one that must end.
+error why_it_ends(scheduler const& s, task_block const& t) noexcept {
+    if (t.cancelled && !t.shielded) return error(errc::canceled).caused_by(t.cancelled_by);
+    return canceled_by_scope(t, s.h.seen_ns);
+}
+// What a task asks after it has been round the ready ring.
+result<void> look_after_round(scheduler const& s, task_block const& t) noexcept {
+    if (must_end(s, t)) [[unlikely]] return why_it_ends(s, t);
+    return {};
+}
+
+// A turn ends after the dispatch that finds it this old, so that timers, fds and signals come.
+constexpr std::int64_t turn_limit_ns = 1'000'000;
+
+// The clock, for which a turn's time stands still.
+void look_at_clock(scheduler& s) noexcept {
+    if (s.h.read_clock() - s.h.now_ns >= turn_limit_ns) s.h.end_turn();
+}
+
+}  // namespace
+
+[[gnu::noinline, gnu::cold]] void take_turn(scheduler& s, task_block& t) noexcept {
+    look_at_clock(s);
+    s.h.calls_left = 1;   // whoever has set this task running in its own dispatch is not given more of them
+    go_round(s, t);
+}
+
 result<void> begin_wait() noexcept {
     scheduler* const s = current_scheduler;
     if (!s || !s->current) return {};
     task_block& t = *s->current;
-    if (!must_end(*s, t)) [[likely]] return {};
-    if (t.cancelled && !t.shielded) return refuse_politely(*s, t, error(errc::canceled).caused_by(t.cancelled_by));
-    return refuse_politely(*s, t, canceled_by_scope(t, s->h.now_ns));
+    if (must_end(*s, t)) [[unlikely]] return refuse_politely(*s, t, why_it_ends(*s, t));
+    return {};
 }
+
+void end_of_call() noexcept { count_call(); }
 
 [[gnu::noinline, gnu::cold]] error failure_of(task_block& t, parked& p) noexcept {
     switch (p.outcome) {
     case parked::how::failed: return p.reason;
     case parked::how::expired: return errc::timed_out;
-    case parked::how::scope: return canceled_by_scope(t, t.home->h.now_ns);
+    case parked::how::scope: return canceled_by_scope(t, t.home->h.seen_ns);
     default: return error(errc::canceled).caused_by(t.cancelled_by);
     }
 }
@@ -84,7 +113,7 @@ result<void> park_timed(scheduler& s, task_block& t, parked& p, deadline dl) noe
     // It has tried once already; a deadline that has passed ends it here.
     if (due != no_time && (dl.how() == deadline::kind::relative ? dl.ns() == 0 : due <= h.fresh_now())) {
         p.abandon(p);
-        return errc::timed_out;
+        return at_once(result<void>(errc::timed_out));
     }
     return park_until(s, t, p, due);
 }
@@ -141,6 +170,8 @@ void open_scope(deadline_scope& s, deadline dl) noexcept {
     }
     s.id = new_id(*here);
     s.due_ns = here->h.due_from_now(dl);
+    // One whose deadline has passed fails the first wait.
+    if (dl.how() == deadline::kind::absolute) static_cast<void>(here->h.read_clock());
     s.outer = t->scopes;
     s.outer_due = t->due();
     t->scopes = &s;
@@ -248,27 +279,29 @@ result<void> pause(scheduler& s, task_block& t) noexcept {
     task_block& t = *s->current;
     if (must_look(*s, t)) [[unlikely]] return yield_slowly(*s, t);
     go_round(*s, t);
-    return {};
+    return look_after_round(*s, t);
 }
 
-namespace {
-result<void> sleep(deadline dl, bool now) noexcept {
+result<void> sleep_for(duration d) {
     scheduler* const s = current_scheduler;
     if (!s || !s->current) return errc::not_in_task;
-    return now ? yield() : sleep_until_woken(dl);
+    return d > duration::zero() ? sleep_until_woken(in(d)) : yield();
 }
-}  // namespace
-
-result<void> sleep_for(duration d) { return sleep(in(d), d <= duration::zero()); }
 result<void> sleep_until(time_point t) {
     scheduler* const s = current_scheduler;
-    return sleep(at(t), s && s->current && t.time_since_epoch().count() <= s->h.now_ns);
+    if (!s || !s->current) return errc::not_in_task;
+    // Who is late again and again computes between: that needs the time, or the turn would last 256 rounds of it.
+    look_at_clock(*s);
+    return t.time_since_epoch().count() <= s->h.seen_ns ? yield() : sleep_until_woken(at(t));
 }
 
 bool cancel_requested() noexcept {
     scheduler* const s = current_scheduler;
     if (!s || !s->current) return false;
-    return must_end(*s, *s->current);
+    task_block const& t = *s->current;
+    // Between two waits no turn tells the time.
+    if (t.due() != no_time) static_cast<void>(s->h.read_clock());
+    return must_end(*s, t);
 }
 char const* name() noexcept {
     scheduler* const s = current_scheduler;

@@ -34,7 +34,7 @@ namespace {
 [[gnu::noinline]] void return_to_caller(scheduler& s, task_block* self, void** save) noexcept {
     return_frame& f = *s.returns;
     s.returns = f.outer;
-    s.h.set_credit(f.credit);
+    s.h.restore_credit(f.credit);
     s.current = f.caller;
     execution& to = f.caller ? f.caller->machine : s.hub_machine;
     if (f.caller) f.caller->state = task_state::running;
@@ -76,7 +76,7 @@ namespace {
     if (s.returns) {
         return_frame& f = *s.returns;
         s.returns = f.outer;
-        s.h.set_credit(f.credit);
+        s.h.restore_credit(f.credit);
         s.current = f.caller;
         if (f.caller) f.caller->state = task_state::running;
         switch_final(s.machine, self, f.caller ? f.caller->machine : s.hub_machine, f.stack_pointer);
@@ -150,6 +150,7 @@ void resume(hub& h, void* node, void* word) noexcept {
     task_block& t = block_of(node);
     t.state = task_state::running;
     s.current = &t;
+    h.renew_calls();
     if (h.watch) [[unlikely]] h.watch->begin_task(t.id.value, given_name(t), false);
     switch_to(s.machine, s.hub_machine, t.machine, &s.hub_stack_pointer, word);
 }

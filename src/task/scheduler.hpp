@@ -81,6 +81,7 @@ inline constexpr std::uint32_t many_ready = 4096;
     if (!is_extension(e.node)) return nullptr;
     h.ready.take();
     ++h.dispatches;
+    h.renew_calls();
     task_block& next = block_of(e.node);
     next.state = task_state::running;
     *word = e.word;
@@ -138,17 +139,37 @@ void make_ready(scheduler& s, task_block& t) noexcept;
 // The entry of every task's stack.
 void task_main(void* block) noexcept;
 
-// Whether the next wait may fail, or a yield() be more than one. The turn's time does: it costs nothing, and a scope is
-// rarely near its end.
-[[gnu::always_inline]] inline bool must_look(scheduler const& s, task_block const& t) noexcept { return t.look_at <= s.h.now_ns; }
+// Whether the next wait may fail, or a yield() be more than one. The latest reading of the clock does: it costs nothing,
+// and begin_wait() makes a new one each so many calls.
+[[gnu::always_inline]] inline bool must_look(scheduler const& s, task_block const& t) noexcept { return t.look_at <= s.h.seen_ns; }
 // Whether the next wait fails.
 inline bool must_end(scheduler const& s, task_block const& t) noexcept {
-    return must_look(s, t) && ((t.cancelled && !t.shielded) || t.due() <= s.h.now_ns);
+    return must_look(s, t) && ((t.cancelled && !t.shielded) || t.due() <= s.h.seen_ns);
 }
 // Whether begin_wait() is ok, as it nearly always is; inline, for what is called often.
 [[gnu::always_inline]] inline bool may_wait() noexcept {
     scheduler const* const s = current_scheduler;
     return !s || !s->current || !must_end(*s, *s->current);
+}
+// The dispatch has had its calls: others run before the next one begins.
+void take_turn(scheduler& s, task_block& t) noexcept;
+// The last thing that a call does which may wait and did not have to: after so many of them others run. It touches nothing
+// of its source any more, which others may end meanwhile.
+[[gnu::always_inline]] inline void count_call() noexcept {
+    scheduler* const s = current_scheduler;
+    if (s && s->current && !s->h.count_call()) [[unlikely]] take_turn(*s, *s->current);
+}
+template <class R> [[gnu::always_inline]] inline R at_once(R outcome) noexcept {
+    count_call();
+    return outcome;
+}
+// The same where something is left to be done after the call: false if that is the dispatch's last, which is to go another way.
+[[gnu::always_inline]] inline bool count_call_unless_last() noexcept {
+    scheduler* const s = current_scheduler;
+    if (!s || !s->current) return true;
+    if (s->h.calls_left <= 1) [[unlikely]] return false;
+    --s->h.calls_left;
+    return true;
 }
 // How the wait ended, for who waited.
 error failure_of(task_block& t, parked& p) noexcept;
