@@ -25,8 +25,9 @@ int main() {
             workers.spawn([&] {
                 while (auto next = work.take()) {
                     std::puts(next->what);
-                    sleep_for(std::chrono::milliseconds(next->rank));
+                    auto const worked = sleep_for(std::chrono::milliseconds(next->rank));
                     work.task_done();
+                    if (!worked) return;
                 }
             });
         SPRUCE_CHECK(work.join());

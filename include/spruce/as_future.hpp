@@ -62,11 +62,11 @@ struct disconnects {
 // Thread: the loop's.
 
 // Of a future: itself.
-template <class T> future<T> as_future(future<T> f) noexcept { return f; }
+template <class T> [[nodiscard]] future<T> as_future(future<T> f) noexcept { return f; }
 
 // Of what an emitter emits next: nothing, the value, or a tuple; closed, if it dies or disconnects it before. Cancelling it
 // or dropping its last handle disconnects it in the loop's next pass; what is emitted until then it does not take.
-template <class... A> future<detail::packed_t<A...>> as_future(emitter<A...>& from) {
+template <class... A> [[nodiscard]] future<detail::packed_t<A...>> as_future(emitter<A...>& from) {
     using value = detail::packed_t<A...>;
     promise<value> p;
     future<value> made = p.get_future();
@@ -88,7 +88,7 @@ template <class... A> future<detail::packed_t<A...>> as_future(emitter<A...>& fr
 
 // Of a task: its value, as of task::get(). Cancelling it cancels the task, and it ends when that has. The handle goes over;
 // a future that is dropped lets the task go on.
-template <class R> future<R> as_future(task<R>&& t) {
+template <class R> [[nodiscard]] future<R> as_future(task<R>&& t) {
     if (!detail::task_access::block(t)) return detail::failed_future<R>(detail::task_access::why(t));
     return async_function([of = std::move(t)]() mutable -> result<R> {
         if (!of.join() && this_task::cancel_requested()) of.cancel();
@@ -103,18 +103,18 @@ template <class R> future<R> as_future(task<R>&& t) {
 
 // Of whatever wait_any() can wait for: a task of its own waits for it. Cancelling it ends that wait. One that is dropped
 // goes on waiting, and takes what comes. Lifetime: what is given by name outlives it.
-template <detail::plain_condition C> future<taken_t<C>> as_future(C& from) {
+template <detail::plain_condition C> [[nodiscard]] future<taken_t<C>> as_future(C& from) {
     return async_function([&from] { return detail::take_one(from); }, detail::waits_for_one)();
 }
 template <detail::plain_condition C>
     requires(!std::is_lvalue_reference_v<C> && std::move_constructible<C>)
-future<taken_t<C>> as_future(C&& from) {
+[[nodiscard]] future<taken_t<C>> as_future(C&& from) {
     return async_function([held = std::move(from)]() mutable { return detail::take_one(held); }, detail::waits_for_one)();
 }
 // The same for a condition that is made where it is waited for: as_future<exited>(pid), as_future<signaled>(SIGHUP).
 template <detail::plain_condition C, class... A>
     requires std::constructible_from<C, std::decay_t<A>&...>
-future<taken_t<C>> as_future(A&&... args) {
+[[nodiscard]] future<taken_t<C>> as_future(A&&... args) {
     return async_function([... held = std::decay_t<A>(std::forward<A>(args))]() mutable {
         C made(held...);
         return detail::take_one(made);
@@ -133,14 +133,14 @@ public:
     future<value_type> get_future() const {
         return to_ ? to_->get_future() : detail::failed_future<value_type>(errc::no_memory);
     }
-    result<void> operator()(A... args) const {
+    [[nodiscard]] result<void> operator()(A... args) const {
         if (!to_) return errc::no_memory;
         if constexpr (sizeof...(A) == 0) return to_->set();
         else return to_->set(value_type(std::forward<A>(args)...));
     }
-    result<void> operator()(spruce::error why) const { return to_ ? to_->fail(why) : errc::no_memory; }
+    [[nodiscard]] result<void> operator()(spruce::error why) const { return to_ ? to_->fail(why) : errc::no_memory; }
 #if SPRUCE_EXCEPTIONS
-    result<void> operator()(std::exception_ptr why) const { return to_ ? to_->fail(std::move(why)) : errc::no_memory; }
+    [[nodiscard]] result<void> operator()(std::exception_ptr why) const { return to_ ? to_->fail(std::move(why)) : errc::no_memory; }
 #endif
     // As promise::on_cancel(): f runs, from the loop, once the future was cancelled.
     template <std::invocable F> handler on_cancel(F&& f) const {

@@ -257,7 +257,7 @@ template <class T> result<void> set_interval(future<T> const& call, duration d) 
     auto const& of = detail::future_access::ref(call);
     return of.block() ? detail::set_call_interval(of.block(), d) : result<void>(of.why());
 }
-template <class T> result<duration> interval_of(future<T> const& call) {
+template <class T> [[nodiscard]] result<duration> interval_of(future<T> const& call) {
     auto const& of = detail::future_access::ref(call);
     return of.block() ? detail::call_interval(of.block()) : result<duration>(of.why());
 }

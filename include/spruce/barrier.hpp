@@ -89,7 +89,7 @@ public:
     // Errors: canceled, timed_out (both break the barrier, but for a call that was cancelled before), broken (somebody
     // gave up, or it was reset or aborted), not_in_task, closed (it was destroyed), invalid_argument, no_memory.
     // Cancel: breaks the barrier; not once all have come.
-    result<std::size_t> wait(deadline dl = {}) {
+    [[nodiscard]] result<std::size_t> wait(deadline dl = {}) {
         detail::counted_call const counted;
         detail::barrier_cycle cycle;
         SPRUCE_TRY(std::size_t const index, arrive(cycle, dl));

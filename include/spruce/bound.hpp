@@ -127,7 +127,7 @@ public:
     weak_callable(anchor& life, F f) : life_(life), f_(std::move(f)) {}
     template <class... A>
         requires std::invocable<F&, A...>
-    result<detail::outcome_t<F&, A...>> operator()(A&&... args) {
+    [[nodiscard]] result<detail::outcome_t<F&, A...>> operator()(A&&... args) {
         if (!alive()) return errc::closed;
         if constexpr (std::is_void_v<std::invoke_result_t<F&, A...>>) {
             std::invoke(f_, std::forward<A>(args)...);

@@ -163,7 +163,7 @@ public:
         bool ready() const noexcept { return of_->core_.can_receive(entry_); }
         bool reserve() noexcept { return of_->core_.reserve_receive(entry_); }
         void unreserve() noexcept { of_->core_.unreserve_receive(entry_); }
-        result<T> take() noexcept {
+        [[nodiscard]] result<T> take() noexcept {
             if (auto const got = of_->core_.finish_receive(entry_, &item_); !got) return got.error();
             result<T> item(std::move(item_));
             item_ = errc::closed;
@@ -202,7 +202,7 @@ public:
     bool ready() const noexcept { return of_->core_.can_send(entry_); }
     bool reserve() noexcept { return of_->core_.reserve_send(entry_); }
     void unreserve() noexcept { of_->core_.unreserve_send(entry_); }
-    result<void> take() noexcept { return of_->core_.finish_send(entry_, &value_); }
+    [[nodiscard]] result<void> take() noexcept { return of_->core_.finish_send(entry_, &value_); }
 
 private:
     channel<T>* of_;

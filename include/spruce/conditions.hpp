@@ -22,7 +22,7 @@ public:
         return {};
     }
     void disarm() noexcept {}
-    result<void> take() noexcept { return {}; }
+    [[nodiscard]] result<void> take() noexcept { return {}; }
 
 private:
     deadline due_;
@@ -33,7 +33,7 @@ public:
     SPRUCE_API result<void> arm(wait_point& p) noexcept;
     SPRUCE_API void disarm() noexcept;
     // Errors: closed (the loop closed it meanwhile, as its owner).
-    result<void> take() noexcept { return closed_ ? result<void>(errc::closed) : result<void>(); }
+    [[nodiscard]] result<void> take() noexcept { return closed_ ? result<void>(errc::closed) : result<void>(); }
 
 protected:
     fd_condition(int fd, bool write) noexcept : fd_(fd), write_(write) {}
@@ -85,7 +85,7 @@ public:
         standing_condition::disarm();
         handler_.cancel();
     }
-    result<void> take() noexcept { return {}; }
+    [[nodiscard]] result<void> take() noexcept { return {}; }
 
 private:
     SPRUCE_API static void run(void* self, void*) noexcept;
@@ -98,7 +98,7 @@ class signaled : public detail::standing_condition {
 public:
     explicit signaled(int sig) noexcept : signal_(sig) {}
     SPRUCE_API result<void> arm(wait_point& p) noexcept;
-    result<void> take() noexcept {
+    [[nodiscard]] result<void> take() noexcept {
         came_ = false;
         return {};
     }
@@ -117,7 +117,7 @@ class exited : public detail::standing_condition {
 public:
     explicit exited(int pid) noexcept : pid_(pid) {}
     SPRUCE_API result<void> arm(wait_point& p) noexcept;
-    result<exit_status> take() noexcept { return status_; }
+    [[nodiscard]] result<exit_status> take() noexcept { return status_; }
 
 private:
     SPRUCE_API static void run(void* self, void* status) noexcept;
@@ -137,7 +137,7 @@ public:
     SPRUCE_API result<void> arm(wait_point& p) noexcept;
     void disarm() noexcept {}
     // Returns: the beats since the last take, at least 1.
-    SPRUCE_API result<std::uint64_t> take() noexcept;
+    [[nodiscard]] SPRUCE_API result<std::uint64_t> take() noexcept;
 
 private:
     duration period_;

@@ -20,7 +20,7 @@ SPRUCE_API void end_stall_monitor(stall_watcher* w) noexcept;
 namespace debug {
 
 // While one lives, a task that overflows its stack is named. Moves; its end ends what it stands for. Thread: any.
-class overflow_reports {
+class [[nodiscard]] overflow_reports {
 public:
     overflow_reports() noexcept = default;
     explicit overflow_reports(bool on) noexcept : on_(on) {}
@@ -60,7 +60,7 @@ SPRUCE_API void write_census(int fd) noexcept;
 // Whenever the process gets the signal, this thread's loop writes its census to `fd`, between two callbacks or tasks.
 // For all loops of a process, ask on each of them. Cancel the handler to end it.
 // Errors: no_loop, and those of loop::add_signal_handler(). Lifetime: `fd` stays open until then.
-SPRUCE_API result<handler> census_on_signal(int signal, int fd = 2) noexcept;
+[[nodiscard]] SPRUCE_API result<handler> census_on_signal(int signal, int fd = 2) noexcept;
 
 // From now on, when a run() of this thread's loop ends as a deadlock, it writes the census to `fd` first: all tasks,
 // where the error's detail() has room for a few. Errors: no_loop. Thread: the loop's. Lifetime: `fd` stays open until
@@ -87,7 +87,7 @@ using stall_report = void (*)(stall const& what, void* context) noexcept;
 // While one lives, its loop is watched. Moves. Its end stops the thread, and comes back after a report under way.
 // Thread: the loop's, and there before or after the loop's end; elsewhere it keeps its memory for good. Not to be
 // ended by the report itself.
-class stall_monitor {
+class [[nodiscard]] stall_monitor {
 public:
     stall_monitor() noexcept = default;
     explicit stall_monitor(detail::stall_watcher* w) noexcept : watcher_(w) {}

@@ -32,7 +32,7 @@ public:
     }
     void disarm() noexcept { kept_.disarm(); }
     bool ready() const noexcept { return kept_.ready(); }
-    result<detail::packed_t<A...>> take() { return kept_.take(); }
+    [[nodiscard]] result<detail::packed_t<A...>> take() { return kept_.take(); }
 
 private:
     struct listener {
@@ -60,7 +60,7 @@ template <class... A> class called : detail::pinned {
 public:
     explicit called(std::size_t backlog = 16) : kept_(backlog) {}
     // Keeps the arguments, and wakes who waits. Errors: full (the backlog's bound: this call is lost), no_memory.
-    result<void> operator()(A... args) {
+    [[nodiscard]] result<void> operator()(A... args) {
         SPRUCE_CHECK(kept_.room());
         kept_.keep(std::forward<A>(args)...);
         return {};
@@ -68,7 +68,7 @@ public:
     result<void> arm(wait_point& p) { return kept_.arm(p); }
     void disarm() noexcept { kept_.disarm(); }
     bool ready() const noexcept { return kept_.ready(); }
-    result<detail::packed_t<A...>> take() { return kept_.take(); }
+    [[nodiscard]] result<detail::packed_t<A...>> take() { return kept_.take(); }
 
 private:
     detail::call_backlog<A...> kept_;

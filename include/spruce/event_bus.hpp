@@ -51,7 +51,7 @@ public:
     // Posts an event. Errors: full (the bound), no_memory, no_loop, closed (the loop ends); those of spawn(), if there is a
     // subscriber that is waited for.
     // Lifetime: the name outlives the delivery.
-    result<void> post(std::string_view name, T value) {
+    [[nodiscard]] result<void> post(std::string_view name, T value) {
         SPRUCE_CHECK(posted_.room());
         if (bound_ == 0) return errc::full;
         if (!delivery_.get().active() && deliverer_.done()) SPRUCE_CHECK(begin());

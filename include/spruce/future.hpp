@@ -27,7 +27,7 @@ public:
     // Returns: ok, whatever it is. Errors: canceled, timed_out, not_in_task, wrong_state (empty), wrong_thread, closed
     // (its loop has ended), deadlock (of a call, by the call itself); of one that could not be made: why. Cancel: goes on to
     // the future, see above.
-    result<void> wait(deadline dl = {}) const {
+    [[nodiscard]] result<void> wait(deadline dl = {}) const {
         if (!block()) return ref_.why();
         return detail::wait_future(block(), dl);
     }
@@ -35,9 +35,9 @@ public:
     // Errors: those of wait; what the promise failed with, or the function gave; closed (the promise went without an
     // outcome); task_failed (an exception, see exception()); task_canceled (it was cancelled), caused by whoever did;
     // wrong_state (moved out before). Cancel: as of wait.
-    result<T> get(deadline dl = {}) & { return take(dl, false); }
+    [[nodiscard]] result<T> get(deadline dl = {}) & { return take(dl, false); }
     // The same; moved out if this is the last handle.
-    result<T> get(deadline dl = {}) && { return take(dl, true); }
+    [[nodiscard]] result<T> get(deadline dl = {}) && { return take(dl, true); }
 
     // Whether there is an outcome; and whether it is an error, which does not count as having looked at it. Of an empty
     // one, and of one that could not be made, both are true.
@@ -64,11 +64,11 @@ public:
     // Whether cancel() would do something: it belongs to a call, its promise has on_cancel(), or it follows such a one.
     bool cancelable() const noexcept { return block() && detail::future_cancelable(block()); }
     // One that follows this one, and cannot be cancelled: what is cancelled behind it stops there.
-    future shield() const { return future(detail::shield_future(ref_, &detail::future_ops_of<T>)); }
+    [[nodiscard]] future shield() const { return future(detail::shield_future(ref_, &detail::future_ops_of<T>)); }
 
 #if SPRUCE_EXCEPTIONS
     // The exception that is its outcome, or null. Counts as having looked.
-    std::exception_ptr exception() const noexcept {
+    [[nodiscard]] std::exception_ptr exception() const noexcept {
         void* const at = block() ? detail::outcome_if_there(block()) : nullptr;
         return at ? static_cast<detail::task_outcome<T>*>(at)->thrown : nullptr;
     }
@@ -87,7 +87,7 @@ public:
         }
         void disarm() noexcept { detail::disarm_future(entry_); }
         bool ready() const noexcept { return of_.done(); }
-        result<T> take() {
+        [[nodiscard]] result<T> take() {
             void* const at = of_.block() ? detail::outcome_if_there(of_.block()) : nullptr;
             if (!at) return errc::closed;
             return detail::take_outcome(*static_cast<detail::task_outcome<T>*>(at), moves_ && detail::is_last_handle(of_.block()));
@@ -141,7 +141,7 @@ public:
     // Errors: wrong_state (it has an outcome, or follows another; also once it was cancelled), wrong_thread, closed.
     template <class... U>
         requires(sizeof...(U) == (std::is_void_v<T> ? 0 : 1))
-    result<void> set(U&&... value) {
+    [[nodiscard]] result<void> set(U&&... value) {
         if (!block()) return ref_.why();
         result<T> made(std::forward<U>(value)...);
         auto at = detail::outcome_room(block());
@@ -151,13 +151,13 @@ public:
         return {};
     }
     // Gives an error instead. Errors: as of set().
-    result<void> fail(spruce::error e) {
+    [[nodiscard]] result<void> fail(spruce::error e) {
         if (!block()) return ref_.why();
         return detail::fail_future(block(), e);
     }
 #if SPRUCE_EXCEPTIONS
     // Gives an exception instead: get() says task_failed, with its text as the detail. Errors: as of set().
-    result<void> fail(std::exception_ptr e) {
+    [[nodiscard]] result<void> fail(std::exception_ptr e) {
         if (!block()) return ref_.why();
         auto at = detail::outcome_room(block());
         if (!at) return at.error();
@@ -170,7 +170,7 @@ public:
 #endif
     // Takes the other one's outcome, now or when it comes: nothing is copied, both have the same from then on.
     // Errors: as of set(); deadlock (the other one follows or gathers this one), and this one can still be set.
-    result<void> follow(future<T> other) {
+    [[nodiscard]] result<void> follow(future<T> other) {
         if (!block()) return ref_.why();
         return detail::follow_future(block(), detail::future_access::ref(other));
     }

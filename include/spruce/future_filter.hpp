@@ -106,7 +106,7 @@ concept ignores = (std::predicate<Ignore&, result<T> const&> && ...);
 // Errors (of the future's calls): also full, no_memory, invalid_argument (of none).
 template <class Ignore, class T, std::size_t N>
     requires detail::ignores<Ignore, T>
-future<std::size_t> when_any(Ignore ignore, std::span<future<T>, N> futures) {
+[[nodiscard]] future<std::size_t> when_any(Ignore ignore, std::span<future<T>, N> futures) {
     using searching = detail::search<Ignore, std::size_t, char>;
     auto const all = detail::counted<searching>::make(std::move(ignore), futures.size(), char());
     auto const failed = [](errc why) { return detail::future_access::handle<std::size_t>(detail::future_ref(detail::task_access::refused(why))); };
@@ -119,7 +119,7 @@ future<std::size_t> when_any(Ignore ignore, std::span<future<T>, N> futures) {
 }
 template <class Ignore, class... T>
     requires(sizeof...(T) > 0) && detail::ignores<Ignore, T...>
-future<which<future<T>...>> when_any(Ignore ignore, future<T>... futures) {
+[[nodiscard]] future<which<future<T>...>> when_any(Ignore ignore, future<T>... futures) {
     using outcome = which<future<T>...>;
     using searching = detail::search<Ignore, outcome, std::tuple<future<T>...>>;
     auto const all = detail::counted<searching>::make(std::move(ignore), sizeof...(T), std::tuple<future<T>...>(futures...));

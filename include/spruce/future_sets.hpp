@@ -112,13 +112,13 @@ template <class... T> future_ref set_of_pack(future_ops const* ops, set_kind kin
 // Errors (of the future's calls): no_memory, no_loop, if it could not be made.
 
 // The outcomes of all, each its own, once all have one; of none, at once. What cannot be copied is moved out.
-template <class... T> future<std::tuple<result<T>...>> when_all(future<T>... futures) {
+template <class... T> [[nodiscard]] future<std::tuple<result<T>...>> when_all(future<T>... futures) {
     using outcome = std::tuple<result<T>...>;
     return detail::future_access::handle<outcome>(detail::set_of_pack(&detail::future_ops_of<outcome>, detail::set_kind::all,
         detail::set_looks::at_all, detail::all_of_them<T...>::collect, futures...));
 }
 // Once all have an outcome: ok, or the error of the first that failed. Of none: ok, at once.
-template <class T, std::size_t N> future<void> when_all(std::span<future<T>, N> futures) {
+template <class T, std::size_t N> [[nodiscard]] future<void> when_all(std::span<future<T>, N> futures) {
     return detail::future_access::handle<void>(detail::set_of(&detail::future_ops_of<void>, detail::set_kind::all,
         detail::set_looks::at_winner, detail::collect_first_error<T>, std::span<future<T>>(futures)));
 }
@@ -126,14 +126,14 @@ template <class T, std::size_t N> future<void> when_all(std::span<future<T>, N> 
 // others are left alone.
 template <class... T>
     requires(sizeof...(T) > 0)
-future<which<future<T>...>> when_any(future<T>... futures) {
+[[nodiscard]] future<which<future<T>...>> when_any(future<T>... futures) {
     using outcome = which<future<T>...>;
     return detail::future_access::handle<outcome>(detail::set_of_pack(&detail::future_ops_of<outcome>, detail::set_kind::any,
         detail::set_looks::at_winner, detail::first_of_them<T...>::collect, futures...));
 }
 // The place of the first that has an outcome, be it an error, which does not count as seen by that; of several that have
 // one already, the first in line. The others are left alone. Errors: also invalid_argument (of none).
-template <class T, std::size_t N> future<std::size_t> when_any(std::span<future<T>, N> futures) {
+template <class T, std::size_t N> [[nodiscard]] future<std::size_t> when_any(std::span<future<T>, N> futures) {
     return detail::future_access::handle<std::size_t>(detail::set_of(&detail::future_ops_of<std::size_t>, detail::set_kind::any,
         detail::set_looks::at_none, detail::collect_index, std::span<future<T>>(futures)));
 }
@@ -148,7 +148,7 @@ public:
     // Waits for the next one to finish; those that had finished before it was made come first, as they stood in line.
     // Errors: end_of_stream (all were given), canceled, timed_out (detail() says how many are left), not_in_task,
     // wrong_thread; no_memory, no_loop, if it could not be made. Cancel: ends the wait; the futures go on.
-    result<future<T>> next(deadline dl = {}) {
+    [[nodiscard]] result<future<T>> next(deadline dl = {}) {
         if (!set_.block()) return set_.why();
         auto word = detail::next_finished(set_.block(), dl);
         if (!word) return word.error();
@@ -175,7 +175,7 @@ public:
 private:
     detail::future_ref set_;
 };
-template <class T, std::size_t N> completions<T> as_completed(std::span<future<T>, N> futures) {
+template <class T, std::size_t N> [[nodiscard]] completions<T> as_completed(std::span<future<T>, N> futures) {
     return completions<T>(detail::set_of(&detail::future_ops_of<void>, detail::set_kind::line, detail::set_looks::at_none,
                                          nullptr, std::span<future<T>>(futures)));
 }

@@ -44,7 +44,7 @@ template <class F> void give_timer(future_ref const& to, deadline dl, F&& f, fut
 
 // Done at that time. Cancelling it, or dropping its last handle, stops its timer, which holds run(), in the loop's next pass.
 // Errors (of the future's calls): full, no_memory, no_loop, closed, if it could not be made. Thread: the loop's.
-inline future<void> delay(deadline dl) {
+[[nodiscard]] inline future<void> delay(deadline dl) {
     detail::future_ref const made(detail::make_future(&detail::future_ops_of<void>));
     if (made.block()) {
         detail::give_timer(made, dl, [made] {
@@ -56,14 +56,14 @@ inline future<void> delay(deadline dl) {
     }
     return detail::future_access::handle<void>(made);
 }
-inline future<void> delay(duration d) { return delay(in(d)); }
+[[nodiscard]] inline future<void> delay(duration d) { return delay(in(d)); }
 
 // A new future with the outcome of f, or timed_out if it has none by then. f itself is left alone, unless it is to be
 // cancelled; so it is, if asked, in the loop's next pass after the new one was cancelled. A new one that is dropped forgets
 // the time, as delay() does, unless f is to be cancelled by it.
 // Errors (of the future's calls): those of f; timed_out; full, no_memory, no_loop, closed, if it could not be made.
 // Thread: the loop's.
-template <class T> future<T> time_limit(future<T> f, deadline dl, at_limit then = at_limit::leave) {
+template <class T> [[nodiscard]] future<T> time_limit(future<T> f, deadline dl, at_limit then = at_limit::leave) {
     detail::future_ref const& of = detail::future_access::ref(f);
     if (!of.block()) return f;
     detail::future_ref const made(detail::make_future(&detail::future_ops_of<T>));

@@ -76,7 +76,7 @@ public:
     // Gives a value, and waits until the next one may be made.
     // Errors: canceled (nobody wants any more, also where a shield hides that the task was cancelled: the function should
     // return), not_in_task (by another one than its task).
-    result<void> operator()(T value) {
+    [[nodiscard]] result<void> operator()(T value) {
         if (this_task::id() != task_) return errc::not_in_task;
         auto const given = to_->give(std::move(value));
         return !given && given == errc::closed ? result<void>(errc::canceled) : given;
@@ -101,7 +101,7 @@ private:
 // to its end when nothing else is left makes run() end with deadlock. One that is to outlive run() has its task in the
 // background ({.task = {.background = true}}): that holds nothing, and run() cancels it at its end.
 // Errors (of all calls): those of spawn(), no_memory. Thread: the loop's on which it was made.
-template <class T> class generator {
+template <class T> class [[nodiscard]] generator {
     static_assert(std::is_object_v<T> && std::is_nothrow_move_constructible_v<T>, "a generator's values move without throwing");
 
 public:
@@ -111,7 +111,7 @@ public:
     // f gives nothing, or a result<void>: an error comes after the values. It lies on its task's stack.
     template <class F>
         requires std::invocable<std::decay_t<F>&, yielder<T>&>
-    explicit generator(F&& f, generator_options options = {})
+    [[nodiscard]] explicit generator(F&& f, generator_options options = {})
         : why_(errc::no_memory) {
         if (options.look_ahead != static_cast<std::size_t>(-1)) state_ = detail::generator_ref<T>::make(options.look_ahead);
         if (!state_) return;
@@ -138,7 +138,7 @@ public:
     // exception()), task_canceled (cancel() was called); canceled, timed_out, not_in_task; wrong_state (empty); deadlock (in
     // its own function).
     // Cancel: takes no value; what was asked for is kept for the next call.
-    result<T> next(deadline dl = {}) {
+    [[nodiscard]] result<T> next(deadline dl = {}) {
         auto const keep = state_;
         auto item = take(keep, dl);
         if (!item && keep && item == error(errc::end_of_stream)) return why_ended(keep);
@@ -147,14 +147,14 @@ public:
     // Whether f has not returned, or there are values to be taken.
     bool active() const noexcept { return state_ && (!state_->maker.done() || state_->values.size() != 0); }
     // How it ended, for after a range-for: ok as long as f goes on, and if it gave no error; else what next() says then.
-    result<void> status() const {
+    [[nodiscard]] result<void> status() const {
         if (!state_) return why_;
         if (!state_->maker.done()) return {};
         return typename task<void>::condition(state_->maker).take();
     }
 #if SPRUCE_EXCEPTIONS
     // The exception that escaped from f, or null. Counts as having looked at it, as next() and status() do.
-    std::exception_ptr exception() const noexcept { return state_ ? state_->maker.exception() : nullptr; }
+    [[nodiscard]] std::exception_ptr exception() const noexcept { return state_ ? state_->maker.exception() : nullptr; }
 #endif
     // Asks f to end, as task::cancel() does. Values that were made can still be taken. Returns: true if it had not ended.
     bool cancel() const noexcept { return state_ && state_->maker.cancel(); }
@@ -202,7 +202,7 @@ public:
         void unreserve() noexcept {
             if (of_) inner_.unreserve();
         }
-        result<T> take() {
+        [[nodiscard]] result<T> take() {
             auto item = inner_.take();
             if (item.ok()) asked_ = false;
             return !item && item == error(errc::end_of_stream) ? why_ended(of_) : std::move(item);

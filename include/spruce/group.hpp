@@ -45,9 +45,9 @@ SPRUCE_API void close_scope(deadline_scope& s) noexcept;
 
 // Tasks whose end is waited for here: leaving the scope leaves none of them behind. Thread: the task's that made it,
 // and only that task may join it. Made outside a task it is of no use: spawn gives not_in_task.
-class task_group : detail::pinned {
+class [[nodiscard]] task_group : detail::pinned {
 public:
-    explicit task_group(on_error policy = on_error::keep_going) noexcept {
+    [[nodiscard]] explicit task_group(on_error policy = on_error::keep_going) noexcept {
         state_.cancel_rest = policy == on_error::cancel_rest;
         detail::open_group(state_);
     }
@@ -69,7 +69,7 @@ public:
     // Waits until all have ended. Returns: the first error a member ended with that isn't a cancellation, or ok.
     // Errors: also canceled, timed_out, not_in_task, wrong_state (another task made it). Cancel: ends the wait; the
     // members go on.
-    result<void> join(deadline dl = {}) { return detail::join_group(state_, dl); }
+    [[nodiscard]] result<void> join(deadline dl = {}) { return detail::join_group(state_, dl); }
     // Cancels all that have not ended, in spawn order. Returns: how many that were.
     std::size_t cancel() noexcept { return detail::cancel_group(state_); }
     // How many have not ended.
@@ -81,9 +81,9 @@ private:
 
 // While it lives, this task's waits do not see that it is cancelled, nor deadline scopes that were opened outside.
 // Shields nest. Thread: the task's own stack. Outside a task it does nothing.
-class cancel_shield : detail::pinned {
+class [[nodiscard]] cancel_shield : detail::pinned {
 public:
-    cancel_shield() noexcept { detail::open_shield(state_); }
+    [[nodiscard]] cancel_shield() noexcept { detail::open_shield(state_); }
     ~cancel_shield() { detail::close_shield(state_); }
 
 private:
@@ -120,12 +120,12 @@ template <class F, class... A> result<outcome_t<F, A...>> run_scope(deadline dl,
 // depth. Outside a task it calls f, and nothing more.
 template <class F>
     requires std::invocable<F>
-result<detail::outcome_t<F>> with_deadline(deadline dl, F&& f) {
+[[nodiscard]] result<detail::outcome_t<F>> with_deadline(deadline dl, F&& f) {
     return detail::run_scope(dl, std::forward<F>(f));
 }
 template <class F>
     requires std::invocable<F, task_id>
-result<detail::outcome_t<F, task_id>> with_deadline(deadline dl, F&& f) {
+[[nodiscard]] result<detail::outcome_t<F, task_id>> with_deadline(deadline dl, F&& f) {
     return detail::run_scope(dl, std::forward<F>(f), task_id{});
 }
 

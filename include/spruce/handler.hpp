@@ -49,7 +49,7 @@ public:
     SPRUCE_API bool rearm(deadline dl) noexcept;
 
     // For timers: when it is due. Errors: wrong_state if it is no active timer, or suspended.
-    SPRUCE_API result<time_point> due() const noexcept;
+    [[nodiscard]] SPRUCE_API result<time_point> due() const noexcept;
 
     bool operator==(handler const&) const = default;
 
@@ -61,10 +61,10 @@ private:
 };
 
 // Owns a callback: cancels it when it dies. Thread: the loop's.
-class scoped_handler {
+class [[nodiscard]] scoped_handler {
 public:
     scoped_handler() noexcept = default;
-    scoped_handler(handler h) noexcept : handler_(h) {}
+    [[nodiscard]] scoped_handler(handler h) noexcept : handler_(h) {}
     scoped_handler(scoped_handler&& other) noexcept : handler_(std::exchange(other.handler_, {})) {}
     scoped_handler& operator=(scoped_handler&& other) noexcept {
         if (this != &other) {

@@ -13,7 +13,7 @@ enum class delayed : std::uint8_t { nothing, start, shutdown };
 }  // namespace detail
 
 // While one lives, run() does not end for want of work. Thread: the loop's; on a dead loop it is harmless.
-class hold_token {
+class [[nodiscard]] hold_token {
 public:
     hold_token() noexcept = default;
     hold_token(std::uint32_t loop, detail::delayed what) noexcept : loop_(loop), delays_(what) {}

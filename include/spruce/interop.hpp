@@ -19,7 +19,7 @@ SPRUCE_API result<void> may_run_host(hub* h, error const& why_none) noexcept;
 // The loop is interleaved, or a guest by its fd, whose turns step() makes.
 // Errors: timed_out; closed when the guest's run ended, or the host, and p is not done; wrong_state in a task or callback of
 // the loop's; no_loop; full, no_memory (no timer for the deadline).
-template <finishes P, std::invocable Step> result<void> run_host_until(P const& p, Step&& step, deadline dl = {}) {
+template <finishes P, std::invocable Step> [[nodiscard]] result<void> run_host_until(P const& p, Step&& step, deadline dl = {}) {
     SPRUCE_TRY(loop& here, loop::current());
     SPRUCE_CHECK(detail::may_run_host(here.impl(), errc::closed));
     bool was_running = here.running();

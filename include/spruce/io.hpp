@@ -101,10 +101,10 @@ public:
     // Takes any fd that can be polled (and files, which are always ready), and makes it non-blocking.
     // Errors: no_loop, invalid_argument (not open), already_registered, full, no_memory. On failure the fd stays the
     // caller's, as it was.
-    SPRUCE_API static result<stream> adopt(int fd);
+    [[nodiscard]] SPRUCE_API static result<stream> adopt(int fd);
     // Gives the fd back, non-blocking still; the stream is closed, those who wait get closed. Errors: closed,
     // wrong_thread.
-    SPRUCE_API result<int> release();
+    [[nodiscard]] SPRUCE_API result<int> release();
 
     // Waits until there is something to read. Returns: how many bytes were read, 1 to into.size().
     // Errors: end_of_stream, closed, canceled, timed_out, not_in_task, already_registered, invalid_argument (no room),
@@ -180,6 +180,6 @@ struct pipe_ends {
     pipe_stream read_end, write_end;
 };
 // A pipe within this process. Errors: no_loop, full, no_memory, an errno.
-SPRUCE_API result<pipe_ends> make_pipe();
+[[nodiscard]] SPRUCE_API result<pipe_ends> make_pipe();
 
 }  // namespace spruce::inline v0

@@ -84,9 +84,9 @@ public:
 
     // This thread's loop. The main thread gets one when it asks first, here or by spawn(); a loop made there later is
     // refused. Errors: no_loop on other threads.
-    SPRUCE_API static result<loop&> current() noexcept;
+    [[nodiscard]] SPRUCE_API static result<loop&> current() noexcept;
     // ok, or why it could not be made.
-    result<void> status() const noexcept { return hub_ ? result<void>() : result<void>(status_); }
+    [[nodiscard]] result<void> status() const noexcept { return hub_ ? result<void>() : result<void>(status_); }
 
     // -- callbacks. All give an empty handler, whose error() says why, when refused: full, no_memory, closed.
 
@@ -163,16 +163,16 @@ public:
     // -- running. All: wrong_state inside a run or a task.
     // Runs until nothing holds it, or stop(). Errors: deadlock if tasks are left in waits that nothing can end
     // (detail() names the first); an errno if the poller failed: then it may be run again.
-    SPRUCE_API result<void> run();
+    [[nodiscard]] SPRUCE_API result<void> run();
     // Runs until stop(), with nothing to do if need be.
-    SPRUCE_API result<void> run_forever();
+    [[nodiscard]] SPRUCE_API result<void> run_forever();
     // One turn, which waits for something to do until the deadline. Errors: timed_out if nothing came.
-    SPRUCE_API result<void> run_once(deadline dl = {});
+    [[nodiscard]] SPRUCE_API result<void> run_once(deadline dl = {});
     // Runs until p() is true, stop() or the deadline, but for one turn at least unless p() is true at once.
     // Errors: timed_out; closed if it was stopped first.
     template <class P>
         requires(std::predicate<P&> && !finishes<P>)
-    result<void> run_until(P&& p, deadline dl = {}) {
+    [[nodiscard]] result<void> run_until(P&& p, deadline dl = {}) {
         using predicate = std::remove_reference_t<P>;
         return detail::run_hub_until(
             hub_, status_,
@@ -184,7 +184,7 @@ public:
             const_cast<void*>(static_cast<void const*>(std::addressof(p))), dl);
     }
     // The same for a task or a future: until it is done.
-    template <finishes P> result<void> run_until(P const& p, deadline dl = {}) {
+    template <finishes P> [[nodiscard]] result<void> run_until(P const& p, deadline dl = {}) {
         return detail::run_hub_until(
             hub_, status_, [](void* q) noexcept -> bool { return static_cast<P const*>(q)->done(); },
             const_cast<void*>(static_cast<void const*>(std::addressof(p))), dl);
@@ -199,7 +199,7 @@ public:
     // Cancels all tasks, drives whole turns, at least one, until they have ended, and drops all callbacks. Afterwards
     // every call gives closed. Errors: tasks_left (detail() names them) at the deadline, their stacks are abandoned;
     // wrong_state inside a run or a task; closed the second time.
-    SPRUCE_API result<void> destroy(deadline dl = {});
+    [[nodiscard]] SPRUCE_API result<void> destroy(deadline dl = {});
     // Keeps run() alive until the token dies. One taken while shutdown hooks run delays the next phase and the end; one
     // taken in the first phase of start hooks, the next phase.
     [[nodiscard]] SPRUCE_API hold_token hold() noexcept;
@@ -256,13 +256,13 @@ public:
     SPRUCE_API loop_ref remote() const noexcept;
     // remote().call(f): may be called on any thread, but only while this object surely lives.
     template <class F> requires std::invocable<std::decay_t<F>&>
-    result<posted> call_from_thread(F&& f) const {
+    [[nodiscard]] result<posted> call_from_thread(F&& f) const {
         if (!hub_) return status_;
         return remote().call(std::forward<F>(f));
     }
     // A waker that runs f on this loop. Errors: no_memory, closed, wrong_thread.
     template <class F> requires std::invocable<std::decay_t<F>&>
-    result<waker> make_waker(F&& f) {
+    [[nodiscard]] result<waker> make_waker(F&& f) {
         using held = std::decay_t<F>;
         void* room = nullptr;
         auto node = detail::make_waker_node(hub_, status_, sizeof(held), alignof(held), &room);
@@ -275,9 +275,9 @@ public:
     // -- guest of another loop, without a thread
     // Says until when the host may sleep; the host polls backend_fd() for reading meanwhile. What plain code begins from here
     // on makes that readable. Errors: wrong_state inside a run, or while the loop is interleaved.
-    SPRUCE_API result<deadline> prepare();
+    [[nodiscard]] SPRUCE_API result<deadline> prepare();
     // Runs what is ready, up to `max` callbacks and task turns. Returns: how many ran. Errors: wrong_state, an errno.
-    SPRUCE_API result<std::size_t> dispatch(std::size_t max = SIZE_MAX);
+    [[nodiscard]] SPRUCE_API result<std::size_t> dispatch(std::size_t max = SIZE_MAX);
     // The fd to poll, or -1 where the poller has none. Lifetime: the loop's; its number stays.
     SPRUCE_API int backend_fd();
 

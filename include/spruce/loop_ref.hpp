@@ -133,7 +133,7 @@ public:
     // Lifetime: f moves in.
     template <class F>
         requires std::invocable<std::decay_t<F>&>
-    result<posted> call(F&& f) const {
+    [[nodiscard]] result<posted> call(F&& f) const {
         using held = std::decay_t<F>;
         void* room = nullptr;
         auto node = detail::claim_post(remote_, sizeof(held), alignof(held), &room);
@@ -154,7 +154,7 @@ public:
     // Cancel: ends the wait, as the deadline does.
     template <class F>
         requires detail::startable<F>
-    result<detail::started_t<F>> call_wait(F&& f, deadline dl = {}) const {
+    [[nodiscard]] result<detail::started_t<F>> call_wait(F&& f, deadline dl = {}) const {
         using call = detail::awaited_call<std::decay_t<F>>;
         call waits{std::forward<F>(f)};
         if (auto ran = detail::wait_for_call(remote_, call::run, &waits, dl); !ran) return ran.error();
@@ -175,7 +175,7 @@ private:
 };
 
 // Makes a loop run a function, from anywhere. Its end takes the function back.
-class waker {
+class [[nodiscard]] waker {
 public:
     explicit waker(detail::post_node* n) noexcept : node_(n) {}
     waker(waker&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}

@@ -21,7 +21,7 @@ SPRUCE_API void drop_loop_thread(own_loop* l) noexcept;
 
 // The handle of such a thread. It moves. Thread: any, one at a time. Lifetime: when it goes, the loop is stopped, and
 // its thread waited for, as by stop() and an uncancellable join(); on that thread itself it only lets go.
-class loop_thread {
+class [[nodiscard]] loop_thread {
 public:
     // Empty: there is no thread.
     loop_thread() noexcept = default;
@@ -38,7 +38,7 @@ public:
     // Makes a thread, and in it a loop that runs until it is stopped; comes back once it runs. The caller is blocked so
     // long, which is short. What is in options must live as long as the thread. It has its maker's signal mask.
     // Errors: no_memory; an errno (no thread could be made); why the loop could not be made or run, see loop::status().
-    static result<loop_thread> start(loop_options const& options = {}) {
+    [[nodiscard]] static result<loop_thread> start(loop_options const& options = {}) {
         SPRUCE_TRY(auto* const made, detail::start_loop_thread(options));
         return loop_thread(made);
     }
@@ -52,7 +52,7 @@ public:
     // Returns: how the run ended; tasks_left (detail() names them) if some outlived the loop's destroy_grace.
     // Errors: timed_out, canceled (the thread goes on); deadlock (on that thread itself); wrong_state (empty); closed (in a
     // forked child); from a thread without a loop an errno, as of shared_event::wait(); what run_forever() says.
-    result<void> join(deadline dl = {}) const { return detail::join_loop_thread(state_, dl); }
+    [[nodiscard]] result<void> join(deadline dl = {}) const { return detail::join_loop_thread(state_, dl); }
 
 private:
     explicit loop_thread(detail::own_loop* state) noexcept : state_(state) {}

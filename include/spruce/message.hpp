@@ -131,7 +131,7 @@ public:
     // the message is queued, or what the receiver's filter says. It never waits. Where a sender is itself sent to
     // meanwhile, that message is queued.
     // Errors: full (nobody waits for it, and the bound is reached), closed, no_memory.
-    result<void> send(message<T> m) {
+    [[nodiscard]] result<void> send(message<T> m) {
         if (!state_) return errc::no_memory;
         m.sender = this_task::id();
         return detail::send_message(state_, &m);
@@ -198,7 +198,7 @@ public:
     }
     void disarm() noexcept { detail::disarm_receiver(mine_); }
     bool ready() const noexcept { return detail::message_ready(mine_); }
-    result<message<T>> take() noexcept {
+    [[nodiscard]] result<message<T>> take() noexcept {
         result<message<T>> room(errc::closed);
         if (auto const got = detail::take_message(mine_, &room); !got) room = got.error();
         return room;

@@ -19,7 +19,7 @@ public:
     address() noexcept = default;
     // Reads numbers; "localhost" is 127.0.0.1, and "*:80" or ":80" every address of this machine. Names are for
     // resolve(). Errors: invalid_argument (detail() says what is wrong), too_long (a path).
-    SPRUCE_API static result<address> parse(std::string_view text) noexcept;
+    [[nodiscard]] SPRUCE_API static result<address> parse(std::string_view text) noexcept;
     // The port, or 0 where there is none.
     SPRUCE_API std::uint16_t port() const noexcept;
     // As parse() would read it. Lifetime: the object's, until it is assigned to.
@@ -37,8 +37,8 @@ class tcp_stream : public stream {
 public:
     // Connects. Errors: an errno (ECONNREFUSED, …; detail() is the address), invalid_argument, timed_out, canceled,
     // not_in_task, no_loop, full, no_memory. Cancel: nothing is left open.
-    SPRUCE_API static result<tcp_stream> connect(std::string_view host_and_port, deadline dl = {});
-    SPRUCE_API static result<tcp_stream> connect(address const& to, deadline dl = {});
+    [[nodiscard]] SPRUCE_API static result<tcp_stream> connect(std::string_view host_and_port, deadline dl = {});
+    [[nodiscard]] SPRUCE_API static result<tcp_stream> connect(address const& to, deadline dl = {});
     // Its two ends; empty where the system would not tell. Lifetime: the stream's.
     address const& local() const noexcept { return local_; }
     address const& peer() const noexcept { return peer_; }
@@ -61,7 +61,7 @@ class tcp_listener {
 public:
     // Listens; port 0 is any: local() tells. Errors: EADDRINUSE and other errnos (detail() is the address),
     // invalid_argument, no_loop, full, no_memory.
-    SPRUCE_API static result<tcp_listener> listen(std::string_view host_and_port, listen_options options = {});
+    [[nodiscard]] SPRUCE_API static result<tcp_listener> listen(std::string_view host_and_port, listen_options options = {});
     tcp_listener(tcp_listener&& other) noexcept
         : core_(std::exchange(other.core_, {})), local_(other.local_), setbacks_(other.setbacks_), told_ns_(other.told_ns_) {}
     tcp_listener& operator=(tcp_listener&& other) noexcept {

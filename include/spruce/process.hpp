@@ -19,7 +19,7 @@ enum class fork_side : std::uint8_t { parent, child };
 // Errors, all told to who called, and no daemon runs: wrong_state while a loop lives, on any thread; already_registered
 // if a process holds the pidfile; invalid_argument if its name has a null character, too_long; no_memory, an errno.
 // Thread: the only one: no other of the process's threads lives on in the daemon.
-SPRUCE_API result<fork_side> daemonize(std::string_view pidfile = {});
+[[nodiscard]] SPRUCE_API result<fork_side> daemonize(std::string_view pidfile = {});
 
 // Ends the process as the signal does that has no handler, so that whoever started it sees what it died of; for programs
 // that a signal has stopped, once they have tidied up: `if (int sig = l.stop_signal()) die_of(sig);`. What stdio's streams hold

@@ -176,7 +176,7 @@ public:
     // Waits until every item that was put in has been taken and is done with; at once if none is left.
     // Errors: canceled, timed_out, not_in_task, closed (it was destroyed), no_memory, invalid_argument.
     // Cancel: leaves no trace.
-    result<void> join(deadline dl = {}) { return core_.join(dl); }
+    [[nodiscard]] result<void> join(deadline dl = {}) { return core_.join(dl); }
     // No more is put in: who waits to push gets closed, who waits to take end_of_stream.
     void close() noexcept { core_.close(); }
     // How many it keeps; those of pushers that wait do not count.

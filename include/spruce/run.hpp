@@ -10,7 +10,7 @@ namespace spruce::inline v0 {
 // already_registered if the thread has a loop. Thread: any without a loop; for plain code.
 template <class F>
     requires detail::startable<F>
-result<detail::started_t<F>> run(loop_options options, F&& f) {
+[[nodiscard]] result<detail::started_t<F>> run(loop_options options, F&& f) {
     loop hub(options);
     if (auto fine = hub.status(); !fine) return fine.error();
     auto first = spawn(std::forward<F>(f));
@@ -29,7 +29,7 @@ result<detail::started_t<F>> run(loop_options options, F&& f) {
 }
 template <class F>
     requires detail::startable<F>
-result<detail::started_t<F>> run(F&& f) {
+[[nodiscard]] result<detail::started_t<F>> run(F&& f) {
     return run(loop_options{}, std::forward<F>(f));
 }
 

@@ -124,7 +124,7 @@ public:
         void disarm() noexcept { entry_.disarm(); }
         bool claim() noexcept { return entry_.claim(); }
         void unclaim() noexcept { entry_.unclaim(); }
-        result<T> take() noexcept {
+        [[nodiscard]] result<T> take() noexcept {
             result<T> item(errc::closed);
             if (auto const got = detail::take_from_channel(entry_, &item); !got) item = got.error();
             return item;
@@ -154,7 +154,7 @@ public:
     // Waits until it is set. Errors: canceled, timed_out, not_in_task, closed (it was destroyed), no_memory; from a thread
     // without a loop an errno, as of shared_channel::send().
     // Cancel: leaves no trace.
-    SPRUCE_API result<void> wait(deadline dl = {});
+    [[nodiscard]] SPRUCE_API result<void> wait(deadline dl = {});
 
     // In wait_any and wait_all, on a thread with a loop. Errors: closed. Errors of the wait: no_loop, no_memory.
     class condition : detail::pinned {
@@ -164,7 +164,7 @@ public:
         void disarm() noexcept { entry_.disarm(); }
         bool claim() noexcept { return entry_.claim(); }
         void unclaim() noexcept { entry_.unclaim(); }
-        SPRUCE_API result<void> take() noexcept;
+        [[nodiscard]] SPRUCE_API result<void> take() noexcept;
 
     private:
         shared_event* of_;

@@ -22,7 +22,7 @@ public:
     bool is_set() const noexcept { return set_; }
     // Waits until it is set. Errors: canceled, timed_out, not_in_task, closed (it was destroyed).
     // Cancel: leaves no trace.
-    SPRUCE_API result<void> wait(deadline dl = {});
+    [[nodiscard]] SPRUCE_API result<void> wait(deadline dl = {});
 
     // In wait_any and wait_all: it was set at some time of the wait. Errors: closed (it was destroyed).
     class condition {
@@ -30,7 +30,7 @@ public:
         explicit condition(event& e) noexcept : of_(&e) {}
         SPRUCE_API result<void> arm(wait_point& p) noexcept;
         SPRUCE_API void disarm() noexcept;
-        result<void> take() noexcept { return ended_; }
+        [[nodiscard]] result<void> take() noexcept { return ended_; }
 
     private:
         event* of_;
@@ -230,12 +230,12 @@ public:
     // Errors: canceled, timed_out, not_in_task, wrong_state (the guard is empty, or another task's), closed (it was
     // destroyed).
     // Cancel: before the notification it ends the wait; locking again cannot be cancelled.
-    template <class M> result<void> wait(lock_guard<M>& held, deadline dl = {}) {
+    template <class M> [[nodiscard]] result<void> wait(lock_guard<M>& held, deadline dl = {}) {
         return detail::condition_wait(waiters_, held.of_, dl);
     }
     // Waits until `until()` holds, which it asks with the lock held: first, after each notification, and when the time
     // is over. Errors, Cancel: as above; timed_out only if it still does not hold.
-    template <class M, std::predicate P> result<void> wait(lock_guard<M>& held, P until, deadline dl = {}) {
+    template <class M, std::predicate P> [[nodiscard]] result<void> wait(lock_guard<M>& held, P until, deadline dl = {}) {
         SPRUCE_CHECK(detail::begin_condition_wait(held.of_));
         if (until()) return {};
         dl = detail::anchored(dl);
@@ -270,7 +270,7 @@ public:
     SPRUCE_API result<void> done() noexcept;
     // Waits until nothing is left. Errors: canceled, timed_out, not_in_task, closed (it was destroyed).
     // Cancel: leaves no trace.
-    SPRUCE_API result<void> wait(deadline dl = {});
+    [[nodiscard]] SPRUCE_API result<void> wait(deadline dl = {});
 
 private:
     detail::waiter_list waiters_;

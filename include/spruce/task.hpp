@@ -98,7 +98,7 @@ public:
     // Waits until the task has ended.
     // Returns: ok, however it ended. Errors: canceled, timed_out, not_in_task, deadlock (a task joins itself),
     // wrong_state (empty), wrong_thread, closed; of a refused spawn: why. Cancel: ends the wait, not the task.
-    result<void> join(deadline dl = {}) const {
+    [[nodiscard]] result<void> join(deadline dl = {}) const {
         if (!block()) return why();
         return detail::join_task(block(), dl);
     }
@@ -106,9 +106,9 @@ public:
     // Waits, and gives the task's value: a copy; what cannot be copied is moved out, once.
     // Errors: those of join; f's own error, unchanged; task_failed (an exception escaped, see exception());
     // task_canceled (it ended with `canceled` after it was cancelled, or never began); wrong_state (moved out before).
-    result<R> get(deadline dl = {}) & { return take<copies>(dl); }
+    [[nodiscard]] result<R> get(deadline dl = {}) & { return take<copies>(dl); }
     // The same, moved out.
-    result<R> get(deadline dl = {}) && { return take<!is_object>(dl); }
+    [[nodiscard]] result<R> get(deadline dl = {}) && { return take<!is_object>(dl); }
 
     // Asks it to end: its waits fail with `canceled` from now on; not yet begun, it never will.
     // Returns: true if it had not ended. Never waits.
@@ -132,7 +132,7 @@ public:
 
 #if SPRUCE_EXCEPTIONS
     // The exception that escaped from it, or null: none did, or it has not ended. Counts as having looked.
-    std::exception_ptr exception() const noexcept {
+    [[nodiscard]] std::exception_ptr exception() const noexcept {
         void* const at = block() ? detail::outcome_if_ended(block()) : nullptr;
         return at ? static_cast<detail::task_outcome<R>*>(at)->thrown : nullptr;
     }
@@ -146,7 +146,7 @@ public:
         explicit condition(task&& t) noexcept : of_(&t), moves_(true) {}
         result<void> arm(wait_point& p) { return of_->block() ? detail::arm_join(of_->block(), entry_, p) : of_->why(); }
         void disarm() noexcept { detail::disarm_join(entry_); }
-        result<R> take() {
+        [[nodiscard]] result<R> take() {
             if (!of_->block()) return of_->why();
             void* const at = detail::outcome_if_ended(of_->block());
             if (!at) return errc::closed;

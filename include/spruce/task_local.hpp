@@ -64,7 +64,7 @@ public:
     // The caller's value. What T's own constructor throws passes through; then there is none yet.
     // Errors: no_memory; no_loop (a thread without one); closed (it is to be made while the task's values are being
     // destroyed, or later, by its outcome's destructor).
-    result<T&> get() noexcept(nothrow_made) {
+    [[nodiscard]] result<T&> get() noexcept(nothrow_made) {
         auto found = detail::find_local(key_);
         if (!found) return found.error();
         if (*found) return *static_cast<T*>((*found)->value());

@@ -135,7 +135,7 @@ public:
     // Waits for the next result.
     // Errors: end_of_stream (all were given); timed_out (the time of map() is over), canceled, not_in_task; what the job
     // gave; and once, in its place, why no more jobs were submitted. Cancel: ends the wait; the job goes on.
-    result<R> next() {
+    [[nodiscard]] result<R> next() {
         result<R> item = errc::end_of_stream;
         cut_ = false;
         advance(item);
@@ -210,13 +210,13 @@ public:
     // before, in this call, comes out of it. Cancel: f is not called.
     template <class F, class... A>
         requires detail::startable<F, A...>
-    result<future<detail::started_t<F, A...>>> submit(F&& f, A&&... args) {
+    [[nodiscard]] result<future<detail::started_t<F, A...>>> submit(F&& f, A&&... args) {
         return add(true, std::forward<F>(f), std::forward<A>(args)...);
     }
     // The same without waiting. Errors: full (no place), closed, no_memory.
     template <class F, class... A>
         requires detail::startable<F, A...>
-    result<future<detail::started_t<F, A...>>> try_submit(F&& f, A&&... args) {
+    [[nodiscard]] result<future<detail::started_t<F, A...>>> try_submit(F&& f, A&&... args) {
         return add(false, std::forward<F>(f), std::forward<A>(args)...);
     }
     // Submits f(input) for each input, copies of both; waits for places as submit() does. What it gives yields the results
@@ -224,7 +224,7 @@ public:
     // with an error, that comes after the results of those that were submitted.
     template <class Inputs, class F>
         requires std::copy_constructible<std::decay_t<F>>
-    auto map(Inputs const& inputs, F&& f, deadline dl = {}) {
+    [[nodiscard]] auto map(Inputs const& inputs, F&& f, deadline dl = {}) {
         using std::begin, std::end;
         using input = std::decay_t<decltype(*begin(inputs))>;
         using R = detail::started_t<F const&, input>;
@@ -245,7 +245,7 @@ public:
     std::size_t size() const noexcept { return pool_.core ? detail::pool_size(pool_.core) : 0; }
     // Waits until no job is left; more may be submitted after. Errors: canceled, timed_out, not_in_task, deadlock (in one
     // of its own jobs). Cancel: leaves no trace.
-    result<void> join(deadline dl = {}) {
+    [[nodiscard]] result<void> join(deadline dl = {}) {
         if (!pool_.core) return pool_.why;
         return detail::join_pool(pool_.core, dl);
     }
@@ -254,7 +254,7 @@ public:
         if (pool_.core) detail::close_pool(pool_.core);
     }
     // close() and join(). Any number of times. Errors, Cancel: as of join().
-    result<void> shutdown(deadline dl = {}) {
+    [[nodiscard]] result<void> shutdown(deadline dl = {}) {
         close();
         return join(dl);
     }

@@ -79,36 +79,36 @@ public:
     // -- fds. All are the simulation's numbers, for loops on it and for the calls here.
     // The read end and the write end of a new pipe.
     // Errors: EMFILE, no_memory.
-    SPRUCE_API result<std::pair<int, int>> make_pipe() noexcept;
+    [[nodiscard]] SPRUCE_API result<std::pair<int, int>> make_pipe() noexcept;
     // Two connected stream sockets.
     // Errors: EMFILE, no_memory.
-    SPRUCE_API result<std::pair<int, int>> make_socketpair() noexcept;
+    [[nodiscard]] SPRUCE_API result<std::pair<int, int>> make_socketpair() noexcept;
     // A file, which no poller takes: it reads as `contents` and then ends; what is written is appended.
     // Errors: EMFILE, no_memory.
-    SPRUCE_API result<int> make_file(std::string_view contents = {}) noexcept;
+    [[nodiscard]] SPRUCE_API result<int> make_file(std::string_view contents = {}) noexcept;
     // A socket that listens on 127.0.0.1. Port 0: one is chosen; port_of() tells it.
     // Errors: EADDRINUSE, EMFILE, no_memory.
-    SPRUCE_API result<int> listen(std::uint16_t port = 0, int backlog = 128) noexcept;
+    [[nodiscard]] SPRUCE_API result<int> listen(std::uint16_t port = 0, int backlog = 128) noexcept;
     // A socket that connects to 127.0.0.1. It may be refused later, as read() and write() will tell.
     // Errors: EMFILE, no_memory.
-    SPRUCE_API result<int> connect(std::uint16_t port) noexcept;
+    [[nodiscard]] SPRUCE_API result<int> connect(std::uint16_t port) noexcept;
     // The next connection of a listening socket.
     // Errors: would_wait when there is none; EBADF, EINVAL, ENOTSOCK; EMFILE.
-    SPRUCE_API result<int> accept(int fd) noexcept;
+    [[nodiscard]] SPRUCE_API result<int> accept(int fd) noexcept;
     // The port that a socket is bound to.
     // Errors: EBADF, ENOTSOCK; wrong_state if it has none.
-    SPRUCE_API result<std::uint16_t> port_of(int fd) noexcept;
+    [[nodiscard]] SPRUCE_API result<std::uint16_t> port_of(int fd) noexcept;
     // Another number for the same thing: what is closed under one number lives on under the other.
     // Errors: EBADF, EMFILE, no_memory.
-    SPRUCE_API result<int> duplicate(int fd) noexcept;
+    [[nodiscard]] SPRUCE_API result<int> duplicate(int fd) noexcept;
     // Errors: EBADF.
     SPRUCE_API result<void> close(int fd) noexcept;
     // Takes up to `size` bytes.
     // Returns: how many. Errors: would_wait, end_of_stream, and what the simulated system says: EBADF, ECONNRESET, …
-    SPRUCE_API result<std::size_t> read(int fd, void* into, std::size_t size) noexcept;
+    [[nodiscard]] SPRUCE_API result<std::size_t> read(int fd, void* into, std::size_t size) noexcept;
     // Gives up to all of it.
     // Returns: how many bytes were taken. Errors: would_wait, EBADF, EPIPE, ECONNRESET, …
-    SPRUCE_API result<std::size_t> write(int fd, std::string_view bytes) noexcept;
+    [[nodiscard]] SPRUCE_API result<std::size_t> write(int fd, std::string_view bytes) noexcept;
     // Says that a stream socket will send no more; the other side reads to the end.
     // Errors: EBADF, ENOTSOCK, ENOTCONN.
     SPRUCE_API result<void> shutdown_write(int fd) noexcept;
@@ -125,7 +125,7 @@ public:
     // Returns: how many loops were told. Thread: any, but no signal handler.
     SPRUCE_API std::size_t raise_signal(int signal) noexcept;
     // A child begins. Returns: its pid. Errors: no_memory.
-    SPRUCE_API result<int> spawn_child() noexcept;
+    [[nodiscard]] SPRUCE_API result<int> spawn_child() noexcept;
     // A child exits with a code, or is killed by a signal; SIGCHLD is raised.
     // Errors: ESRCH when it does not run.
     SPRUCE_API result<void> end_child(int pid, int exit_code) noexcept;

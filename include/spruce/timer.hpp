@@ -73,9 +73,9 @@ private:
 };
 
 // Calls f every so often, without drift; beats that were missed are skipped. f may return false: that stops it.
-class timer : public timer_base {
+class [[nodiscard]] timer : public timer_base {
 public:
-    template <callback F> explicit timer(F&& f) : timer_base(std::forward<F>(f)) {}
+    template <callback F> [[nodiscard]] explicit timer(F&& f) : timer_base(std::forward<F>(f)) {}
     // Begins, first d from now, or with `now` in the next pass, too. If it is active it begins anew; also within f, whose
     // return value then does not matter. If that fails it is not active.
     // Errors: invalid_argument (d is 0 or less), full, no_memory, no_loop, closed (the loop ends).
@@ -106,9 +106,9 @@ private:
 };
 
 // Calls f once, each time it is started.
-class one_shot_timer : public timer_base {
+class [[nodiscard]] one_shot_timer : public timer_base {
 public:
-    template <callback F> explicit one_shot_timer(F&& f) : timer_base(std::forward<F>(f)) {}
+    template <callback F> [[nodiscard]] explicit one_shot_timer(F&& f) : timer_base(std::forward<F>(f)) {}
     // Begins: f is called d from now; in the next pass if d is 0 or less. If it is active it begins anew. Within f it is
     // not active, and may be started. Errors: full, no_memory, no_loop, closed (the loop ends).
     result<void> start(duration d) {
@@ -174,9 +174,9 @@ struct wall_schedule {
 // that is put by more than two days has been wrong: it begins anew, as start() does.
 // The timer sleeps by the loop's clock and looks at the wall's when it is due and at each full minute before: that is
 // when it notices that the clock, or the time zone, was changed.
-class at_timer : public timer_base {
+class [[nodiscard]] at_timer : public timer_base {
 public:
-    template <callback F> explicit at_timer(F&& f) : timer_base(std::forward<F>(f)) {}
+    template <callback F> [[nodiscard]] explicit at_timer(F&& f) : timer_base(std::forward<F>(f)) {}
     // Begins: f is called at the next of these times, and at all that follow. If it is active it begins anew.
     // Errors: invalid_argument (no such hour, minute or second), full, no_memory, no_loop, closed (the loop ends).
     result<void> start(time_of_day when = {}) {
@@ -192,7 +192,7 @@ public:
         return {};
     }
     // How long until the next call, as far as the wall clock can be trusted. Errors: wrong_state (it is not active).
-    result<duration> next() const noexcept {
+    [[nodiscard]] result<duration> next() const noexcept {
         if (!active()) return errc::wrong_state;
         detail::wall_time const now = detail::wall_time_now();
         return std::chrono::seconds(schedule_.due - now.second) - duration(now.ns);
@@ -287,7 +287,7 @@ template <class F, class... A> struct timed_call : timed_link {
 
 // A function whose calls come later. Made by timed(); moves; its end takes the calls back that have not begun.
 // Thread: the loop's.
-template <class F> class timed_function {
+template <class F> class [[nodiscard]] timed_function {
 public:
     template <class G> timed_function(duration d, G&& f, timer_policy policy) {
         using state = detail::timed_state<F>;

@@ -133,7 +133,7 @@ public:
     std::size_t index() const noexcept { return index_; }
     // What the I-th gave, if it has won: moved out, once.
     // Errors: wrong_state (it is not the winner, or its value was moved out before), and whatever its take() gives.
-    template <std::size_t I> auto get() -> result<taken_t<std::tuple_element_t<I, std::tuple<C...>>>> {
+    template <std::size_t I> [[nodiscard]] auto get() -> result<taken_t<std::tuple_element_t<I, std::tuple<C...>>>> {
         using R = result<taken_t<std::tuple_element_t<I, std::tuple<C...>>>>;
         if (index_ != I || !full_) return detail::with_detail(errc::wrong_state, "get: not the winner, or asked again");
         R* const mine = std::launder(reinterpret_cast<R*>(value_.room));
@@ -224,7 +224,7 @@ result<all_of_t<C...>> wait_for_these(deadline dl, std::index_sequence<I...>, st
 // Cancel: nothing is taken. Who has won keeps what it has, even if the task is cancelled before it runs.
 template <condition... C>
     requires(sizeof...(C) > 0)
-result<which<C...>> wait_any(C&&... conditions) {
+[[nodiscard]] result<which<C...>> wait_any(C&&... conditions) {
     detail::counted_call const counted;
     std::tuple<detail::one_condition<C>...> all(conditions...);
     return [&]<std::size_t... I>(std::index_sequence<I...>) -> result<which<C...>> {
@@ -246,7 +246,7 @@ result<which<C...>> wait_any(C&&... conditions) {
 // Thread, Lifetime, Cancel: as of wait_any().
 template <condition... C>
     requires(sizeof...(C) > 0)
-result<detail::all_of_t<C...>> wait_all(C&&... conditions) {
+[[nodiscard]] result<detail::all_of_t<C...>> wait_all(C&&... conditions) {
     detail::counted_call const counted;
     std::tuple<C&&...> given(std::forward<C>(conditions)...);
     constexpr std::size_t last = sizeof...(C) - 1;

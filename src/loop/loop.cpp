@@ -195,7 +195,7 @@ loop::loop(loop_options options) noexcept {
         });
         if (made) continue;
         error const why = made.error();
-        destroy();
+        static_cast<void>(destroy());   // there is nothing in it yet
         status_ = why;
         return;
     }

@@ -94,7 +94,7 @@ struct program {
 
     void tasks() {
         auto seven = spawn([] {
-            yield();
+            static_cast<void>(yield());
             return 7;
         });
         auto got = seven.get();

@@ -65,7 +65,7 @@ TEST_FOR(300, "an event does what its model does: set, cleared, waited for, give
                 });
                 c.waits = !is_set && c.due > time.moment();
                 if (!is_set && !c.waits) c.expected = errc::timed_out;
-                yield();
+                CHECK(yield().ok());
                 break;
             }
             }

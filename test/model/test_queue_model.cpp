@@ -144,7 +144,7 @@ template <class Queue> result<void> follow_model(harness::random& random, model:
             });
             m.begin(c, time.moment());
             m.calls.push_back(std::move(made));
-            yield();
+            CHECK(yield().ok());
             break;
         }
         case 4: {

@@ -122,7 +122,7 @@ private:
             ask(c, dl);
             c.done = true;
         });
-        yield();
+        CHECK(yield().ok());
     }
     // Whether it gave up is judged here; what it got, by the others.
     bool gave_up(call const& c, errc how) {

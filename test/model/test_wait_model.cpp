@@ -374,7 +374,7 @@ private:
             else several(w, w.due == time_point::max() ? never() : dl);
             w.done = true;
         });
-        yield();
+        CHECK(yield().ok());
     }
     void plain(waiter& w, deadline dl) {
         m_.begins(w);

@@ -7,7 +7,7 @@ TEST("a call runs to its first wait before it returns, from a task, a callback, 
     std::string seen;
     async_function walk([&](std::string const& who) {
         seen += who + "1 ";
-        yield();
+        CHECK(yield().ok());
         seen += who + "2 ";
         return static_cast<int>(who.size());
     });
@@ -40,7 +40,10 @@ TEST("a call gives what its function gave: a value, a result, nothing, a referen
         CHECK(async_function([] {})().get().ok());
         CHECK(&*async_function([&]() -> int& { return there; })().get() == &there);
         CHECK_EQ(**async_function([](std::unique_ptr<int> p) { return p; })(std::make_unique<int>(4)).get(), 4);
-        async_function add([](int& to, int n) { yield(), to += n; });
+        async_function add([](int& to, int n) {
+            CHECK(yield().ok());
+            to += n;
+        });
         CHECK(add(there, 5).wait().ok());
         CHECK_EQ(there, 6);
         async_function<long(int, int)> sum(+[](int a, int b) { return a + b; });
@@ -66,8 +69,7 @@ TEST("a call goes on though neither its future nor its function is kept, and its
             ended += *big;
             return detail::with_detail(errc::broken, "late");
         }, {.name = "the pump"})();
-        sleep_for(5ms);
-        return {};
+        return sleep_for(5ms);
     });
     CHECK(r.ok());
     CHECK_EQ(ended, 2);
@@ -78,7 +80,7 @@ TEST("a call goes on though neither its future nor its function is kept, and its
 TEST("an exception before the first wait, or after it, is the call's outcome, and leaves the next calls alone") {
     auto r = run_virtually([]() -> result<void> {
         async_function f([](bool wait) -> int {
-            if (wait) yield();
+            if (wait) static_cast<void>(yield());
             throw std::runtime_error("no");
         }, {.policy = call_policy::synchronized});
         auto a = f(false), b = f(true), c = f(false);
@@ -101,15 +103,15 @@ TEST("an interval paces a call's yields, until the call sets another one") {
         auto note = [&] { at.push_back(static_cast<int>((loop_clock::now() - start) / 1ms)); };
         async_function<void()> paced([&](call_context<void>& call) {
             note();
-            yield();
+            if (!yield()) return;
             note();
-            yield();
+            if (!yield()) return;
             note();
             call.set_interval(0s);
-            yield();
+            if (!yield()) return;
             note();
             call.set_interval(5ms);
-            yield();
+            if (!yield()) return;
             note();
         }, {.interval = 20ms});
         CHECK(paced().wait().ok());
@@ -128,7 +130,7 @@ TEST("a call tells those who watch its future how far it is") {
     auto r = run_virtually([]() -> result<void> {
         async_function work([](call_context<int>& call, int steps) {
             for (int i = 1; i <= steps; ++i) {
-                sleep_for(100ms);
+                CHECK(sleep_for(100ms).ok());
                 CHECK(call.report(static_cast<std::uint64_t>(i), static_cast<std::uint64_t>(steps)).ok());
             }
             return steps;

@@ -176,7 +176,7 @@ TEST("synchronized calls run one after another, whether they end well, fail or a
         for (int i = 0; i != 6; ++i) f.push_back(one(i));
         f[3].cancel();
         auto dies = spawn([&] {
-            sleep_for(25ms);
+            CHECK(sleep_for(25ms).ok());
             f[2].cancel();
         });
         CHECK_EQ(f[5].get().value_or(0), 5);
@@ -216,7 +216,7 @@ TEST("a call that passes the last is told of the newest that has not ended") {
         std::string seen;
         async_function<int(int)> f([&](call_context<int>& call, int n) {
             auto before = call.last();
-            go[n].wait();
+            CHECK(go[n].wait().ok());
             seen += digit(n);
             seen += before.wait() == errc::wrong_state ? '-' : digit(before.get().value_or(9));
             return n;
@@ -242,7 +242,7 @@ TEST("a group's functions share one line: one at a time, in order; calls that wa
             auto make = [&](char who) {
                 return async_function([&seen, who](duration d) {
                     seen += who;
-                    sleep_for(d);
+                    CHECK(sleep_for(d).ok());
                     seen += static_cast<char>(who - 'a' + 'A');
                 }, {.policy = call_policy::synchronized, .group = &group});
             };
@@ -265,8 +265,8 @@ TEST("a singleton group gives the call that runs to all its functions, if it giv
     auto r = run_virtually([]() -> result<void> {
         policy_group group;
         async_options const o{.policy = call_policy::singleton, .group = &group};
-        async_function one([] { return sleep_for(1ms), 1; }, o);
-        async_function two([] { return sleep_for(1ms), 2; }, o);
+        async_function one([] { return static_cast<void>(sleep_for(1ms)), 1; }, o);
+        async_function two([] { return static_cast<void>(sleep_for(1ms)), 2; }, o);
         async_function other([] { return sleep_for(1ms); }, o);
         auto a = one(), b = two();
         CHECK(other().get() == errc::wrong_state);

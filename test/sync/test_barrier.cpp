@@ -18,7 +18,7 @@ TEST("a barrier lets nobody go on before all have come, tells each its place, an
                 REQUIRE(place.ok());
                 seen += c;
                 seen += static_cast<char>('0' + *place);
-                if (c == 'b') yield();   // the next time it is the last
+                if (c == 'b') CHECK(yield().ok());   // the next time it is the last
             }
         });
         settle();
@@ -39,7 +39,7 @@ TEST("a barrier's action is run once a cycle by the last who comes, before anybo
         barrier meet(2, [&, big] {
             CHECK_EQ(through, runs * 2);
             CHECK_EQ(std::string_view(big), "too much for the barrier itself");
-            sleep_for(5ms);
+            CHECK(sleep_for(5ms).ok());
             CHECK_EQ(through, runs * 2);
             ++runs;
         });
@@ -51,7 +51,7 @@ TEST("a barrier's action is run once a cycle by the last who comes, before anybo
             CHECK_EQ(runs, (through + 1) / 2);
         });
         auto early = spawn([&] {
-            sleep_for(1ms);
+            CHECK(sleep_for(1ms).ok());
             CHECK_EQ(meet.waiting(), 4U);
         });
         REQUIRE(g.join().ok());
@@ -69,7 +69,7 @@ TEST("who times out at a barrier or is cancelled there breaks it for all, until 
             auto b = spawn([&] { return meet.wait(by_time ? in(5ms) : in(1h)); });
             settle();
             CHECK_EQ(meet.waiting(), 2U);
-            if (by_time) sleep_for(10ms);
+            if (by_time) CHECK(sleep_for(10ms).ok());
             else b.cancel();
             CHECK(meet.broken());
             CHECK(meet.wait() == errc::broken);
@@ -83,7 +83,7 @@ TEST("who times out at a barrier or is cancelled there breaks it for all, until 
         CHECK(meet.broken());
         meet.reset();
         auto late = spawn([&] {
-            yield();
+            CHECK(yield().ok());
             return meet.wait();
         });
         auto first = spawn([&] { late.cancel(); });
@@ -230,7 +230,7 @@ TEST_FOR(60, "of a thousand who meet at a barrier half give up at random: each i
             std::vector<task<void>> tasks;
             for (int i = 0; i != crowd; ++i)
                 tasks.push_back(spawn([&] {
-                    sleep_for(milliseconds_below(random, 200));
+                    CHECK(sleep_for(milliseconds_below(random, 200)).ok());
                     auto const place = meet.wait(random.chance(25) ? in(milliseconds_below(random, 2)) : deadline());
                     if (place) return void(++passed);
                     ++gave_up;
@@ -239,9 +239,9 @@ TEST_FOR(60, "of a thousand who meet at a barrier half give up at random: each i
             settle();
             for (int i = 0; i != crowd / 3; ++i) {
                 tasks[random.below(crowd)].cancel();
-                if (random.chance(50)) sleep_for(1ms);
+                if (random.chance(50)) CHECK(sleep_for(1ms).ok());
             }
-            sleep_for(1s);
+            CHECK(sleep_for(1s).ok());
             meet.abort();   // who is left came too late
             for (auto& t : tasks) REQUIRE(t.join().ok());
             CHECK_EQ(passed + gave_up, crowd);
@@ -294,7 +294,7 @@ TEST_FOR(300, "a barrier does what its model does: cycles, deadlines, cancels, r
                 else if (waiting + 1 == parties) c.expected = errc{}, ++cycles, all_get(errc{});
                 else if (c.due <= time.moment()) breaks(c, errc::timed_out);
                 else c.waits = true, ++waiting;
-                yield();
+                CHECK(yield().ok());
                 break;
             }
             case 0: {

@@ -93,9 +93,9 @@ TEST("calls that all stand still are a deadlock, which names them; what waits el
     REQUIRE(hub.status().ok());
     bool slept = false, yielded = false;
     auto f = async_function([&] {
-        sleep_for(5ms);
+        CHECK(sleep_for(5ms).ok());
         slept = true;
-        yield();
+        CHECK(yield().ok());
         yielded = true;
     })();
     CHECK(set_active(f, false).ok());

@@ -225,7 +225,7 @@ TEST_FOR(60, "of a thousand senders and receivers half give up at random, and no
             auto patience = [&] { return random.chance(25) ? in(milliseconds_below(random, 100)) : deadline(); };
             for (int i = 0; i != crowd; ++i) {
                 tasks.push_back(spawn([&, i] {
-                    sleep_for(milliseconds_below(random, 200));
+                    CHECK(sleep_for(milliseconds_below(random, 200)).ok());
                     box mine = boxed(i);
                     auto const done = c.send(std::move(mine), patience());
                     CHECK_EQ(done.ok(), mine == nullptr);
@@ -233,7 +233,7 @@ TEST_FOR(60, "of a thousand senders and receivers half give up at random, and no
                     else ++gave_up;
                 }));
                 tasks.push_back(spawn([&] {
-                    sleep_for(milliseconds_below(random, 200));
+                    CHECK(sleep_for(milliseconds_below(random, 200)).ok());
                     auto const got = c.receive(patience());
                     if (got) ++received[static_cast<std::size_t>(**got)], ++passed;
                     else ++gave_up;
@@ -242,9 +242,9 @@ TEST_FOR(60, "of a thousand senders and receivers half give up at random, and no
             settle();
             for (int i = 0; i != crowd / 2; ++i) {
                 tasks[random.below(2 * crowd)].cancel();
-                if (random.chance(50)) sleep_for(1ms);
+                if (random.chance(50)) CHECK(sleep_for(1ms).ok());
             }
-            sleep_for(1s);
+            CHECK(sleep_for(1s).ok());
             c.close();
             for (auto& t : tasks) REQUIRE(t.join().ok());
             while (auto left = c.receive()) ++received[static_cast<std::size_t>(**left)];
@@ -317,7 +317,7 @@ result<void> follow_model(harness::random& random, std::size_t capacity) {
             else if (w.due <= time.moment()) w.expected = errc::timed_out;
             else w.waits = true;
             calls.push_back(std::move(made));
-            yield();
+            CHECK(yield().ok());
             break;
         }
         case 4: {

@@ -55,7 +55,7 @@ TEST("who timed out or was cancelled eats no notification: it reaches the next w
         auto a = spawn([&] { waits(in(5ms), late); });
         auto b = spawn([&] { waits({}, lost); });
         auto c = spawn([&] { waits({}, woken); });
-        sleep_for(10ms);
+        CHECK(sleep_for(10ms).ok());
         b.cancel();
         CHECK_EQ(changed.notify(), 1U);   // b has not run yet
         REQUIRE(a.join().ok() && b.join().ok() && c.join().ok());
@@ -80,7 +80,7 @@ TEST("once notified a waiter neither times out nor is cancelled while it waits f
         {
             SPRUCE_TRY(auto held, m.lock());
             CHECK_EQ(changed.notify(), 1U);
-            sleep_for(10ms);
+            CHECK(sleep_for(10ms).ok());
             t.cancel();
             settle();
             CHECK(!t.done());
@@ -107,10 +107,10 @@ TEST("who timed out or was cancelled locks again, and that neither ends nor is c
         settle();
         {
             SPRUCE_TRY(auto held, m.lock());
-            sleep_for(10ms);
+            CHECK(sleep_for(10ms).ok());
             a.cancel();
             b.cancel();
-            sleep_for(10ms);
+            CHECK(sleep_for(10ms).ok());
             CHECK(!a.done() && !b.done());
         }
         REQUIRE(a.join().ok() && b.join().ok());
@@ -130,7 +130,7 @@ TEST("a wait for a predicate goes on until it holds, whatever notifications come
             return changed.wait(held, [&] { return ++asked, items >= 2; }, in(1s));
         });
         for (int i = 0; i != 2; ++i) {
-            sleep_for(1ms);
+            CHECK(sleep_for(1ms).ok());
             CHECK(!t.done());
             SPRUCE_TRY(auto held, m.lock());
             ++items;
@@ -197,7 +197,7 @@ TEST("a condition variable refuses a lock that is not the caller's, and plain co
         CHECK(changed.wait(mine) == errc::wrong_state);
         auto t = spawn([&] {
             auto here = own.lock();
-            yield();
+            CHECK(yield().ok());
             CHECK(changed.wait(*here) == errc::canceled);
             CHECK(own.try_lock() == errc::would_wait);
         });
@@ -218,7 +218,7 @@ TEST("a condition variable that dies wakes its waiters with closed, and they hav
             SPRUCE_TRY(auto held, m.lock());
             auto const woken = changed->wait(held);
             CHECK_EQ(++held_now, 1);
-            yield();
+            CHECK(yield().ok());
             --held_now;
             return woken;
         };
@@ -251,7 +251,7 @@ TEST_FOR(60, "of a thousand who wait for a condition half give up at random, and
             for (int i = 0; i != crowd / 2; ++i) {
                 tasks[random.below(crowd)].cancel();
                 if (random.chance(50)) notified += changed.notify(random.below(3));
-                if (random.chance(30)) sleep_for(1ms);
+                if (random.chance(30)) CHECK(sleep_for(1ms).ok());
             }
             notified += changed.notify_all();
             for (auto& t : tasks) REQUIRE(t.join().ok());

@@ -15,7 +15,7 @@ TEST("a subscriber that gives a future or a task is waited for before the next o
         });
         auto a = bus.subscribe({}, slow);
         auto b = bus.subscribe({"x"}, [&](std::string_view, int) {
-            return spawn([&] { sleep_for(1ms), seen += 'b'; });
+            return spawn([&] { static_cast<void>(sleep_for(1ms)), seen += 'b'; });
         });
         auto c = bus.subscribe({}, [&](std::string_view, int n) { seen += 'c' + std::to_string(n) + ' '; });
         CHECK(bus.post("x", 1).ok() && bus.post("y", 2).ok());
@@ -42,7 +42,7 @@ TEST("events that were posted before anybody wanted to be waited for come in the
         event_bus<int> bus;
         std::string seen;
         connection late;
-        auto slow = [&](std::string_view, int n) { return spawn([&seen, n] { sleep_for(1ms), seen += 'L' + std::to_string(n); }); };
+        auto slow = [&](std::string_view, int n) { return spawn([&seen, n] { static_cast<void>(sleep_for(1ms)), seen += 'L' + std::to_string(n); }); };
         auto first = bus.subscribe({}, [&](std::string_view, int n) {
             seen += 'f' + std::to_string(n);
             if (n == 1) late = bus.subscribe({}, slow);
@@ -138,7 +138,7 @@ TEST("a bus may die while a subscriber is waited for, or before: that one goes o
         bus = std::make_unique<event_bus<int>>();
         auto e = bus->subscribe({}, [&](std::string_view, int) {
             bus.reset();
-            return spawn([&] { sleep_for(1ms), ++calls; });
+            return spawn([&] { static_cast<void>(sleep_for(1ms)), ++calls; });
         });
         CHECK(bus->post("x", 1).ok() && bus->post("x", 2).ok());
         CHECK(sleep_for(1s).ok());

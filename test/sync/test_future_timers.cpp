@@ -111,7 +111,7 @@ TEST("cancelling a limited future stops its timer, and cancels the original only
         CHECK(f.done());
         // Dropped, it still keeps its word.
         auto g = work();
-        time_limit(g, in(1s), at_limit::cancel);
+        static_cast<void>(time_limit(g, in(1s), at_limit::cancel));
         settle();
         CHECK(!g.done());
         CHECK(sleep_for(2s).ok());

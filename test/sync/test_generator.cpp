@@ -98,7 +98,7 @@ TEST("a wait for a value that ends without one leaves no value lost or made twic
         CHECK(sleep_for(100ms).ok());
         CHECK_EQ(made, 3);
         // Cancelled already, one does not even ask.
-        auto late = spawn([&] { this_task::sleep_for(1h), static_cast<void>(slow.next()); });
+        auto late = spawn([&] { static_cast<void>(this_task::sleep_for(1h)), static_cast<void>(slow.next()); });
         settle();
         late.cancel();
         CHECK(late.join().ok());

@@ -23,7 +23,7 @@ TEST("a mutex is handed over in the order in which it was asked for, and nobody 
             auto held = m.lock();
             CHECK(held.ok());
             seen += c;
-            yield();
+            CHECK(yield().ok());
         });
         settle();
         CHECK_EQ(seen.size(), 0U);
@@ -117,7 +117,7 @@ TEST("who waits for a mutex can be cancelled or time out; who was handed it has 
         });
         settle();
         b.cancel();
-        sleep_for(10ms);
+        CHECK(sleep_for(10ms).ok());
         CHECK(late == errc::timed_out && lost == errc::canceled);
         mine.unlock();
         c.cancel();
@@ -163,7 +163,7 @@ TEST_FOR(60, "of a thousand who wait for a mutex half give up at random, and it 
                     CHECK(i > last);
                     last = i;
                     ++served;
-                    sleep_for(milliseconds_below(random, 2));
+                    CHECK(sleep_for(milliseconds_below(random, 2)).ok());
                     --inside;
                 }));
             thin_out(random, tasks);
@@ -214,7 +214,7 @@ TEST_FOR(300, "a mutex does what its model does: order, deadlines, cancels and h
                 if (!owner) owner = &c;
                 else if (c.due <= time.moment()) c.expected = errc::timed_out;
                 else c.waits = true;
-                yield();
+                CHECK(yield().ok());
                 break;
             }
             case 2:
@@ -246,7 +246,7 @@ TEST_FOR(300, "a mutex does what its model does: order, deadlines, cancels and h
         CHECK(served > 1'000 && expired > 300 && cancelled > 300);
         for (auto& c : calls) c->go.set(), c->handle.cancel();
         settle();
-        for (auto& c : calls) c->handle.join();
+        for (auto& c : calls) CHECK(c->handle.join().ok());
         return {};
     });
     CHECK(r.ok());

@@ -89,7 +89,7 @@ TEST("who waits for a permit can be cancelled or time out, and takes none; one t
         });
         settle();
         b.cancel();
-        sleep_for(10ms);
+        CHECK(sleep_for(10ms).ok());
         CHECK(late == errc::timed_out);
         CHECK(lost == errc::canceled);
         CHECK(s.release().ok());
@@ -162,7 +162,7 @@ TEST_FOR(60, "of a thousand who wait for permits half give up at random, and no 
                     CHECK(i > last);
                     last = i;
                     ++served;
-                    sleep_for(milliseconds_below(random, 3));
+                    CHECK(sleep_for(milliseconds_below(random, 3)).ok());
                     --inside;
                 }));
             thin_out(random, tasks);
@@ -213,7 +213,7 @@ TEST_FOR(300, "a semaphore does what its model does: permits, bound, order, dead
                 if (available) --available;
                 else if (c.due <= time.moment()) c.expected = errc::timed_out;
                 else c.waits = true;
-                yield();
+                CHECK(yield().ok());
                 break;
             }
             case 3: {   // one of those who have a permit gives it back, or leaves that to us

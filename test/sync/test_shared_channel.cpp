@@ -12,7 +12,7 @@ using harness::world;
 namespace {
 // Whether it comes to hold, in the loop's next turns: how many that takes is the machine's load.
 template <class F> bool comes(F&& holds) {
-    for (int i = 0; i != 10'000 && !holds(); ++i) sleep_for(1ms);
+    for (int i = 0; i != 10'000 && !holds(); ++i) CHECK(sleep_for(1ms).ok());
     return holds();
 }
 }  // namespace
@@ -126,10 +126,10 @@ TEST("a cancelled task gets canceled from a shared channel, also where it would 
         CHECK(waits.join().ok());
         CHECK(c.try_send(1).ok());
         auto late = spawn([&] {
-            this_task::yield();
+            CHECK(this_task::yield().ok());
             CHECK(c.receive() == errc::canceled);
         });
-        this_task::yield();
+        CHECK(this_task::yield().ok());
         late.cancel();
         CHECK(late.join().ok());
         CHECK_EQ(*c.try_receive(), 1);
@@ -178,13 +178,13 @@ TEST("who was woken and finds that another was faster waits on, as the first, an
     spawn([&] {
         CHECK(c.try_send(0).ok());
         CHECK_EQ(*c.try_receive(), 0);
-        sleep_for(1ms);               // the first was woken in vain
+        CHECK(sleep_for(1ms).ok());               // the first was woken in vain
         CHECK_EQ(order, "");
         CHECK(c.try_send(1).ok());
-        sleep_for(1ms);
+        CHECK(sleep_for(1ms).ok());
         CHECK_EQ(order, "b");
         CHECK(c.try_send(2).ok());    // the second's turn
-        sleep_for(1ms);
+        CHECK(sleep_for(1ms).ok());
         CHECK_EQ(order, "bC");
         CHECK(c.try_send(3).ok());
         CHECK_EQ(*c.try_receive(), 3);
@@ -210,10 +210,10 @@ TEST("two who were woken in vain wait on in the order in which they came") {
         CHECK(c.try_send(1).ok());
         CHECK(c.try_receive().ok());
         CHECK(c.try_receive().ok());
-        sleep_for(1ms);
+        CHECK(sleep_for(1ms).ok());
         for (int i = 0; i != 3; ++i) {
             CHECK(c.try_send(int(i)).ok());
-            sleep_for(1ms);
+            CHECK(sleep_for(1ms).ok());
         }
         CHECK_EQ(order, "abc");
     });
@@ -355,7 +355,7 @@ TEST("wait_any that is woken in vain by a shared channel waits on, for the condi
     spawn([&] {
         CHECK(a.try_send(1).ok());
         CHECK_EQ(*a.try_receive(), 1);
-        sleep_for(1ms);
+        CHECK(sleep_for(1ms).ok());
         CHECK_EQ(winner, std::size_t{9});
         e.set();
         CHECK(comes([&] { return winner == 1; }));
@@ -387,7 +387,7 @@ TEST("wait_all keeps nothing from a shared channel while it waits for another, a
         CHECK(a.try_send(1).ok());
         CHECK(comes([&] { return other == 1; }));   // the value was the other's, who came later
         CHECK(b.try_send(3).ok());
-        sleep_for(1ms);
+        CHECK(sleep_for(1ms).ok());
         CHECK(!all);
         CHECK(a.try_send(2).ok());
         CHECK(comes([&] { return all; }));

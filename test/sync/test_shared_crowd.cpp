@@ -57,13 +57,13 @@ TEST_FOR(120, "1,000 tasks on two loops wait for values, half of them give up, a
                             if (how != 1) return;   // cancelled
                         }
                     }));
-                sleep_for(1ms);   // nothing comes yet: some give up
+                CHECK(sleep_for(1ms).ok());   // nothing comes yet: some give up
                 ++waiting;
                 // Those who wait without end, by and by: a quarter of the crowd and a little more.
                 for (int i = 0; i != crowd / 2; ++i) {
                     std::size_t const at = r.below(all.size());
                     if (at % 4 == 0 || at % 4 == 3) all[at].cancel();
-                    if (r.chance(20)) sleep_for(50us);
+                    if (r.chance(20)) CHECK(sleep_for(50us).ok());
                 }
                 for (auto& t : all) CHECK(t.join().ok());
             };

@@ -70,7 +70,7 @@ TEST_FOR(60, "of a thousand who wait for work half give up at random, and each o
             settle();
             while (left != 0) {
                 for (int i = 0; i != 7; ++i) tasks[random.below(crowd)].cancel();
-                sleep_for(1ms);
+                CHECK(sleep_for(1ms).ok());
                 --left;
                 CHECK(work.done().ok());
             }
@@ -104,7 +104,7 @@ TEST_FOR(300, "a wait group does what its model does: work, deadlines and cancel
                 });
                 if (left && c.due <= time.moment()) c.expected = errc::timed_out;
                 else c.waits = left != 0;
-                yield();
+                CHECK(yield().ok());
                 break;
             }
             case 2: {

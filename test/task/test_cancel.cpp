@@ -102,10 +102,10 @@ TEST("a task that ignores cancel cannot seize the hub, and is named after a thou
         while (!stop) static_cast<void>(sleep_for(1h));
     });
     spawn([&] {
-        yield();
+        CHECK(yield().ok());
         deaf.cancel();
         for (int i = 0; i != 2'000; ++i) {
-            yield();
+            CHECK(yield().ok());
             ++others;
         }
         stop = true;
@@ -305,12 +305,12 @@ TEST("a group's join gives the first error that isn't a cancellation; its end le
             });
             g.spawn([&]() -> result<void> {
                 note_end n{&ended};
-                sleep_for(2ms);
+                CHECK(sleep_for(2ms).ok());
                 return errc::broken;
             });
             g.spawn([&]() -> result<void> {
                 note_end n{&ended};
-                sleep_for(1ms);
+                CHECK(sleep_for(1ms).ok());
                 return errc::full;
             });
             CHECK_EQ(g.size(), 3U);
@@ -344,14 +344,14 @@ TEST("a group's end waits even for members that shield themselves, and even in a
             task_group g;
             g.spawn([&] {
                 cancel_shield s;
-                sleep_for(10ms);
+                CHECK(sleep_for(10ms).ok());
                 finished = true;
             });
-            yield();
-            sleep_for(1h);
+            CHECK(yield().ok());
+            static_cast<void>(sleep_for(1h));
         });
-        yield();
-        yield();
+        CHECK(yield().ok());
+        CHECK(yield().ok());
         t.cancel();
         CHECK(t.join().ok());
         CHECK(finished);
@@ -396,7 +396,7 @@ TEST("what ignores its end past the deadline of destroy() is left behind, and na
     keeps = spawn({.name = "stubborn"}, [] {
         for (;;) {
             cancel_shield s;
-            sleep_for(1s);
+            CHECK(sleep_for(1s).ok());
         }
     });
     CHECK(l.run_once(in(0s)).ok());

@@ -76,7 +76,7 @@ TEST("the destructor of a value that nobody took may wait, and the loop waits fo
         CHECK_EQ(ends, 1);
         spawn([&] { return waits_at_its_end(&ends, &until); });
         spawn([&] {
-            sleep_for(5ms);
+            CHECK(sleep_for(5ms).ok());
             until.set();
         });
         CHECK(l.run().ok());

@@ -273,7 +273,7 @@ TEST("the values of a task that destroy() abandons are never destroyed") {
         local->value = 7;
         for (;;) {
             cancel_shield deaf;
-            sleep_for(1h);
+            static_cast<void>(sleep_for(1h));
         }
     });
     spawn([] {

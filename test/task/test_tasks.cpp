@@ -38,9 +38,9 @@ TEST("a spawned task runs later, in spawn order, with its arguments moved onto i
         int counter = 0;
         auto c = spawn([](int& n) { ++n; }, std::ref(counter));
         seen += 'm';
-        a.join();
-        b.join();
-        c.join();
+        CHECK(a.join().ok());
+        CHECK(b.join().ok());
+        CHECK(c.join().ok());
         CHECK_EQ(counter, 1);
     });
     CHECK(r.ok());
@@ -76,7 +76,7 @@ TEST("a task that joins itself is told so; joining twice and by many is fine") {
         self = spawn([&] { CHECK(self.join() == errc::deadlock); });
         CHECK(self.join().ok());
         CHECK(self.join().ok());
-        auto slow = spawn([] { sleep_for(5ms); });
+        auto slow = spawn([] { static_cast<void>(sleep_for(5ms)); });
         int woken = 0;
         task_group many;
         for (int i = 0; i != 10; ++i) many.spawn([&] {
@@ -177,9 +177,9 @@ TEST("at the bound of tasks spawn says full, and a slot comes back when one ends
     loop_options o;
     o.max_tasks = 4;
     auto r = run_virtually([]() -> result<void> {
-        auto a = spawn([] { sleep_for(1ms); });
-        auto b = spawn([] { sleep_for(1ms); });
-        auto c = spawn([] { sleep_for(1ms); });
+        auto a = spawn([] { static_cast<void>(sleep_for(1ms)); });
+        auto b = spawn([] { static_cast<void>(sleep_for(1ms)); });
+        auto c = spawn([] { static_cast<void>(sleep_for(1ms)); });
         auto d = spawn([] {});
         CHECK(d.join() == errc::full);
         CHECK(d.get() == errc::full);
@@ -221,14 +221,14 @@ TEST("run_now runs a task to its first wait and comes back; nested calls come ba
         std::string seen;
         auto inner = spawn([&] {
             seen += 'i';
-            yield();
+            CHECK(yield().ok());
             seen += 'I';
         });
         auto outer = spawn([&] {
             seen += 'o';
             CHECK(run_now(inner).ok());
             seen += 'p';
-            sleep_for(1ms);
+            CHECK(sleep_for(1ms).ok());
             seen += 'O';
         });
         CHECK(run_now(outer).ok());
@@ -253,7 +253,7 @@ TEST("a callback can run a task at once, too") {
     std::string seen;
     auto t = spawn([&] {
         seen += 'a';
-        yield();
+        CHECK(yield().ok());
         seen += 'c';
     });
     l.call_soon([&] {
@@ -271,7 +271,7 @@ TEST("the census names each task, its state and what it waits for") {
     loop l(loop_options{.on = world.on()});
     event e;
     auto a = spawn({.name = "waiter"}, [&] { static_cast<void>(e.wait()); });
-    auto b = spawn({.name = "sleeper"}, [] { sleep_for(1h); });
+    auto b = spawn({.name = "sleeper"}, [] { static_cast<void>(sleep_for(1h)); });
     CHECK(l.run_once(in(0s)).ok());
     auto c = spawn({.name = "newborn"}, [] {});
     int lines = 0;
@@ -378,7 +378,7 @@ TEST("a background task neither holds the loop nor is a deadlock, and is cancell
     int work = 0;
     spawn([&] {
         for (int i = 0; i != 3; ++i) {
-            sleep_for(10ms);
+            CHECK(sleep_for(10ms).ok());
             ++work;
         }
     });
@@ -396,7 +396,7 @@ TEST("a background task that never rests does not keep run() from ending") {
     auto spins = spawn({.background = true}, [&] {
         while (yield()) ++rounds;
     });
-    spawn([] { sleep_for(5ms); });
+    spawn([] { static_cast<void>(sleep_for(5ms)); });
     CHECK(l.run().ok());
     CHECK(spins.done());
     CHECK(rounds > 0);

@@ -2,7 +2,7 @@
 import os
 import tempfile
 
-from . import archive_tests, bench_rules, conditional_rules, floor_rules, tree_rules, word_rules
+from . import archive_tests, bench_rules, conditional_rules, floor_rules, ignored_rules, tree_rules, word_rules
 from .source_text import tree
 
 CLEAN = {
@@ -84,6 +84,12 @@ PLANTED = (
     ("goal without a scenario", "bench/goals.txt", "b_1k floor 1\nd floor 1\n", 2, "d has no row in the table"),
     ("goal of what nobody counts", "bench/goals.txt", "b_1k floor 1\nd/bytes most 1\n", 2, "d/bytes is recorded nowhere"),
     ("row without a program", "docs/bench.md", "| a | `b_1k` `c_*` | d | `bench_b` |\n| a | `e` | d | `bench_e` |\n", 2, "no bench/bench_e.cpp"),
+    ("a wait that may be ignored", "include/spruce/sync.hpp", "namespace spruce {\nclass event {\npublic:\n    result<void> wait(deadline dl = {});\n};\n}\n", 4,
+     "event::wait waits"),
+    ("a wait by its manual alone", "include/spruce/task.hpp", "// Errors: canceled.\nresult<void> yield();\n", 2, "yield waits"),
+    ("a value that may be ignored", "include/spruce/io.hpp", "struct stream {\n    template <class T> static result<stream> adopt(int fd) { return {}; }\n};\n", 2,
+     "stream::adopt gives a value"),
+    ("a call that no row names", "test/consumer/ignored/ignored_calls.cpp", "void kept() {\n    f();   // f\n}\n", 2, "no public header has f"),
     ("named by an OS", "src/sys/poller_linux.cpp", "\n", 1, "named by an operating system"),
 )
 
@@ -95,7 +101,7 @@ def findings(plan):
             with open(os.path.join(top, path), "w", encoding="utf-8") as f:
                 f.write(text)
         files = tree(top)
-        return [f for rules in (floor_rules, conditional_rules, word_rules, tree_rules, bench_rules) for f in rules.check(files)]
+        return [f for rules in (floor_rules, conditional_rules, word_rules, tree_rules, bench_rules, ignored_rules) for f in rules.check(files)]
 
 
 def run():
