@@ -91,7 +91,7 @@ template <class... A> [[nodiscard]] future<detail::packed_t<A...>> as_future(emi
 template <class R> [[nodiscard]] future<R> as_future(task<R>&& t) {
     if (!detail::task_access::block(t)) return detail::failed_future<R>(detail::task_access::why(t));
     return async_function([of = std::move(t)]() mutable -> result<R> {
-        if (!of.join() && this_task::cancel_requested()) of.cancel();
+        if (!of.join() && this_task::cancel_requested()) detail::cancel_task_for(detail::task_access::block(of), detail::cause_here());
         cancel_shield const until_it_ends;
         static_cast<void>(of.join());
 #if SPRUCE_THROWS

@@ -33,7 +33,7 @@ public:
     }
     // Waits, and gives the value: a copy; what cannot be copied is moved out, once.
     // Errors: those of wait; what the promise failed with, or the function gave; closed (the promise went without an
-    // outcome); task_failed (an exception, see exception()); task_canceled (it was cancelled), caused by whoever did;
+    // outcome); task_failed (an exception, see exception()); task_canceled (it was cancelled; its origin is the operation on which cancel() was called, or whose deadline passed);
     // wrong_state (moved out before). Cancel: as of wait.
     [[nodiscard]] result<T> get(deadline dl = {}) & { return take(dl, false); }
     // The same; moved out if this is the last handle.
@@ -58,11 +58,15 @@ public:
     }
 
     // Asks for its end. A promise's future has its outcome at once: task_canceled; a call's when its task ends; one that
-    // follows another hands it on, unless others wait for that one: then it ends alone.
+    // follows another hands it on, unless others wait for that one: then it ends alone. The origin of task_canceled, and of
+    // what is canceled as a consequence, is this future: error::is_from(id()), whoever calls this, from wherever.
     // Returns: true if it had no outcome and can be cancelled. Never waits, and calls nobody.
     bool cancel() const noexcept { return block() && detail::cancel_future(block()); }
     // Whether cancel() would do something: it belongs to a call, its promise has on_cancel(), or it follows such a one.
     bool cancelable() const noexcept { return block() && detail::future_cancelable(block()); }
+    // What names it as the origin of a cancellation; the same of all its copies. A call's is that of the task that runs it.
+    // 0 of an empty one, and on another thread.
+    task_id id() const noexcept { return block() ? detail::future_identity(block()) : task_id{}; }
     // One that follows this one, and cannot be cancelled: what is cancelled behind it stops there.
     [[nodiscard]] future shield() const { return future(detail::shield_future(ref_, &detail::future_ops_of<T>)); }
 

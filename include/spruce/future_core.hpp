@@ -89,6 +89,11 @@ SPRUCE_API bool is_last_handle(future_block* b) noexcept;
 SPRUCE_API bool future_done(future_block* b) noexcept;
 SPRUCE_API bool future_failed(future_block* b) noexcept;
 SPRUCE_API bool cancel_future(future_block* b) noexcept;
+// The same as a consequence of another operation's cancellation, which stays the origin; of none (0): as above.
+SPRUCE_API bool cancel_future_for(future_block* b, task_id cause) noexcept;
+// The origin of the error that is its outcome; 0: none.
+SPRUCE_API task_id origin_of(future_block* b) noexcept;
+SPRUCE_API task_id future_identity(future_block* b) noexcept;
 SPRUCE_API bool future_cancelable(future_block* b) noexcept;
 // Where the outcome is to be made, if there is to be one; then announce().
 SPRUCE_API result<void*> outcome_room(future_block* b) noexcept;

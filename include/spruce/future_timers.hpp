@@ -19,9 +19,10 @@ namespace detail {
 struct stops_timer {
     scoped_handler timer;
     future_ref with;   // cancelled, too; or none
+    future_block* of;  // for which; the subscription keeps it
     void operator()() noexcept {
         timer = scoped_handler();
-        if (with.block()) static_cast<void>(cancel_future(with.block()));
+        if (with.block()) static_cast<void>(cancel_future_for(with.block(), origin_of(of)));
     }
 };
 // The future's timer goes when it has its outcome, is cancelled or, if `weak`, is dropped.
@@ -36,7 +37,7 @@ template <class F> void give_timer(future_ref const& to, deadline dl, F&& f, fut
         if (!h) return fail(h.error());
         timer = h;
     }
-    auto const h = subscribe<cancel_call<stops_timer>>(to, subscription::cancel, stops_timer{std::move(timer), std::move(with)});
+    auto const h = subscribe<cancel_call<stops_timer>>(to, subscription::cancel, stops_timer{std::move(timer), std::move(with), to.block()});
     if (!h) return fail(h.error());
     if (weak) cancel_when_dropped(to.block(), ends ? 2 : 1);
 }

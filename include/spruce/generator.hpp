@@ -35,10 +35,10 @@ template <class T> struct generator_state : pinned {
         auto turn = wanted.acquire();
         if (!turn) return turn.error();
         turn->keep();
-        return gone ? result<void>(errc::canceled) : result<void>();
+        return gone ? result<void>(ended()) : result<void>();
     }
     result<void> give(T&& value) {
-        if (gone) return errc::canceled;
+        if (gone) return ended();
         SPRUCE_CHECK(values.send(std::move(value)));
         return wait_until_wanted();
     }
@@ -48,6 +48,8 @@ template <class T> struct generator_state : pinned {
         if (values.size() > look_ahead) values.close();   // a value that finds no place
         static_cast<void>(wanted.release());
     }
+    // Also where a shield hides it from the task.
+    error ended() const noexcept { return error(errc::canceled).caused_by(cause_here()); }
     bool is_own() const noexcept { return this_task::id() != task_id{} && this_task::id() == maker.id(); }
     channel<T> values;
     semaphore wanted;             // a permit for each value that may be made
@@ -79,7 +81,7 @@ public:
     [[nodiscard]] result<void> operator()(T value) {
         if (this_task::id() != task_) return errc::not_in_task;
         auto const given = to_->give(std::move(value));
-        return !given && given == errc::closed ? result<void>(errc::canceled) : given;
+        return !given && given == errc::closed ? result<void>(to_->ended()) : given;
     }
 
 private:
@@ -127,7 +129,7 @@ public:
         return *this;
     }
     ~generator() {
-        if (!state_ || !state_->maker.cancel()) return;
+        if (!state_ || !end_maker()) return;
         state_->end();
         cancel_shield const whatever_happens;
         static_cast<void>(state_->maker.join());
@@ -158,6 +160,9 @@ public:
 #endif
     // Asks f to end, as task::cancel() does. Values that were made can still be taken. Returns: true if it had not ended.
     bool cancel() const noexcept { return state_ && state_->maker.cancel(); }
+
+    // What names it as the origin of a cancellation: its task's id; 0 of an empty one.
+    task_id id() const noexcept { return state_ ? state_->maker.id() : task_id{}; }
 
     // for (auto& value : g) takes values until the end. An error ends it, too, and so does a cancellation of who takes
     // them: status() tells of the one, the next wait of the other. A second one goes on where the first was left.
@@ -244,6 +249,10 @@ private:
         auto item = from->values.receive(dl);
         if (!item && asks) ++from->unclaimed;
         return item;
+    }
+    bool end_maker() noexcept {
+        detail::task_block* const maker = detail::task_access::block(state_->maker);
+        return maker && detail::cancel_task_for(maker, detail::cause_here());
     }
     static error own_values() noexcept { return detail::with_detail(errc::deadlock, "a generator that waits for its own values"); }
     static error why_ended(detail::generator_ref<T> const& of) {

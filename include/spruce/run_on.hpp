@@ -142,7 +142,9 @@ template <class F>
         // Where there is no memory or no room in its inbox for that now, there will be.
         cancel_shield const until_told;
         for (;;) {
-            auto const told = on.call([t] { t->running.cancel(); });
+            auto const told = on.call([t, by = task_id{waited.error().origin()}] {
+                if (auto* const block = detail::task_access::block(t->running)) detail::cancel_task_for(block, by);
+            });
             if ((told != errc::no_memory && told != errc::full) || t->over.is_set()) return waited.error();
             static_cast<void>(sleep_for(std::chrono::milliseconds(1)));
         }

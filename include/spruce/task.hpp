@@ -26,7 +26,7 @@ namespace spruce::inline v0 {
 struct task_options {
     std::string_view name{};        // 31 bytes are kept; without one it is called "task N"
     std::size_t stack_size = 0;     // bytes, rounded up to 16 K, 64 K, 256 K, 1 M or 8 M, the most; 0: the default, 256 K (64 K where pointers have 32 bits)
-    bool background = false;        // holds nothing, is reported by nobody, and is cancelled when run() ends
+    bool background = false;        // holds nothing, is reported by nobody, and is cancelled when run() ends; spawned during that end, before it begins
     // For a great many tasks whose depth is known: a stack of 2 K, 4 K or 8 K (stack_size; 0: 8 K), side by side in huge
     // pages, without a guard. Who grows beyond it writes over a neighbour; most of that is found when the task ends, and ends
     // the program by name, but a frame may reach over what is looked at. docs/stacks.md tells what takes how much: an
@@ -61,6 +61,10 @@ SPRUCE_API result<void> join_task(task_block* block, deadline dl) noexcept;
 SPRUCE_API result<void*> outcome_of(task_block* block, deadline dl) noexcept;
 SPRUCE_API void* outcome_if_ended(task_block* block) noexcept;
 SPRUCE_API bool cancel_task(task_block* block) noexcept;
+// The same as a consequence of another operation's cancellation, which stays the origin; of none (0): as above.
+SPRUCE_API bool cancel_task_for(task_block* block, task_id cause) noexcept;
+// Which operation was canceled (or had its deadline pass), so that the running task is to end; 0: none, or no task.
+SPRUCE_API task_id cause_here() noexcept;
 SPRUCE_API bool task_done(task_block* block) noexcept;
 SPRUCE_API bool task_was_cancelled(task_block* block) noexcept;
 SPRUCE_API task_id task_canceler(task_block* block) noexcept;
@@ -105,12 +109,14 @@ public:
 
     // Waits, and gives the task's value: a copy; what cannot be copied is moved out, once.
     // Errors: those of join; f's own error, unchanged; task_failed (an exception escaped, see exception());
-    // task_canceled (it ended with `canceled` after it was cancelled, or never began); wrong_state (moved out before).
+    // task_canceled (it ended with `canceled` after it was canceled, or never began; its origin is the operation that was
+    // canceled: this task, or another one that took it along); wrong_state (moved out before).
     [[nodiscard]] result<R> get(deadline dl = {}) & { return take<copies>(dl); }
     // The same, moved out.
     [[nodiscard]] result<R> get(deadline dl = {}) && { return take<!is_object>(dl); }
 
-    // Asks it to end: its waits fail with `canceled` from now on; not yet begun, it never will.
+    // Asks it to end: its waits fail with `canceled` from now on; not yet begun, it never will. The origin of these errors,
+    // and of what is canceled as a consequence, is this task: error::is_from(id()), whoever calls this, from wherever.
     // Returns: true if it had not ended. Never waits.
     bool cancel() const noexcept { return block() && detail::cancel_task(block()); }
     // Whether it has ended. True as well where nothing will ever run: a refused spawn, an empty handle.

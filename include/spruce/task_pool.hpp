@@ -116,7 +116,8 @@ public:
           made_(std::exchange(other.made_, 0)), next_(std::exchange(other.next_, 0)), why_(other.why_), failed_(other.failed_) {}
     pool_results& operator=(pool_results&&) = delete;
     ~pool_results() {
-        for (std::size_t i = next_; i < made_; ++i) at_[i].cancel();
+        for (std::size_t i = next_; i < made_; ++i)
+            if (auto* const job = detail::future_access::ref(at_[i]).block()) detail::cancel_future_for(job, detail::cause_here());
         cancel_shield const whatever_happens;
         for (std::size_t i = 0; i < made_; ++i) {
             if (i >= next_) static_cast<void>(at_[i].wait());

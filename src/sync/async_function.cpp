@@ -122,6 +122,8 @@ call_claim claim_call(function_core* f, future_ops const* ops) noexcept {
 void adopt_call(future_block* call, task_block* task) noexcept {
     call_block& c = call_at(call);
     c.task = task;
+    // One that was asked for its id while it waited for its task keeps it.
+    if (c.id.value != 0) task->id = c.id;
     c.by = c.id = task->id;
     copy_name(c.name, c.function->name, std::strlen(c.function->name));
 }

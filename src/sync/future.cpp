@@ -112,13 +112,11 @@ result<void*> outcome_room(future_block* b) noexcept {
 }
 
 void announce(future_block* b) noexcept {
-    if (b->id.value == 0) {
+    // A call's that runs have the id of its task.
+    if (b->kind != future_kind::call || static_cast<call_block*>(b)->by.value == 0) {
         auto const failed = b->ops->failure(b->outcome);
         b->fine = failed.ok();
-        if (!failed) [[unlikely]] {
-            b->id = current_scheduler ? new_id(*current_scheduler) : new_loose_id();
-            hand_on_detail(failed.error(), this_task::id().value, b->id.value);
-        }
+        if (!failed) [[unlikely]] hand_on_detail(failed.error(), this_task::id().value, identity(*b).value);
     }
     resolve(*b);
 }

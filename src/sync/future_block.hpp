@@ -66,7 +66,7 @@ struct future_block {
         progress now;                 // if there are reports
     };
     std::uint32_t reports = 0;
-    task_id id{};                     // under which the details of its error are remembered; none while there is none
+    task_id id{};                     // of a call its task's; of others given when somebody asks, or it fails: see identity()
     future_block* walk;               // the next of those that have their outcome now, or that are to be freed
     future_block* seek;               // the next of a search that runs nobody
     std::uint32_t sought = 0;         // the last such search that came by
@@ -126,9 +126,11 @@ void fill_block(future_block& b, block_room const& room, future_ops const& ops) 
 void resolve(future_block& first) noexcept;
 // Gives it an error, and resolves it.
 void fail_block(future_block& b, error why) noexcept;
-// Whether a cancellation would do something; and does it, for the one of that id.
+// Whether a cancellation would do something; and does it, with that operation as the origin.
 bool can_cancel(future_block& first) noexcept;
 void cancel_down(future_block& first, task_id by) noexcept;
+// What names it as an operation that was canceled, and the details of its error.
+task_id identity(future_block& b) noexcept;
 // Puts a callback into the ready ring.
 void queue_slot(hub& h, handler_slot& s, bool holds) noexcept;
 // Lets go of a block that nobody names any more, and of those that only it named. Thread: any.

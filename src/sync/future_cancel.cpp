@@ -8,7 +8,7 @@ void give_up_awaiting(parked& self) noexcept {
     p.unlink();
     // Who waits no longer because it was cancelled takes the future with it, if it was the only one who wanted it.
     if (p.outcome != parked::how::cancelled && p.outcome != parked::how::scope) return;
-    if (!has_interest(p.of) && can_cancel(p.of)) cancel_down(p.of, p.who->id);
+    if (!has_interest(p.of) && can_cancel(p.of)) cancel_down(p.of, cause_of(*p.who, p));
 }
 
 namespace {
@@ -90,12 +90,18 @@ void cancel_down(future_block& first, task_id by) noexcept {
 
 bool cancel_future(future_block* b) noexcept {
     if (!is_here(*b) || !can_cancel(*b)) return false;
-    cancel_down(*b, this_task::id());
+    cancel_down(*b, identity(*b));
+    return true;
+}
+
+bool cancel_future_for(future_block* b, task_id cause) noexcept {
+    if (!is_here(*b) || !can_cancel(*b)) return false;
+    cancel_down(*b, cause.value != 0 ? cause : identity(*b));
     return true;
 }
 
 void forsake(future_block& b) noexcept {
-    if (is_pending(b) && can_cancel(b)) cancel_down(b, this_task::id());
+    if (is_pending(b) && can_cancel(b)) cancel_down(b, identity(b));
 }
 
 void cancel_when_dropped(future_block* b, std::uint8_t makers) noexcept { b->makers = makers; }
@@ -103,12 +109,28 @@ void cancel_when_dropped(future_block* b, std::uint8_t makers) noexcept { b->mak
 void expire_future(future_block* b, future_block* with) noexcept {
     if (!is_here(*b) || !is_pending(*b)) return;
     if (b->state == future_state::following) stop_following(*b);
-    if (with) static_cast<void>(cancel_future(with));
-    fail_block(*b, errc::timed_out);
+    if (with) static_cast<void>(cancel_future_for(with, identity(*b)));
+    fail_block(*b, error(errc::timed_out).caused_by(identity(*b)));
 }
 
 bool future_cancelable(future_block* b) noexcept { return is_here(*b) && can_cancel(*b); }
 
 bool was_canceled(future_block* b) noexcept { return b->canceled; }
+
+// -- who it is
+
+task_id identity(future_block& b) noexcept {
+    if (b.id.value == 0) b.id = current_scheduler ? new_id(*current_scheduler) : new_loose_id();
+    return b.id;
+}
+
+task_id future_identity(future_block* b) noexcept { return is_here(*b) ? identity(*b) : is_orphan(*b) ? b->id : task_id{}; }
+
+task_id origin_of(future_block* b) noexcept {
+    if (is_pending(*b)) return {};
+    future_block& r = root_of(*b);
+    auto const failed = r.ops->failure(r.outcome);
+    return failed ? task_id{} : task_id{failed.error().origin()};
+}
 
 }  // namespace spruce::inline v0::detail

@@ -248,7 +248,7 @@ void end_pool(pool_core* p) noexcept {
         // A cancellation may end others of them, and start none.
         while (pool_job* const j = p->begun.take_front()) {
             p->canceled.push_back(*j);
-            if (!self || static_cast<call_block&>(*j->call).task != self) static_cast<void>(cancel_future(j->call));
+            if (!self || static_cast<call_block&>(*j->call).task != self) static_cast<void>(cancel_future_for(j->call, cause_here()));
         }
         if (self && !own) {
             cancel_shield const whatever_happens;

@@ -64,16 +64,21 @@ result<void> join_group(group_state& g, deadline dl) noexcept {
     return at_once<result<void>>(g.failure);
 }
 
-std::size_t cancel_group(group_state& g) noexcept {
+namespace {
+// cause: the operation that was canceled, if this is the consequence; of none (0) each member is its own.
+std::size_t cancel_members(group_state& g, task_id cause) noexcept {
     // Cancelling runs nobody: each goes into the ready ring, and the list stays as it is.
     std::size_t count = 0;
-    for (task_block* t = g.first; t; t = t->group_next) count += cancel_block(*t, this_task::id()) ? 1 : 0;
+    for (task_block* t = g.first; t; t = t->group_next) count += cancel_block(*t, cause.value != 0 ? cause : t->id) ? 1 : 0;
     return count;
 }
+}  // namespace
+
+std::size_t cancel_group(group_state& g) noexcept { return cancel_members(g, {}); }
 
 void close_group(group_state& g) noexcept {
     if (g.count != 0) {
-        cancel_group(g);
+        cancel_members(g, cause_here());
         SPRUCE_VERIFY(wait_empty(g, true, never()).ok(), "a task_group must be destroyed by the task that made it");
     }
     if (g.failed && g.owner) {

@@ -102,7 +102,11 @@ void* outcome_if_ended(task_block* block) noexcept {
 
 bool cancel_task(task_block* block) noexcept {
     if (where(*block) != place::here) return false;
-    return cancel_block(*block, this_task::id());
+    return cancel_block(*block, block->id);
+}
+bool cancel_task_for(task_block* block, task_id cause) noexcept {
+    if (where(*block) != place::here) return false;
+    return cancel_block(*block, cause.value != 0 ? cause : block->id);
 }
 
 bool task_done(task_block* block) noexcept { return ended_or_orphaned(*block); }

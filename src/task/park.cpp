@@ -12,9 +12,12 @@ deadline_scope const* expired_scope(task_block const& t, std::int64_t now) noexc
     return found;
 }
 
-error canceled_by_scope(task_block const& t, std::int64_t now) noexcept {
+task_id scope_to_blame(task_block const& t, std::int64_t now) noexcept {
     deadline_scope const* const s = expired_scope(t, now);
-    return error(errc::canceled).caused_by(s ? s->id : task_id{});
+    return s ? s->id : task_id{};
+}
+error canceled_by_scope(task_block const& t, std::int64_t now) noexcept {
+    return error(errc::canceled).caused_by(scope_to_blame(t, now));
 }
 
 // A cancelled task that goes on asking gets its error, but not the hub: it goes to the back of the ready ring first.
@@ -82,6 +85,16 @@ void end_of_call() noexcept { count_call(); }
     case parked::how::scope: return canceled_by_scope(t, t.home->h.seen_ns);
     default: return error(errc::canceled).caused_by(t.cancelled_by);
     }
+}
+
+task_id cause_of(task_block const& t, parked const& p) noexcept {
+    return p.outcome == parked::how::scope ? scope_to_blame(t, t.home->h.now_ns) : t.cancelled_by;
+}
+
+task_id cause_here() noexcept {
+    task_block const* const t = current_scheduler ? current_scheduler->current : nullptr;
+    if (!t) return {};
+    return t->cancelled ? t->cancelled_by : scope_to_blame(*t, current_scheduler->h.now_ns);
 }
 
 [[gnu::noinline]] result<void> park_untimed(scheduler& s, task_block& t, parked& p) noexcept { return park_untimed_here(s, t, p); }

@@ -26,7 +26,14 @@ void take_id_share(scheduler& s) noexcept {
     s.last_id = s.next_id + share_size - 1;
 }
 
-task_id new_loose_id() noexcept { return {id_shares.fetch_add(1, std::memory_order_relaxed) * share_size + 1}; }
+task_id new_loose_id() noexcept {
+    static constinit thread_local std::uint64_t next = 0, last = 0;
+    if (next == last) {
+        next = id_shares.fetch_add(1, std::memory_order_relaxed) * share_size + 1;
+        last = next + share_size - 1;
+    }
+    return {next++};
+}
 
 // -- switching
 
@@ -171,7 +178,7 @@ void cancel_all(hub& h, bool background_only) noexcept {
     auto& s = *static_cast<scheduler*>(h.ext_state);
     if (!background_only) s.places = 0;
     for_each_live(s, [&](task_block& t) {
-        if (!background_only || t.background) cancel_block(t, {});
+        if (!background_only || t.background) cancel_block(t, t.id);
     });
 }
 

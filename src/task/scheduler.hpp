@@ -195,7 +195,10 @@ error failure_of(task_block& t, parked& p) noexcept;
     if (t && dl.how() == deadline::kind::never && (t->look_at == no_time || p.uncancellable)) [[likely]] return park_untimed_here(*s, *t, p);
     return park(p, dl);
 }
+// by: the operation that was canceled: the task itself, or the one that this is a consequence of.
 bool cancel_block(task_block& t, task_id by) noexcept;
+// Of a wait that a cancellation has ended, or a scope's deadline: which operation that was.
+task_id cause_of(task_block const& t, parked const& p) noexcept;
 void group_add(group_state& g, task_block& t) noexcept;
 // The error that its group is to have of a member at its end; ok if none. The member's value may go then.
 result<void> group_hears(task_block& t) noexcept;

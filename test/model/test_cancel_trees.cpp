@@ -77,17 +77,23 @@ public:
         if (!queue_.empty()) queue_.pop_front();
         n.born = true;
     }
-    bool cancel(node& n, task_id by) {
+    // cause: what it is a consequence of; 0: it is what was cancelled.
+    bool cancel(node& n, task_id cause = {}) {
         if (n.ended) return false;
-        if (!n.cancelled) n.cancelled = true, n.by = by;
+        if (!n.cancelled) n.cancelled = true, n.by = cause == task_id{} ? n.id : cause;
         if (n.waiting && !n.uncancellable && !shielded(n)) {
             ++by_cancel;
             finish(n, {errc::canceled, n.by});
         }
         return true;
     }
-    void cancel(group_model& g, task_id by) {
-        for (node* m : g.members) cancel(*m, by);
+    void cancel(group_model& g, task_id cause = {}) {
+        for (node* m : g.members) cancel(*m, cause);
+    }
+    // Why the node's group ends, if not because it came to its end.
+    task_id cause_of(node const& n) const {
+        task_id scope;
+        return n.cancelled ? n.by : expired_scope(n, &scope) ? scope : task_id{};
     }
     // Before a call that may wait: true if it fails at once, after a trip round the ring.
     bool refuses(node& n) {
@@ -119,8 +125,8 @@ public:
         group_model& g = *n.group;
         remove(g.members, n);
         if (!how && how != errc::canceled) {
+            if (g.failed.ok() && g.cancel_rest) cancel(g);
             if (g.failed.ok()) g.failed = how;
-            if (g.cancel_rest) cancel(g, n.id);
         }
         if (g.members.empty() && g.waiter) finish(*g.waiter, {});
     }
@@ -261,7 +267,7 @@ private:
         loop_.call_at(due, [this, &n] {
             model.runs(n);
             n.ended = true;
-            for (std::uint64_t i = 1 + random_.below(3); i != 0; --i) cancel_somebody({});
+            for (std::uint64_t i = 1 + random_.below(3); i != 0; --i) cancel_somebody();
         });
     }
     // On a grid of milliseconds, so that many things fall on one time.
@@ -269,12 +275,12 @@ private:
         auto const now = std::chrono::floor<std::chrono::milliseconds>(world_.now().time_since_epoch());
         return time_point(now + std::chrono::milliseconds(random_.below(12)));
     }
-    void cancel_somebody(task_id by) {
+    void cancel_somebody() {
         std::size_t const which = random_.below(nodes_.size());
         node& n = *nodes_[which];
         if (n.runs_by_timer) return;
         bool const done = n.handle.cancel();
-        model.expect(done == model.cancel(n, by), __LINE__);
+        model.expect(done == model.cancel(n), __LINE__);
     }
 
     result<void> live(node& n) {
@@ -313,7 +319,7 @@ private:
             check(n, r);
             return r;
         }
-        case 1: cancel_somebody(n.id); return {};
+        case 1: cancel_somebody(); return {};
         case 2:
         case 3:
         case 4: {
@@ -361,7 +367,7 @@ private:
             if (random_.chance(70)) r = block(n, depth - 1);
             if (random_.chance(30)) {
                 std::size_t const had = g->members.size();
-                model.cancel(*g, n.id);
+                model.cancel(*g);
                 model.expect(real.cancel() == had, __LINE__);
             }
             model.expect(real.size() == g->members.size(), __LINE__);
@@ -369,7 +375,7 @@ private:
             // Its end cancels, and waits whatever happens.
             waits = !g->members.empty();
             if (waits) {
-                model.cancel(*g, n.id);
+                model.cancel(*g, model.cause_of(n));
                 model.joins(n, *g, time_point::max(), true);
             }
         }

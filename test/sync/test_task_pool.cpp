@@ -112,7 +112,7 @@ TEST("a job that is cancelled before it began never does, and is gone at once; o
         CHECK(waits.cancelable() && waits.cancel());
         CHECK_EQ(life.use_count(), 1);
         CHECK(waits.done() && waits.get() == errc::task_canceled);
-        CHECK(waits.get().error().is_from(this_task::id()));
+        CHECK(waits.get().error().is_from(waits.id()));
         CHECK(!waits.cancel());
         CHECK_EQ(pool.size(), 2U);
         CHECK(runs.cancel());
@@ -125,7 +125,7 @@ TEST("a job that is cancelled before it began never does, and is gone at once; o
         SPRUCE_TRY(auto fresh, pool.submit([life] { return 3; }));
         CHECK(fresh.cancel());
         CHECK(fresh.get() == errc::task_canceled);
-        CHECK(fresh.get().error().is_from(this_task::id()));
+        CHECK(fresh.get().error().is_from(fresh.id()));
         CHECK_EQ(life.use_count(), 1);
         CHECK_EQ(pool.size(), 0U);
         // Who alone waits for a job takes it along when it is cancelled.

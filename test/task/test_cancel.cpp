@@ -17,28 +17,27 @@ TEST("a task cancelled before it began never runs, and its arguments are gone wh
         CHECK(t.join().ok());
         CHECK_EQ(alive.use_count(), 1L);
         CHECK(t.get() == errc::task_canceled);
-        CHECK(t.get().error().is_from(this_task::id()));
+        CHECK(t.get().error().is_from(t.id()));
         CHECK(!t.cancel());
         return {};
     });
     CHECK(r.ok());
 }
 
-TEST("a waiting task wakes with canceled, caused by who cancelled it, and every destructor runs once") {
+TEST("a waiting task wakes with canceled, whose origin it is, and every destructor runs once") {
     auto r = run_virtually([]() -> result<void> {
         int ended = 0;
-        auto me = this_task::id();
         auto t = spawn([&]() -> result<void> {
             note_end n{&ended};
             auto slept = sleep_for(1h);
             CHECK(slept == errc::canceled);
-            CHECK(slept.error().is_from(me));
+            CHECK(slept.error().is_from(this_task::id()));
             return slept;
         });
         CHECK(yield().ok());
         CHECK(t.cancel());
         CHECK(t.get() == errc::task_canceled);
-        CHECK(t.get().error().is_from(me));
+        CHECK(t.get().error().is_from(t.id()));
         CHECK_EQ(ended, 1);
         return {};
     });
