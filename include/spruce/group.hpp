@@ -4,7 +4,7 @@
 
 namespace spruce::inline v0 {
 
-// What a group does when a member ends with an error that isn't a cancellation.
+// What a group does when a member ends with an error that isn't a cancellation: nothing, or it cancels the others.
 enum class on_error : std::uint8_t { keep_going, cancel_rest };
 
 namespace detail {
@@ -13,8 +13,14 @@ struct group_state {
     task_block* last = nullptr;
     std::size_t count = 0;
     bool cancel_rest = false;
+    bool ending = false;              // its destructor has begun: spawn is refused
     bool failed = false;
     error failure = errc::canceled;   // the first, if failed
+    // Whose that is: the member while its handle is kept, which knows whether somebody looked; else what is left of it.
+    bool looked = false;
+    task_block* failed_member = nullptr;
+    task_id failed_id{};
+    char failed_name[32] = {};
     void* waiter = nullptr;
     task_block* owner = nullptr;      // the task that made it
 };
@@ -52,10 +58,15 @@ public:
         detail::open_group(state_);
     }
     // Cancels all that have not ended, in the order they were spawned, and waits for their end; this wait cannot be
-    // cancelled.
+    // cancelled. From here on spawn is refused with closed, whoever calls it. The origin of the cancellation is each member
+    // itself; where the owner leaves because it was cancelled, or a scope around the group had its deadline pass, it is that
+    // operation. A first failure that nobody joined or looked at is reported, with the member's name.
     ~task_group() { detail::close_group(state_); }
 
-    // spawn() into the group. Errors (of the handle's calls): those of spawn, and not_in_task.
+    // spawn() into the group. Thread: any task of this loop. Errors (of the handle's calls): those of spawn, not_in_task,
+    // closed (the group's end has begun). Cancel: what joins a group that is being cancelled is cancelled before it begins:
+    // with cancel_rest from the first failure until join() has given it; and what a member that the group has cancelled
+    // spawns here, unless it does so in a cancel_shield.
     template <class F, class... A>
         requires detail::startable<F, A...>
     task<detail::started_t<F, A...>> spawn(F&& f, A&&... args) {
@@ -66,11 +77,13 @@ public:
     task<detail::started_t<F, A...>> spawn(task_options options, F&& f, A&&... args) {
         return detail::spawn_in(detail::special_spawn{&state_, &options}, std::forward<F>(f), std::forward<A>(args)...);
     }
-    // Waits until all have ended. Returns: the first error a member ended with that isn't a cancellation, or ok.
+    // Waits until all have ended. Returns: the first error a member ended with that isn't a cancellation, or ok. That counts
+    // as having looked at it; other members' errors are looked at by their handles. The group can be used again.
     // Errors: also canceled, timed_out, not_in_task, wrong_state (another task made it). Cancel: ends the wait; the
     // members go on.
     [[nodiscard]] result<void> join(deadline dl = {}) { return detail::join_group(state_, dl); }
-    // Cancels all that have not ended, in spawn order. Returns: how many that were.
+    // Cancels all that have not ended, in spawn order, as task::cancel() would: each is the origin of its own cancellation.
+    // What is spawned later runs, unless one of these spawns it (see spawn). Returns: how many that were.
     std::size_t cancel() noexcept { return detail::cancel_group(state_); }
     // How many have not ended.
     std::size_t size() const noexcept { return state_.count; }

@@ -191,7 +191,7 @@ private:
 
 // Runs jobs in tasks of their own, of which no more than so many live at once; they are made when they are needed. Jobs
 // that find no task wait for one, first come, first served, up to a bound. The pool's end takes back those that wait
-// (closed), cancels those that run and, in a task, waits until they have ended; elsewhere, and in one of its own jobs, they
+// (closed), one whose submit() is still under way among them, refuses more (closed), cancels those that run and, in a task, waits until they have ended; elsewhere, and in one of its own jobs, they
 // end in their turn.
 // Errors (of all calls): no_memory, no_loop, if it could not be made. Thread: one loop's; elsewhere calls give wrong_thread.
 class task_pool : detail::pinned {

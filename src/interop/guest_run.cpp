@@ -11,6 +11,7 @@ bool shut_down_to(hub& h, guest& g, int phase) noexcept {
     g.stage = h.shutting_down ? guest_stage::shutting_down : guest_stage::over;
     if (h.shutting_down || !h.ext || h.ext->left(h, true) == 0) return false;
     h.ext->cancel_all(h, true);
+    h.background_ends = true;   // what joins them now is cancelled, too
     g.until_ns = h.due_of(in(h.options.destroy_grace));
     g.stage = guest_stage::ending_background;
     return true;
@@ -42,6 +43,7 @@ bool go_on(hub& h) noexcept {
             break;
         case guest_stage::ending_background:
             if (h.ext->left(h, true) != 0 && h.now_ns < g.until_ns) return true;
+            h.background_ends = false;
             g.stage = guest_stage::over;
             break;
         case guest_stage::over: return false;

@@ -82,6 +82,7 @@ void end_sleeping(hub& h, guest& g) noexcept {
 }
 
 void leave_host(hub& h) noexcept {
+    h.background_ends = false;
     guest* const g = std::exchange(h.visit, nullptr);
     end_sleeping(h, *g);
     g->post_ops->destroy(g->post);

@@ -101,6 +101,7 @@ struct hub {
     bool stop_asked = false;
     bool leave_asked = false;            // … without shutdown hooks
     bool shutting_down = false;          // the shutdown hooks' time
+    bool background_ends = false;        // the run's end, which takes the background tasks along
     bool dozing = false;                 // another thread sleeps for this one, between two turns of a guest
     delayed delays = delayed::nothing;   // what a hold that is taken now delays
     std::int64_t tokens[3] = {};         // those of `holds` that are tokens, by what they delay

@@ -47,11 +47,13 @@ namespace {
 result<void> end_background(hub& h) noexcept {
     if (!h.ext || h.ext->left(h, true) == 0) return {};
     h.ext->cancel_all(h, true);
+    h.background_ends = true;   // what joins them now is cancelled, too
     std::int64_t const until = h.due_of(in(h.options.destroy_grace));
-    do
-        if (int const failed = turn(h, until); failed < 0) return poller_failed(failed);
-    while (h.ext->left(h, true) != 0 && h.now_ns < until);
-    return {};
+    int failed;
+    do failed = turn(h, until);
+    while (failed >= 0 && h.ext->left(h, true) != 0 && h.now_ns < until);
+    h.background_ends = false;
+    return failed < 0 ? result<void>(poller_failed(failed)) : result<void>();
 }
 
 result<void> run_hub(hub& h, bool for_ever) noexcept {

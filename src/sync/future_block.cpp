@@ -3,6 +3,7 @@
 
 #include "../base/round_up.hpp"
 #include "../base/text_line.hpp"
+#include "../task/failure_reports.hpp"
 #include "call_block.hpp"
 #include "future_set.hpp"
 
@@ -90,30 +91,20 @@ void report_unseen(future_block& b) noexcept {
     if (b.fine || b.state != future_state::done || b.source || b.looked || b.derived) return;
     auto const failed = b.ops->failure(b.outcome);
     if (failed) return;
-    error const why = failed.error();
-    if (why == error(errc::canceled) || why == error(errc::closed) || why == error(errc::task_canceled)) return;
-    bool const is_call = b.kind == future_kind::call;
-    if (is_call && !static_cast<call_block&>(b).name[0]) {
+    unseen_failure what;
+    what.why = failed.error();
+    what.details_of = b.id.value;
+    what.describe = b.ops->describe;
+    what.outcome = b.outcome;
+    if (b.kind == future_kind::call) {
         auto& c = static_cast<call_block&>(b);
-        text_line(c.name, sizeof c.name).put("task ").put(c.by.value).string();
+        if (!c.name[0]) text_line(c.name, sizeof c.name).put("task ").put(c.by.value).string();
+        what.task = c.by;
+        what.name = c.name;
+    } else {
+        what.sentence = "a future failed, and nobody looked";
     }
-    struct {
-        task_id task;
-        char const* name;
-        bool told = false;
-    } about{is_call ? static_cast<call_block&>(b).by : task_id{}, is_call ? static_cast<call_block&>(b).name : ""};
-    // An exception in its own words; another's is an error like any.
-    if (why == error(errc::task_failed)) {
-        b.ops->describe(b.outcome, [](void* context, char const* what) {
-            auto& a = *static_cast<decltype(about)*>(context);
-            if (what[0]) tell_unhandled(current_hub, {a.task, a.name, what, errc::task_failed});
-            a.told = what[0] != '\0';
-        }, &about);
-    }
-    if (about.told) return;
-    hand_on_detail(why, b.id.value, this_task::id().value);
-    told const what(is_call ? why.message() : "a future failed, and nobody looked", why);
-    tell_unhandled(current_hub, {about.task, about.name, what.text, why});
+    report_unseen_failure(what);
 }
 
 // The references that a block holds, one after another; each is forgotten as it is given.

@@ -42,6 +42,7 @@ struct pool_core {
     remote* door = nullptr;
     memory_hook memory;
     bool closed = false;
+    bool ending = false;          // its end takes back what is not begun
     bool starting = false;        // somebody goes through the line already
 };
 
@@ -92,6 +93,17 @@ void destroy_queued(queued_call& q) noexcept {
     j.unlink();
     forget_call(j);
     leave(j);
+}
+
+// The pool ends, and with it the line.
+void take_back_all(pool_core& p) noexcept {
+    while (pool_job* const j = p.waiting.take_front()) {
+        static_cast<call_block&>(*j->call).queued = nullptr;
+        future_ref const keep(reinterpret_cast<std::uintptr_t>(j->call));
+        retain_future(j->call);
+        fail_block(*j->call, errc::closed);
+        destroy_queued(*j);
+    }
 }
 
 // By a loop: a job that cannot be started ends within its start.
@@ -201,6 +213,8 @@ void add_job(pool_job* j, pool_job_ops const* ops, future_block* call) noexcept 
     static_cast<call_block&>(*call).queued = j;
     pool_core& p = *j->of;
     p.waiting.push_back(*j);
+    // Its body's constructor may have waited until the pool's end came by.
+    if (p.ending) return take_back_all(p);
     start_next(p);
 }
 
@@ -236,13 +250,8 @@ void close_pool(pool_core* p) noexcept {
 void end_pool(pool_core* p) noexcept {
     if (is_here(*p)) {
         close_pool(p);
-        while (pool_job* const j = p->waiting.take_front()) {
-            static_cast<call_block&>(*j->call).queued = nullptr;
-            future_ref const keep(reinterpret_cast<std::uintptr_t>(j->call));
-            retain_future(j->call);
-            fail_block(*j->call, errc::closed);
-            destroy_queued(*j);
-        }
+        p->ending = true;
+        take_back_all(*p);
         bool const own = is_own(*p);
         task_block const* const self = current_scheduler ? current_scheduler->current : nullptr;
         // A cancellation may end others of them, and start none.

@@ -95,11 +95,11 @@ namespace {
 // `special`: it may be in a group, in the background, or have callbacks for its end.
 template <bool special> [[gnu::always_inline]] inline void end_task(scheduler& s, task_block& t) noexcept {
     hub& h = s.h;
-    [[maybe_unused]] result<void> for_group;
-    if (special && t.grouped && !t.succeeded()) for_group = group_hears(t);
+    [[maybe_unused]] bool first_failure = false;
+    if (special && t.grouped && !t.succeeded()) first_failure = group_hears(t);
     if (!t.held) {
         // Nobody will ask. Its destructor, and the hook, may wait as any code of the task: it has not ended yet.
-        report_if_unseen(t);
+        leave_if_failed(t);
         if (!t.trivial()) t.ops->drop_outcome(t.payload);
     }
     // The last of its own code has run.
@@ -126,7 +126,7 @@ template <bool special> [[gnu::always_inline]] inline void end_task(scheduler& s
     if (special && t.watched) {
         while (handler_slot* const slot = t.handlers().take_front()) make_ready(h, *slot);
     }
-    if (special && t.grouped) group_ended(t, for_group);
+    if (special && t.grouped) group_ended(t, first_failure);
     if (!t.held) free_block(t);
 }
 [[gnu::noinline]] void end_special_task(scheduler& s, task_block& t) noexcept { end_task<true>(s, t); }
@@ -162,10 +162,11 @@ void resume(hub& h, void* node, void* word) noexcept {
     switch_to(s.machine, s.hub_machine, t.machine, &s.hub_stack_pointer, word);
 }
 
+// With those whose arguments are on their way: they may wait while they are moved in.
 template <class F> void for_each_live(scheduler& s, F&& f) noexcept {
     s.arena->pool.for_each([&](stack_class, stack_ref stack) {
         task_block& t = *reinterpret_cast<task_block*>(stack.top - sizeof(task_block));
-        if (t.state > task_state::claimed && t.state != task_state::ended) f(t);
+        if (t.state != task_state::unused && t.state != task_state::ended) f(t);
     });
 }
 

@@ -200,14 +200,20 @@ bool cancel_block(task_block& t, task_id by) noexcept;
 // Of a wait that a cancellation has ended, or a scope's deadline: which operation that was.
 task_id cause_of(task_block const& t, parked const& p) noexcept;
 void group_add(group_state& g, task_block& t) noexcept;
-// The error that its group is to have of a member at its end; ok if none. The member's value may go then.
-result<void> group_hears(task_block& t) noexcept;
+// The member was never made: its group goes on without it.
+void group_left(task_block& t) noexcept;
+// It has joined the group, which may be ending: then it is cancelled.
+void group_cancels_late(task_block& t) noexcept;
+// Its group has the error of a member at its end: whether that is its first. The member's value may go then.
+bool group_hears(task_block& t) noexcept;
 // The member has ended: it leaves the group, with what group_hears() said.
-void group_ended(task_block& t, result<void> const& heard) noexcept;
-// Tells the hook that a task failed and nobody looked.
-void report_failure(task_block& t) noexcept;
-inline void report_if_unseen(task_block& t) noexcept {
-    if (!t.succeeded() && !t.looked && t.ops) report_failure(t);
+void group_ended(task_block& t, bool first_failure) noexcept;
+// The last handle of the member whose error its group keeps is gone: the group is to report it, unless somebody looked.
+void group_keeps(task_block& t) noexcept;
+// A task ended with an error, and its last handle is gone: it is reported, unless somebody looked.
+void leave_failure(task_block& t) noexcept;
+inline void leave_if_failed(task_block& t) noexcept {
+    if (!t.succeeded() && t.ops) leave_failure(t);
 }
 // What the ended task remembers of its error, or its exception's text, becomes the detail of the task `to`, too.
 void copy_detail(task_block& t, error e, task_id to) noexcept;

@@ -4,6 +4,7 @@
 
 #include "../base/text_line.hpp"
 #include "../sys/binding.hpp"
+#include "failure_reports.hpp"
 #include "scheduler.hpp"
 
 namespace spruce::inline v0::detail {
@@ -81,6 +82,7 @@ void set_name(task_block& t, std::string_view name) noexcept {
     t.home = &s;
     t.arena = s.arena;
     t.payload = at.payload;
+    t.id = new_id(s);
     // From now on, not from its start: what its arguments' constructors spawn must not take its place.
     ++s.live;
     return t;
@@ -100,6 +102,7 @@ spawn_claim claim_task(std::size_t size, std::size_t alignment) noexcept {
 spawn_claim claim_special_task(task_options const* options, std::size_t size, std::size_t alignment, group_state* group) noexcept {
     scheduler* s = current_scheduler;
     if (group && (!s || !s->current || !group->owner)) return refuse(errc::not_in_task);
+    if (group && group->ending) return refuse(with_detail(errc::closed, "the group has begun to end"));
     if (!s) [[unlikely]] {
         auto made = need_scheduler();
         if (!made) return refuse(made.error());
@@ -123,8 +126,8 @@ spawn_claim claim_special_task(task_options const* options, std::size_t size, st
         top = stack->top;
     }
     task_block& t = lay_block(*s, size_class, top, size, alignment);
-    t.group = group;
-    t.grouped = group != nullptr;
+    // At once: its arguments may wait while they are moved in, and the group's end waits for them.
+    if (group) group_add(*group, t);
     if (options) {
         t.background = options->background;
         if (!options->name.empty()) set_name(t, options->name);
@@ -136,21 +139,23 @@ spawn_claim claim_special_task(task_options const* options, std::size_t size, st
 void unclaim_task(task_block* t) noexcept {
     --t->home->live;
     if (t->background) --t->home->live_background;
+    if (t->grouped) group_left(*t);
     free_block(*t);
 }
 
 void start_special_task(task_block* block, task_ops const* ops) noexcept {
     // Counted back: it holds nothing.
     if (block->background) --block->home->h.holds;
-    if (block->grouped) group_add(*block->group, *block);
     start_task(block, ops);
+    // What joins something that ends never begins.
+    if (block->grouped) group_cancels_late(*block);
+    if (block->background && block->home->h.background_ends) cancel_block(*block, block->id);
 }
 
 void start_task(task_block* block, task_ops const* ops) noexcept {
     task_block& t = *block;
     scheduler& s = *t.home;
     t.ops = ops;
-    t.id = new_id(s);
     t.state = task_state::fresh;
     ++s.h.holds;
     void* const start = prepare_stack(s.machine, t.machine, stack_pool::bottom_of(t.size_class, t.top()), t.payload, task_main, &t);
@@ -171,27 +176,21 @@ told::told(char const* sentence, error const& e) noexcept {
     text_line(text, sizeof text).put(sentence).put(more[0] ? ": " : "").put(more).string();
 }
 
-void report_failure(task_block& t) noexcept {
-    auto const failed = t.ops->failure(t.payload);
+void leave_failure(task_block& t) noexcept {
+    if (t.noted) return group_keeps(t);
+    if (t.looked) return;
     t.looked = true;
-    if (failed) return;
-    error const why = failed.error();
-    if (why == error(errc::canceled) || why == error(errc::closed) || why == error(errc::task_canceled)) return;
-    struct {
-        task_block& of;
-        bool told = false;
-    } about{t};
-    // An exception of its own is told in its own words; another task's is an error like any.
-    if (why == error(errc::task_failed)) {
-        t.ops->describe(t.payload, [](void* context, char const* what) {
-            auto& a = *static_cast<decltype(about)*>(context);
-            if (what[0]) tell_unhandled(current_hub, {a.of.id, task_name(&a.of), what, errc::task_failed});
-            a.told = what[0] != '\0';
-        }, &about);
-    }
-    if (about.told) return;
-    copy_detail(t, why, this_task::id());
-    tell_unhandled(current_hub, {t.id, task_name(&t), told(why.message(), why).text, why});
+    auto const failed = t.ops->failure(t.payload);
+    if (failed || !is_failure(failed.error())) return;
+    copy_detail(t, failed.error(), this_task::id());
+    unseen_failure what;
+    what.task = t.id;
+    what.name = task_name(&t);
+    what.why = failed.error();
+    what.details_of = t.id.value;
+    what.describe = t.ops->describe;
+    what.outcome = t.payload;
+    report_unseen_failure(what);
 }
 
 namespace {
@@ -199,7 +198,7 @@ namespace {
 void release_here(task_block& t) noexcept {
     t.held = false;
     if (t.state != task_state::ended) return;
-    report_if_unseen(t);
+    leave_if_failed(t);
     if (!t.trivial()) t.ops->drop_outcome(t.payload);
     free_block(t);
 }

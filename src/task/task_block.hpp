@@ -59,6 +59,8 @@ struct alignas(sizeof(void*) == 8 ? 64 : 16) task_block : listener {
     bool grouped : 1 = false;
     bool watched : 1 = false;             // `handlers_room` holds a list
     bool paced : 1 = false;               // each yield() is a pause, as `pace_ns` says
+    bool with_group : 1 = false;          // its group has cancelled it
+    bool noted : 1 = false;               // its group keeps its error, and reports it unless somebody looks; `group` stands
     stack_class size_class{};
     [[no_unique_address]] execution machine;
 
