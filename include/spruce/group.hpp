@@ -47,6 +47,8 @@ struct deadline_scope {
 };
 SPRUCE_API void open_scope(deadline_scope& s, deadline dl) noexcept;
 SPRUCE_API void close_scope(deadline_scope& s) noexcept;
+// For a function that gives nothing, at its end: ok; or, if the scope's deadline has passed, as a wait would fail now.
+SPRUCE_API result<void> outcome_of_scope(deadline_scope const& s) noexcept;
 }  // namespace detail
 
 // Tasks whose end is waited for here: leaving the scope leaves none of them behind. Thread: the task's that made it,
@@ -116,7 +118,7 @@ template <class F, class... A> result<outcome_t<F, A...>> run_scope(deadline dl,
     if constexpr (sizeof...(A) != 0) ((id = scope.id), ...);
     if constexpr (std::is_void_v<raw>) {
         std::invoke(std::forward<F>(f), id...);
-        return {};
+        return outcome_of_scope(scope);
     } else {
         result<outcome_t<F, A...>> outcome(std::invoke(std::forward<F>(f), id...));
         // Exactly this scope's expiry is its own time-out; all else passes unchanged.
@@ -129,8 +131,10 @@ template <class F, class... A> result<outcome_t<F, A...>> run_scope(deadline dl,
 
 // Calls f; once the deadline has passed, waits in f fail with `canceled`, caused by this scope, until f returns. f
 // takes nothing, or the scope's id: result.error().is_from(id) tells this scope's expiry from an inner one's.
-// Returns: what f gave; timed_out, caused by this scope, if f gave back just that cancellation. Scopes nest to any
-// depth. Outside a task it calls f, and nothing more.
+// Returns: what f gave; timed_out, caused by this scope, if f gave back just that cancellation. An f that gives nothing
+// cannot say whether it came to its end: timed_out if the deadline had passed when it returned; where a scope around this
+// one had passed as well, or the task was cancelled, canceled with that origin. Scopes nest to any depth. Outside a task it
+// calls f, and nothing more.
 template <class F>
     requires std::invocable<F>
 [[nodiscard]] result<detail::outcome_t<F>> with_deadline(deadline dl, F&& f) {

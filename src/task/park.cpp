@@ -199,6 +199,18 @@ void close_scope(deadline_scope& s) noexcept {
     s.of->look_again();
 }
 
+result<void> outcome_of_scope(deadline_scope const& s) noexcept {
+    if (!s.of || s.due_ns == no_time) return {};
+    task_block const& t = *s.of;
+    hub& h = t.home->h;
+    // A function that computed has not moved any time that is kept.
+    std::int64_t const now = s.due_ns <= h.seen_ns ? h.seen_ns : h.read_clock();
+    if (s.due_ns > now) return {};
+    if (t.cancelled && !t.shielded) return error(errc::canceled).caused_by(t.cancelled_by);
+    error const why = canceled_by_scope(t, now);
+    return why.is_from(s.id) ? error(errc::timed_out).caused_by(s.id) : why;
+}
+
 void open_shield(shield_state& s) noexcept {
     task_block* const t = current_scheduler ? current_scheduler->current : nullptr;
     s.of = t;
