@@ -17,6 +17,7 @@
 #include "../sys/kernel_error.hpp"
 #include "../sys/own_thread.hpp"
 #include "../sys/thread_gate.hpp"
+#include "../task/task_block.hpp"
 
 namespace spruce::inline v0::detail {
 
@@ -120,6 +121,7 @@ result<void> stop_loop_thread(own_loop* l) noexcept {
 result<void> join_loop_thread(own_loop* l, deadline dl) noexcept {
     if (!l) return with_detail(errc::wrong_state, "an empty loop_thread");
     if (fork_mark() != l->mark) return with_detail(errc::closed, "the thread is the parent's");
+    SPRUCE_CHECK(begin_wait());
     if (l->thread && is_own_thread(*l->thread)) return with_detail(errc::deadlock, "a thread that joins itself");
     if (!has_ended(*l)) {
         auto const waited = l->over.wait(dl);

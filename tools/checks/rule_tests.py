@@ -2,8 +2,32 @@
 import os
 import tempfile
 
-from . import archive_tests, bench_rules, conditional_rules, floor_rules, ignored_rules, tree_rules, word_rules
+from . import archive_tests, bench_rules, conditional_rules, floor_rules, ignored_rules, tree_rules, waiting_rules, word_rules
 from .source_text import tree
+
+# Calls that may wait, and some that look like them.
+WAITING = """namespace spruce {
+namespace detail {
+void wait_here(int a, deadline dl) noexcept;
+}
+class event {
+public:
+    explicit event(int n) noexcept : n_(n) {}
+    // Waits. Errors: closed.
+    template <class T> result<T> wait(T a = {}, deadline dl = {}) { if (a) { return a; } return wait_on(dl); }
+    // Errors: canceled, closed.
+    result<void> look();
+    // Errors: closed.
+    bool done() const noexcept { return n_ != 0; }
+
+private:
+    void wait_on(deadline dl);
+    int n_;
+};
+// Sleeps. Cancel: ends it.
+SPRUCE_API result<void> nap(int a);
+}
+"""
 
 CLEAN = {
     "src/base/thing.cpp": '#include <spruce/error.hpp>\n\n#include "thing.hpp"\n#if defined(__clang__)\n#endif\n',
@@ -22,6 +46,8 @@ CLEAN = {
     "docs/bench.md": "| group | scenario | one | program |\n|---|---|---|---|\n| a | `b_1k` `c_*` | d | `bench_b` |\n",
     "bench/bench_b.cpp": "\n",
     "bench/goals.txt": "# goals\nb_1k floor 1.0\nc_9 least 2\n",
+    "include/spruce/sync.hpp": WAITING,
+    waiting_rules.TABLE: 'row const rows[] = {\n    CALL("event::wait", { }),\n    CALL("nap", { }),\n    CALL("event::look", { }),\n};\n',
     "Makefile": "all:\n",
 }
 
@@ -90,6 +116,12 @@ PLANTED = (
     ("a value that may be ignored", "include/spruce/io.hpp", "struct stream {\n    template <class T> static result<stream> adopt(int fd) { return {}; }\n};\n", 2,
      "stream::adopt gives a value"),
     ("a call that no row names", "test/consumer/ignored/ignored_calls.cpp", "void kept() {\n    f();   // f\n}\n", 2, "no public header has f"),
+    ("a call with a deadline that no test cancels", "include/spruce/loop.hpp",
+     "namespace spruce {\nstruct part {\n    result<void> more(\n        deadline dl = {});\n};\n}\n", 3, "part::more may wait"),
+    ("a call that says what a cancel does", "include/spruce/loop.hpp",
+     "namespace spruce {\n// Cancel: ends it.\ntemplate <class F>\n    requires(sizeof(F) > 1)\nresult<void> doze(F f);\n}\n", 3, "doze may wait"),
+    ("a row for what does not wait", waiting_rules.TABLE,
+     'CALL("event::wait", {}),\nCALL("nap", {}),\nCALL("event::look", {}),\nCALL("event::done", {}),\n', 4, "event::done is no call"),
     ("named by an OS", "src/sys/poller_linux.cpp", "\n", 1, "named by an operating system"),
 )
 
@@ -101,7 +133,7 @@ def findings(plan):
             with open(os.path.join(top, path), "w", encoding="utf-8") as f:
                 f.write(text)
         files = tree(top)
-        return [f for rules in (floor_rules, conditional_rules, word_rules, tree_rules, bench_rules, ignored_rules) for f in rules.check(files)]
+        return [f for rules in (floor_rules, conditional_rules, word_rules, tree_rules, bench_rules, ignored_rules, waiting_rules) for f in rules.check(files)]
 
 
 def run():
