@@ -151,6 +151,10 @@ struct poller_calls {
     // may do everything but wait(), renew() and close(); what it changes then need not be seen before the next lie_down().
     int (*lie_down)(void* context) noexcept = nullptr;
     int (*sleep)(void* context, std::int64_t timeout_ns) noexcept = nullptr;
+    // Whether a read of a TCP socket that gives fewer bytes than it asked for says that none are left, as long as neither
+    // the end, an error nor urgent data was reported: then the next bytes are news, and are reported. Not where urgent
+    // data is not reported (kqueue): a read ends before it, and what lies behind it is no news.
+    bool short_reads_tell = false;
 };
 }  // namespace detail
 

@@ -146,7 +146,7 @@ void close_poller(void* context) noexcept {
 std::int64_t grain_ns(void*) noexcept { return has_pwait2.load(std::memory_order_relaxed) != 0 ? 0 : 1'000'000; }
 
 constexpr poller_calls calls{"epoll", false, change, wait, backend_fd, renew, close_poller, grain_ns,
-                             nullptr, nullptr, lie_down, sleep};
+                             nullptr, nullptr, lie_down, sleep, true};
 }  // namespace
 
 int make_epoll_poller(memory_hook memory, kernel::made_poller* out) noexcept {

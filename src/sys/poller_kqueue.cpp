@@ -169,7 +169,7 @@ int watch_child(void* context, int pid, bool on) noexcept {
 }
 
 constexpr poller_calls calls{"kqueue", false, change, wait, backend_fd, renew, close_poller, grain_ns,
-                             watch_signal, watch_child, lie_down, sleep};
+                             watch_signal, watch_child, lie_down, sleep, false};
 }  // namespace
 
 int make_kqueue_poller(kevent_calls const& on, void* context, memory_hook memory, kernel::made_poller* out) noexcept {

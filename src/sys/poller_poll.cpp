@@ -180,7 +180,7 @@ void close_poller(void* context) noexcept {
 std::int64_t grain_ns(void*) noexcept { return 1'000'000; }
 
 constexpr poller_calls calls{"poll", true, change, wait, backend_fd, renew, close_poller, grain_ns,
-                             nullptr, nullptr, lie_down, sleep};
+                             nullptr, nullptr, lie_down, sleep, true};
 }  // namespace
 
 int make_poll_poller(memory_hook memory, kernel::made_poller* out) noexcept {

@@ -147,7 +147,7 @@ void close(void* context) noexcept {
 std::int64_t grain_ns(void* context) noexcept { return static_cast<simulated_poller*>(context)->kernel.options.poll_grain.count(); }
 
 constexpr poller_calls calls{"simulated", false, change, wait, backend_fd, renew, close, grain_ns,
-                             nullptr, nullptr, lie_down, sleep};
+                             nullptr, nullptr, lie_down, sleep, true};
 }  // namespace
 
 void notify(simulated_kernel& k, simulated_file& f, unsigned key) noexcept {
