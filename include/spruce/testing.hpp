@@ -51,7 +51,8 @@ struct simulation_options {
 //
 // What is simulated: pipes, socket pairs, TCP over 127.0.0.0/8 and ::1, files that cannot be polled, wakers, signals
 // and children. 192.0.2.0/24 never answers; other addresses cannot be reached. Fds are made non-blocking. A write of a
-// loop's that breaks a pipe raises SIGPIPE, as on a real kernel. Not simulated: datagrams, urgent data, TIME_WAIT.
+// loop's that breaks a pipe raises SIGPIPE, as on a real kernel. Urgent data cannot be read.
+// Not simulated: datagrams, TIME_WAIT.
 //
 // Thread: any, one call at a time; but with loops on several threads the clock moves for whoever waits first, so a
 // test that is to be repeatable gives each loop a simulation of its own.
@@ -109,6 +110,9 @@ public:
     // Gives up to all of it.
     // Returns: how many bytes were taken. Errors: would_wait, EBADF, EPIPE, ECONNRESET, …
     [[nodiscard]] SPRUCE_API result<std::size_t> write(int fd, std::string_view bytes) noexcept;
+    // Sends one byte of urgent data, as send() with MSG_OOB does: the other side's reads end before it, and do not give it.
+    // Errors: EBADF, ENOTSOCK; EOPNOTSUPP if it is not TCP; EPIPE, ENOTCONN if it cannot send.
+    SPRUCE_API result<void> send_urgent(int fd) noexcept;
     // Says that a stream socket will send no more; the other side reads to the end.
     // Errors: EBADF, ENOTSOCK, ENOTCONN.
     SPRUCE_API result<void> shutdown_write(int fd) noexcept;

@@ -272,7 +272,8 @@ int make_poller(void* c, int which, memory_hook memory, kernel::made_poller* out
     poller_calls const& below = *made->below.calls;
     made->calls = {below.name, below.needs_rearm, change, wait, backend_fd, renew, close_poller, grain_ns,
                    below.watch_signal ? watch_signal : nullptr, below.watch_child ? watch_child : nullptr,
-                   below.lie_down ? lie_down : nullptr, below.sleep ? sleep : nullptr, below.short_reads_tell};
+                   below.lie_down ? lie_down : nullptr, below.sleep ? sleep : nullptr,
+                   below.short_reads_tell, below.levels_linger};
     s.pollers = made;
     *out = {&made->calls, made};
     return 0;

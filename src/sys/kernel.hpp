@@ -155,6 +155,9 @@ struct poller_calls {
     // the end, an error nor urgent data was reported: then the next bytes are news, and are reported. Not where urgent
     // data is not reported (kqueue): a read ends before it, and what lies behind it is no news.
     bool short_reads_tell = false;
+    // Whether backend_fd() and sleep() still count a level that was reported, until wait() has found its cause gone: whoever
+    // goes by them makes a wait for nothing after each. So the loop's own waker is an edge there.
+    bool levels_linger = false;
 };
 }  // namespace detail
 

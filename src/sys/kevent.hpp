@@ -42,13 +42,14 @@ struct kevent_calls {
     // In a forked child, before anything else: its parent's queues are not there, and their numbers may be others' by now.
     void (*forked)(void* context) noexcept;
     int (*kind_of)(void* context, int fd) noexcept;   // as in kernel_calls
-    std::int64_t (*now_ns)(void* context) noexcept;   // null where no timeout ends too soon
+    std::int64_t (*now_ns)(void* context) noexcept;   // null where timeouts end neither too soon nor, by a part of them, too late
     bool has_receipts;       // false: each change is a call of its own
     bool pollable;           // a queue's fd may be polled
-    std::int64_t grain_ns;   // how late a timeout may be
+    std::int64_t grain_ns;   // how late a short timeout may be
     // Blocks until kevent() would give an event, or for so long; takes none, and may be called while another thread
-    // makes changes. 0, or -errno; -EINTR is passed on. Null where there is none.
+    // makes changes. 1: there may be one; 0: the time is over; or -errno; -EINTR is passed on. Null where there is none.
     int (*sleep)(void* context, int queue, std::int64_t timeout_ns) noexcept = nullptr;
+    int late_part = 0;       // a timeout may end late by this part of it: 16, by a sixteenth; 0: by nothing. With it goes now_ns
 };
 
 int make_kqueue_poller(kevent_calls const& calls, void* context, memory_hook memory, kernel::made_poller* out) noexcept;

@@ -31,15 +31,23 @@ constexpr bool has_receipts = false;
 constexpr auto receipt = 0;
 #endif
 
-// NetBSD and OpenBSD sleep in whole ticks of 10 ms, and one more.
+// NetBSD and OpenBSD sleep in whole ticks of 10 ms, and one more. FreeBSD gives itself a sixteenth of the length, so that
+// timers close together end together (kern.timecounter.alloweddeviation); what is short is late by no more than a tick.
 #if defined(__NetBSD__) || defined(__OpenBSD__)
 constexpr std::int64_t grain_ns = 20'000'000;
+#elif defined(__FreeBSD__)
+constexpr std::int64_t grain_ns = 1'000'000;
 #else
 constexpr std::int64_t grain_ns = 0;
 #endif
+#if defined(__FreeBSD__)
+constexpr int late_part = 16;
+#else
+constexpr int late_part = 0;
+#endif
 
 // Old NetBSD's timeouts may end some milliseconds too soon.
-#if defined(__NetBSD__)
+#if defined(__NetBSD__) || defined(__FreeBSD__)
 constexpr auto now = native::monotonic_ns;
 #else
 constexpr std::int64_t (*now)(void*) noexcept = nullptr;
@@ -132,11 +140,12 @@ void forked(void*) noexcept {}
 
 int sleep(void*, int queue, std::int64_t timeout_ns) noexcept {
     pollfd only{queue, POLLIN, 0};
-    return ::poll(&only, 1, poll_timeout_ms(timeout_ns)) < 0 ? -errno : 0;
+    int const got = ::poll(&only, 1, poll_timeout_ms(timeout_ns));
+    return got < 0 ? -errno : got;
 }
 
 constexpr kevent_calls the_system{create, kevent_call, close_queue, forked, native::kind_of, now, has_receipts,
-                                  true, grain_ns, sleep};
+                                  true, grain_ns, sleep, late_part};
 }  // namespace
 
 int make_native_kqueue_poller(memory_hook memory, kernel::made_poller* out) noexcept {

@@ -30,7 +30,7 @@ kqueue_watched* place_for(kqueue_poller& p, int fd) noexcept {
 }
 
 // Each change becomes up to four records; how each of them went is known before anything of its fd is asked again.
-enum : std::uint8_t { old_read, old_write, new_read, new_write };
+enum : std::uint8_t { old_read, old_write, new_read, new_end, new_write };
 struct change_batch {
     kevent_record records[kqueue_batch];
     std::uint8_t roles[kqueue_batch];
@@ -40,9 +40,10 @@ struct change_batch {
 
 void put(change_batch& b, poll_change& c, std::uint8_t role, std::uint8_t wanted) noexcept {
     bool const add = role >= new_read;
-    unsigned const what = !add ? kevent_delete : (wanted & interest_edge) != 0 ? kevent_add | kevent_clear : +kevent_add;
+    bool const clear = (wanted & interest_edge) != 0 || role == new_end;
+    unsigned const what = !add ? kevent_delete : clear ? kevent_add | kevent_clear : +kevent_add;
     auto const flags = static_cast<std::uint16_t>(what);
-    auto const filter = role == old_read || role == new_read ? kevent_filter::read : kevent_filter::write;
+    auto const filter = role == old_write || role == new_write ? kevent_filter::write : kevent_filter::read;
     b.records[b.count] = {static_cast<std::uintptr_t>(c.fd), c.generation, 0, 0, flags, filter};
     b.roles[b.count] = role;
     b.owners[b.count++] = &c;
@@ -66,13 +67,19 @@ int meaning(int failed) noexcept {
 struct outcome {
     int result = 0;
     std::uint8_t added = 0;
-    bool refused = false;
+    bool refused = false, end_watched = false, taken_out = false;
 };
 
 void take_answer(kqueue_poller& p, outcome& o, poll_change const& c, std::uint8_t role, int failed) noexcept {
     if (role == old_read || role == old_write) {
-        // Closed behind our back, it is gone already; only who wants nothing else is told so.
-        if (failed < 0 && c.wanted == interest_none) o.result = failed;
+        // Closed behind our back, it is gone already; only who wants nothing else is told so. (Of a pipe that is over the
+        // kernel may have dropped the one side by itself.)
+        if (failed == 0) o.taken_out = true;
+        if (c.wanted == interest_none) o.result = o.taken_out ? 0 : failed;
+        return;
+    }
+    if (role == new_end) {
+        o.end_watched = failed == 0;   // where it cannot be, there is nothing more to hear
         return;
     }
     std::uint8_t const side = role == new_read ? interest_read : interest_write;
@@ -105,8 +112,13 @@ void settle(kqueue_poller& p, poll_change& c, outcome const& o) noexcept {
     if (o.result == 0 || c.wanted == interest_none) {
         w.held = c.wanted;
         w.generation = c.generation;
+        w.end_watched = o.end_watched;
         w.refused = o.refused;
-        if (o.refused) ++p.refused;
+        if (!o.refused) return;
+        // It is over already, or was never to be watched: its end is nothing to wait for.
+        ++p.refused;
+        if (o.end_watched) submit_one(p, {static_cast<std::uintptr_t>(c.fd), 0, 0, 0, kevent_delete, kevent_filter::read});
+        w.end_watched = false;
         return;
     }
     // Half of it was done: what is new goes again, and what the kernel may have is what it may have had.
@@ -114,6 +126,8 @@ void settle(kqueue_poller& p, poll_change& c, outcome const& o) noexcept {
         if ((o.added & side) != 0 && (had & side) == 0)
             submit_one(p, {static_cast<std::uintptr_t>(c.fd), 0, 0, 0, kevent_delete,
                            side == interest_read ? kevent_filter::read : kevent_filter::write});
+    if (o.end_watched && !w.end_watched)
+        submit_one(p, {static_cast<std::uintptr_t>(c.fd), 0, 0, 0, kevent_delete, kevent_filter::read});
 }
 
 void submit(kqueue_poller& p, change_batch& b) noexcept {
@@ -140,6 +154,18 @@ void submit(kqueue_poller& p, change_batch& b) noexcept {
     b.count = 0;
 }
 
+// What a new fd is, or one that is to be written, whatever had its number before. 0, or why it cannot be watched.
+int look_at_kind(kqueue_poller& p, poll_change const& c, kqueue_watched** w) noexcept {
+    int const kind = p.calls->kind_of(p.context, c.fd);
+    if (kind < 0) return kind;
+    // It takes regular files, but tells of them only while there is more to read: to us they are always ready.
+    if (kind == fd_file) return -EPERM;
+    *w = place_for(p, c.fd);
+    if (!*w) return -ENOMEM;
+    (*w)->pipe = kind == fd_pipe;
+    return 0;
+}
+
 // Puts its records into the batch; or settles it here: there is nothing to ask the kernel.
 void prepare(kqueue_poller& p, change_batch& b, poll_change& c) noexcept {
     kqueue_watched* w = find_watched(p, c.fd);
@@ -152,32 +178,36 @@ void prepare(kqueue_poller& p, change_batch& b, poll_change& c) noexcept {
             c.result = -ENOENT;
             return;
         }
-    } else if (c.before == interest_none || held == interest_none) {
-        // It takes regular files, but tells of them only while there is more to read: to us they are always ready.
-        int const kind = p.calls->kind_of(p.context, c.fd);
-        if (kind < 0 || kind == fd_file) {
-            c.result = kind < 0 ? kind : -EPERM;
-            return;
-        }
-        w = place_for(p, c.fd);
-        if (!w) {
-            c.result = -ENOMEM;
-            return;
-        }
+    } else if (c.before == interest_none || held == interest_none || (wanted & interest_write) != 0) {
+        c.result = look_at_kind(p, c, &w);
+        if (c.result < 0) return;
     }
     // What is there stays level or edge as it was made: to become the other it is made anew.
     bool const anew = ((held ^ wanted) & interest_edge) != 0;
     auto const gone = static_cast<std::uint8_t>(anew ? held : held & ~wanted);
+    // A full pipe's write filter may not hear that its reader goes (NetBSD, OpenBSD), and does not tell of it again and again
+    // (FreeBSD): only the read filter of the same end does.
+    bool const for_end = w->pipe && (wanted & (interest_read | interest_write)) == interest_write;
     w->in_batch = 1;
+    bool const read_held = (gone & interest_read) != 0 || (w->end_watched && !for_end);
     bool const write_held = (gone & interest_write) != 0 && !w->refused;
-    if ((gone & interest_read) != 0) put(b, c, old_read, wanted);
+    if (read_held) put(b, c, old_read, wanted);
     if (write_held) put(b, c, old_write, wanted);
     if ((wanted & interest_read) != 0) put(b, c, new_read, wanted);
+    if (for_end) put(b, c, new_end, wanted);
     if ((wanted & interest_write) != 0) put(b, c, new_write, wanted);
-    if (wanted == interest_none && (gone & interest_read) == 0 && !write_held) settle(p, c, {});
+    if (wanted == interest_none && !read_held && !write_held) settle(p, c, {});
 }
 
 }  // namespace
+
+void watch_end_again(kqueue_poller& p, int fd, kqueue_watched& w) noexcept {
+    // To whom it was told as an edge, or is from now on at each look, nothing is left to say.
+    if ((w.held & interest_write) == 0 || (w.held & interest_edge) != 0 || w.refused) return;
+    if (submit_one(p, {static_cast<std::uintptr_t>(fd), w.generation, 0, 0, kevent_add, kevent_filter::write}) == 0) return;
+    w.refused = true;
+    ++p.refused;
+}
 
 void change_kqueue(kqueue_poller& p, poll_change* changes, std::size_t count) noexcept {
     if (p.mark != fork_mark()) {

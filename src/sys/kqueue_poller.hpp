@@ -13,8 +13,10 @@ inline constexpr int kqueue_batch = 128;
 struct kqueue_watched {
     std::uint32_t generation;
     std::uint8_t held;         // the interest that the kernel has, unless the number was closed since
-    bool refused;              // the kernel does not watch it for writing: the call tells at once what there is to tell
-    bool told;                 // … and that was said
+    bool refused : 1;          // the kernel does not watch it for writing: the call tells at once what there is to tell
+    bool told : 1;             // … and that was said
+    bool pipe : 1;
+    bool end_watched : 1;      // it is watched for reading, too, though only writing is wanted: for its end
     std::uint8_t in_batch;     // its place plus 1 among the events or the changes at hand, or 0
 };
 static_assert(kqueue_batch < UCHAR_MAX);
@@ -37,6 +39,9 @@ inline kqueue_watched* find_watched(kqueue_poller& p, int fd) noexcept {
 
 // A change that asks for nothing but to be done or refused: 0, or -errno.
 int submit_one(kqueue_poller& p, kevent_record record) noexcept;
+// A pipe that is watched for writing is over. The kernel may have dropped that watch, or may not know yet what there is to
+// tell: it is asked again, and from then on it tells, or refuses, which is told here.
+void watch_end_again(kqueue_poller& p, int fd, kqueue_watched& w) noexcept;
 void change_kqueue(kqueue_poller& p, poll_change* changes, std::size_t count) noexcept;
 
 }  // namespace spruce::inline v0::detail

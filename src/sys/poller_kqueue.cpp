@@ -30,6 +30,27 @@ std::uint8_t from_record(kevent_record const& r) noexcept {
     return static_cast<std::uint8_t>(what);
 }
 
+// Of a pipe: its read filter tells of the other end's close on both ends, and is the only one that always does.
+std::uint8_t from_pipe_record(kqueue_poller& p, kqueue_watched& w, kevent_record const& r) noexcept {
+    bool const over = (r.flags & kevent_eof) != 0;
+    unsigned what = from_record(r);
+    if (r.filter == kevent_filter::read) {
+        if ((w.held & interest_read) == 0) what = 0;   // it is watched for its end only
+        if (over && (w.held & interest_write) != 0) what |= ready_write | ready_hangup;
+    }
+    if (over) watch_end_again(p, static_cast<int>(r.ident), w);
+    return static_cast<std::uint8_t>(what);
+}
+
+// 0: nothing to tell.
+std::uint8_t look_at_record(kqueue_poller& p, kevent_record const& r) noexcept {
+    if ((r.flags & kevent_error) != 0) return 0;
+    bool const of_fd = r.filter == kevent_filter::read || r.filter == kevent_filter::write;
+    kqueue_watched* const w = of_fd ? find_watched(p, static_cast<int>(r.ident)) : nullptr;
+    bool const known = w && w->pipe && w->generation == static_cast<std::uint32_t>(r.udata);
+    return known ? from_pipe_record(p, *w, r) : from_record(r);
+}
+
 bool of_fd(poll_event const& e) noexcept { return (e.ready & (ready_signal | ready_child)) == 0; }
 
 // One event for each fd, though its directions are told apart.
@@ -76,17 +97,25 @@ void tidy(kqueue_poller& p, poll_event& e) noexcept {
         e.ready = static_cast<std::uint8_t>(e.ready & ~ready_hangup);
 }
 
-// Some end a timeout too soon: what is left of it is waited for, too.
-int collect(kqueue_poller& p, kevent_record* into, int room, std::int64_t timeout_ns) noexcept {
+// Some end a timeout too soon: what is left of it is waited for, too. Some end it late by a part of its length: a long
+// one is waited for in parts, none of which ends too late though it be late, until what is left is short.
+template <class F> int in_parts(kqueue_poller& p, std::int64_t timeout_ns, F wait_for) noexcept {
     if (timeout_ns > longest_wait_ns) timeout_ns = longest_wait_ns;
     bool const watch_clock = timeout_ns > 0 && p.calls->now_ns;
     std::int64_t const end = watch_clock ? p.calls->now_ns(p.context) + timeout_ns : 0;
-    for (;;) {
-        int const count = p.calls->kevent(p.context, p.queue, nullptr, 0, into, room, timeout_ns);
-        if (count != 0 || !watch_clock) return count;
+    for (int const late = p.calls->late_part;;) {
+        bool const is_short = late == 0 || timeout_ns < late || timeout_ns <= p.calls->grain_ns * late;
+        int const got = wait_for(is_short ? timeout_ns : timeout_ns - timeout_ns / (late + 1) - 1);
+        if (got != 0 || !watch_clock) return got;
         timeout_ns = end - p.calls->now_ns(p.context);
         if (timeout_ns <= 0) return 0;
     }
+}
+
+int collect(kqueue_poller& p, kevent_record* into, int room, std::int64_t timeout_ns) noexcept {
+    return in_parts(p, timeout_ns, [&](std::int64_t part_ns) noexcept {
+        return p.calls->kevent(p.context, p.queue, nullptr, 0, into, room, part_ns);
+    });
 }
 
 int wait(void* context, poll_event* events, int room, std::int64_t timeout_ns) noexcept {
@@ -100,10 +129,10 @@ int wait(void* context, poll_event* events, int room, std::int64_t timeout_ns) n
         // Interrupted: whoever asked looks at the clock and at what the signal brought.
         if (count < 0 && made == 0) return count == -EINTR ? 0 : count;
         for (int i = 0; i < count; ++i) {
-            if ((got[i].flags & kevent_error) != 0) continue;
+            std::uint8_t const ready = look_at_record(p, got[i]);
             auto const number = static_cast<int>(got[i].ident);
             auto const generation = static_cast<std::uint32_t>(got[i].udata);
-            made = put_event(p, events, made, {number, generation, from_record(got[i])});
+            if (ready != 0) made = put_event(p, events, made, {number, generation, ready});
         }
     }
     for (int i = 0; i != made; ++i) tidy(p, events[i]);
@@ -122,7 +151,11 @@ int lie_down(void* context) noexcept {
 }
 int sleep(void* context, std::int64_t timeout_ns) noexcept {
     kqueue_poller& p = self(context);
-    return p.news ? 0 : p.calls->sleep(p.context, p.queue, timeout_ns);
+    if (p.news) return 0;
+    int const got = in_parts(p, timeout_ns, [&](std::int64_t part_ns) noexcept {
+        return p.calls->sleep(p.context, p.queue, part_ns);
+    });
+    return got < 0 ? got : 0;
 }
 
 int renew(void* context, bool after_fork) noexcept {
@@ -169,7 +202,7 @@ int watch_child(void* context, int pid, bool on) noexcept {
 }
 
 constexpr poller_calls calls{"kqueue", false, change, wait, backend_fd, renew, close_poller, grain_ns,
-                             watch_signal, watch_child, lie_down, sleep, false};
+                             watch_signal, watch_child, lie_down, sleep, false, true};
 }  // namespace
 
 int make_kqueue_poller(kevent_calls const& on, void* context, memory_hook memory, kernel::made_poller* out) noexcept {

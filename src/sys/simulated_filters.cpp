@@ -28,9 +28,9 @@ simulated_told ask_read(simulated_file& f) noexcept {
     return {false, 0, false, 0};
 }
 
-simulated_told ask_write(simulated_file& f) noexcept {
+simulated_told ask_write(kevent_manners const& m, simulated_file& f) noexcept {
     switch (f.kind) {
-        case kind::pipe_reader: return {!f.peer, 0, !f.peer, 0};
+        case kind::pipe_reader: return {!f.peer || m.both_ways, 0, !f.peer, 0};
         case kind::pipe_writer: return {!f.peer || is_writable(f), static_cast<std::int64_t>(f.peer ? room_for(f) : 0), !f.peer, 0};
         case kind::stream: {
             if (f.state == stream_state::listening) return {false, 0, false, 0};
@@ -53,7 +53,37 @@ simulated_told ask_write(simulated_file& f) noexcept {
 
 simulated_told ask_filter(simulated_knote& n) noexcept {
     if (!n.file) return {n.count != 0, n.count, false, 0};
-    return n.filter == kevent_filter::read ? ask_read(*n.file) : ask_write(*n.file);
+    return n.filter == kevent_filter::read ? ask_read(*n.file) : ask_write(manners_of(n.queue->kernel), *n.file);
+}
+
+void activate(simulated_knote& n) noexcept {
+    simulated_watch_ready& link = n;
+    if (!link.linked()) n.queue->ready.push_back(link);
+    n.queue->kernel.changed = true;
+}
+
+// -- when the filters of files are asked
+void notify_knotes(simulated_kernel&, simulated_file& f, unsigned filters) noexcept {
+    for (auto* at = f.knotes.front(); at; at = f.knotes.after(*at)) {
+        simulated_knote& n = from_subject(*at);
+        unsigned const mine = n.filter == kevent_filter::read ? ready_read : ready_write;
+        if ((filters & mine) != 0 && ask_filter(n).active) activate(n);
+    }
+}
+
+void notify_pipe_end(simulated_kernel& k, simulated_file& left, bool over) noexcept {
+    bool const once = manners_of(k).ends_once;
+    if (!over) {
+        if (!once) notify_knotes(k, left, ready_write);
+        return;
+    }
+    notify_knotes(k, left, ready_read);
+    for (auto* at = left.knotes.front(); once && at; at = left.knotes.after(*at)) {
+        simulated_knote& n = from_subject(*at);
+        if (n.filter != kevent_filter::write) continue;
+        n.once = true;
+        activate(n);
+    }
 }
 
 }  // namespace spruce::inline v0::detail

@@ -71,6 +71,8 @@ struct simulated_file : simulated_turn, simulated_bound {
     simulated_file* peer = nullptr;
     simulated_bytes inbox;
     std::size_t room_to_receive = 0, room_to_send = 0;
+    bool urgent = false;                 // urgent data has come, and no read went beyond it yet; it lies …
+    std::size_t before_urgent = 0;       // … behind so many bytes of the inbox
     std::int64_t last_due_ns = 0;        // of what is under way to it: it arrives in order
     simulated_address local, remote;
     intrusive_list<simulated_turn> queue;   // a listener's connections, not yet accepted
@@ -213,6 +215,7 @@ std::size_t room_for(simulated_file const& f) noexcept;                // that a
 bool is_writable(simulated_file const& f) noexcept;
 ssize read_file(simulated_kernel& k, simulated_file& f, void* into, std::size_t size) noexcept;
 ssize write_file(simulated_kernel& k, simulated_file& f, io_slice const* slices, int count) noexcept;
+int send_urgent_byte(simulated_kernel& k, simulated_file& f) noexcept;
 int shut_down(simulated_kernel& k, simulated_file& f, std::uint8_t what) noexcept;
 void leave_stream(simulated_kernel& k, simulated_file& f) noexcept;     // its last number was closed
 void break_off(simulated_kernel& k, simulated_file& f, int error) noexcept;   // it was refused or reset
@@ -241,6 +244,8 @@ std::int64_t next_delivery_ns(simulated_kernel& k) noexcept;            // INT64
 
 // -- pollers
 void notify(simulated_kernel& k, simulated_file& f, unsigned key) noexcept;
+// Of a change that only concerns these of a queue's filters, ready_read and ready_write, but all other watches.
+void notify_change(simulated_kernel& k, simulated_file& f, unsigned filters) noexcept;
 void drop_watches(simulated_kernel& k, simulated_file& f) noexcept;
 int make_simulated_poller(void* context, int which, memory_hook memory, kernel::made_poller* out) noexcept;   // locks
 

@@ -33,5 +33,7 @@ struct simulated_told {
 };
 
 simulated_told ask_filter(simulated_knote& n) noexcept;
+void activate(simulated_knote& n) noexcept;
+inline simulated_knote& from_subject(simulated_knote_of_subject& at) noexcept { return static_cast<simulated_knote&>(at); }
 
 }  // namespace spruce::inline v0::detail

@@ -8,7 +8,8 @@ namespace spruce::inline v0::detail {
 namespace {
 unsigned wanted_bits(std::uint8_t wanted) noexcept {
     bool const read = (wanted & interest_read) != 0, write = (wanted & interest_write) != 0;
-    return bit_if(read, ready_read) | bit_if(read, ready_read_closed) | bit_if(write, ready_write) | ready_hangup | ready_error;
+    unsigned const urgent = bit_if(read && (wanted & interest_edge) != 0, ready_urgent);
+    return bit_if(read, ready_read) | bit_if(read, ready_read_closed) | bit_if(write, ready_write) | urgent | ready_hangup | ready_error;
 }
 
 simulated_watch* find_watch(simulated_poller& p, simulated_file& f, int fd) noexcept {
@@ -119,10 +120,11 @@ int lie_down(void*) noexcept { return 0; }
 int sleep(void* context, std::int64_t timeout_ns) noexcept {
     auto& p = *static_cast<simulated_poller*>(context);
     simulated_guard const guard(p.kernel);
-    return sleep_until_ready(p, [](simulated_watch_ready& link) noexcept {
+    int const got = sleep_until_ready(p, [](simulated_watch_ready& link) noexcept {
         auto& w = static_cast<simulated_watch&>(link);
         return (look_at(*w.file) & wanted_bits(w.wanted)) != 0;
     }, timeout_ns);
+    return got < 0 ? got : 0;
 }
 
 int renew(void* context, bool after_fork) noexcept {
@@ -150,14 +152,26 @@ constexpr poller_calls calls{"simulated", false, change, wait, backend_fd, renew
                              nullptr, nullptr, lie_down, sleep, true};
 }  // namespace
 
-void notify(simulated_kernel& k, simulated_file& f, unsigned key) noexcept {
+namespace {
+void notify_watches(simulated_kernel& k, simulated_file& f, unsigned key) noexcept {
     for (simulated_watch_of_file* at = f.watches.front(); at; at = f.watches.after(*at)) {
         auto& w = *static_cast<simulated_watch*>(at);
         if (key != any_change && (key & wanted_bits(w.wanted)) == 0) continue;
         queue(w);
         k.changed = true;
     }
-    notify_knotes(k, f, key);
+}
+}  // namespace
+
+void notify(simulated_kernel& k, simulated_file& f, unsigned key) noexcept {
+    constexpr unsigned both = ready_read | ready_write;
+    notify_watches(k, f, key);
+    notify_knotes(k, f, key == any_change || (key & (ready_hangup | ready_error)) != 0 ? both : key & both);
+}
+
+void notify_change(simulated_kernel& k, simulated_file& f, unsigned filters) noexcept {
+    notify_watches(k, f, any_change);
+    notify_knotes(k, f, filters);
 }
 
 void drop_watches(simulated_kernel& k, simulated_file& f) noexcept {

@@ -1,7 +1,7 @@
 // The simulated network: ports, listeners and their backlogs, and how a connect ends.
 #include <cerrno>
 
-#include "simulated_kernel.hpp"
+#include "simulated_kevent.hpp"
 
 namespace spruce::inline v0::detail {
 
@@ -220,6 +220,7 @@ int accept_from(simulated_kernel& k, simulated_file& f, simulated_file** taken) 
     if (fd < 0) return fd;
     first->unlink();
     --f.queued;
+    if (manners_of(k).accepts_tell) notify_knotes(k, f, ready_read);   // of those that wait still
     *taken = &s;
     try_parked(k);
     return fd;

@@ -2,7 +2,7 @@
 // Linux's kernel is the model, down to which end of which thing reports what; test/model compares the two.
 #include <cerrno>
 
-#include "simulated_kernel.hpp"
+#include "simulated_kevent.hpp"
 
 namespace spruce::inline v0::detail {
 
@@ -40,6 +40,7 @@ ssize write_pipe(simulated_kernel& k, simulated_file& f, io_slice const* slices,
     if (size > room) size = room;
     if (!put_slices(*f.peer, slices, size)) return -ENOMEM;
     arrive(k, *f.peer, under_way::data, size);
+    notify_knotes(k, f, ready_write);
     return static_cast<ssize>(size);
 }
 
@@ -88,6 +89,7 @@ ssize write_stream(simulated_kernel& k, simulated_file& f, io_slice const* slice
 void make_room(simulated_kernel& k, simulated_file& reader, bool was_writable) noexcept {
     simulated_file* const writer = reader.peer;
     if (!writer || !is_writable(*writer)) return;
+    notify_knotes(k, *writer, ready_write);   // whether it is news or not
     bool const tell = is_pipe(reader) ? !was_writable : is_tcp(reader) ? writer->starved : true;
     if (!tell) return;
     writer->starved = false;
@@ -113,6 +115,7 @@ unsigned look_at_stream(simulated_file& f) noexcept {
     if (f.error) ready |= ready_error;
     if (f.state == stream_state::connecting) return ready;
     if (f.inbox.arrived() != 0) ready |= ready_read;
+    if (f.urgent) ready |= ready_urgent;
     if (is_writable(f) || (is_tcp(f) && (f.shut & shut_out) != 0)) ready |= ready_write;
     else f.starved = true;
     return ready;
@@ -150,6 +153,21 @@ unsigned look_at(simulated_file& f) noexcept {
     return ready_read | ready_write;
 }
 
+namespace {
+// How much of a read there is until the urgent data; the one that begins there goes beyond it.
+std::size_t until_urgent(simulated_file& f, std::size_t size) noexcept {
+    if (!f.urgent) return size;
+    if (f.before_urgent == 0) {
+        f.urgent = false;
+        return size;
+    }
+    if (size > f.before_urgent) size = f.before_urgent;
+    if (size > f.inbox.arrived()) size = f.inbox.arrived();
+    f.before_urgent -= size;
+    return size;
+}
+}  // namespace
+
 ssize read_file(simulated_kernel& k, simulated_file& f, void* into, std::size_t size) noexcept {
     switch (f.kind) {
         case simulated_kind::waker: return read_waker(f, into, size);
@@ -161,10 +179,14 @@ ssize read_file(simulated_kernel& k, simulated_file& f, void* into, std::size_t 
         case simulated_kind::stream: break;
     }
     if (size == 0 && (is_pipe(f) || f.inbox.arrived() != 0)) return 0;
-    if (f.inbox.arrived() == 0) return no_bytes(f);
+    if (f.inbox.arrived() == 0) {
+        if (is_pipe(f) && manners_of(k).empty_reads_tell) notify_knotes(k, f, ready_read);
+        return no_bytes(f);
+    }
     bool const was_writable = f.peer && is_writable(*f.peer);
-    std::size_t const took = f.inbox.take(into, size);
+    std::size_t const took = f.inbox.take(into, until_urgent(f, size));
     make_room(k, f, was_writable);
+    if (is_pipe(f) && (!f.peer || is_writable(*f.peer))) notify_knotes(k, f, ready_read);
     return static_cast<ssize>(took);
 }
 
@@ -186,6 +208,21 @@ ssize write_file(simulated_kernel& k, simulated_file& f, io_slice const* slices,
     if (size != 0) return write_stream(k, f, slices, size);
     return may_not_send(f);
 }
+
+// Of two urgent bytes the later one counts, as in TCP.
+int send_urgent_byte(simulated_kernel& k, simulated_file& f) noexcept {
+    if (!is_tcp(f)) return -EOPNOTSUPP;
+    if (int const no = may_not_send(f)) return no == -EAGAIN ? -ENOTCONN : no;
+    if (!f.peer) return 0;
+    f.peer->urgent = true;
+    f.peer->before_urgent = f.peer->inbox.size();
+    notify(k, *f.peer, ready_urgent);
+    return 0;
+}
+
+namespace {
+unsigned filters_of(std::uint8_t shut) noexcept { return bit_if((shut & shut_in) != 0, ready_read) | bit_if((shut & shut_out) != 0, ready_write); }
+}  // namespace
 
 int shut_down(simulated_kernel& k, simulated_file& f, std::uint8_t what) noexcept {
     if (f.state == stream_state::listening) {
@@ -216,15 +253,16 @@ int shut_down(simulated_kernel& k, simulated_file& f, std::uint8_t what) noexcep
     if (is_tcp(f)) {
         f.shut = static_cast<std::uint8_t>(f.shut | what);
         if ((what & shut_out) != 0 && was_sending && f.peer) send_off(k, *f.peer, under_way::fin, 0);
-        notify(k, f, any_change);
+        notify_change(k, f, filters_of(what));
         return 0;
     }
     f.shut = static_cast<std::uint8_t>(f.shut | what);
+    notify_knotes(k, f, filters_of(what));   // a queue's are told of what this side does, too
     if (f.peer) {
         // A socket pair has no network in between: what one side no longer takes, the other may no longer send.
         std::uint8_t const there = static_cast<std::uint8_t>(((what & shut_in) != 0 ? shut_out : 0) | ((what & shut_out) != 0 ? shut_in : 0));
         f.peer->shut = static_cast<std::uint8_t>(f.peer->shut | there);
-        notify(k, *f.peer, any_change);
+        notify_change(k, *f.peer, filters_of(there));
     }
     return 0;
 }
@@ -243,9 +281,11 @@ void leave_stream(simulated_kernel& k, simulated_file& f) noexcept {
     if (!peer) return;
     bool const unread = f.inbox.size() != 0;
     if (f.kind == simulated_kind::pipe_reader) peer->no_room = !is_writable(*peer);
+    if (is_pipe(f)) notify_pipe_end(k, *peer, false);
     f.peer = peer->peer = nullptr;
     if (is_pipe(f)) {
-        notify(k, *peer, any_change);
+        notify_change(k, *peer, 0);
+        notify_pipe_end(k, *peer, true);
     } else if (!is_tcp(f)) {
         peer->shut = shut_both;
         if (unread) peer->error = ECONNRESET;

@@ -88,7 +88,7 @@ void arrive(simulated_kernel& k, simulated_file& to, under_way what, std::size_t
         case under_way::fin:
             to.shut = static_cast<std::uint8_t>(to.shut | shut_in);
             to.ended = true;
-            notify(k, to, any_change);
+            notify_change(k, to, ready_read);   // what this side sends is not over
             break;
         case under_way::reset:
             // After the peer's FIN the error is the writer's; before it the reader is told, too.

@@ -84,7 +84,7 @@ int sleep_until_ready(simulated_sleeper& p, bool (*is_ready)(simulated_watch_rea
     p.patient = true;   // a host may do nothing for as long as it likes, and wake its guest then
     int const got = wait_on(p, look, &by, 1, timeout_ns);
     p.patient = false;
-    return got < 0 ? got : 0;
+    return got;
 }
 
 int wait_on(simulated_sleeper& p, int (*take)(simulated_sleeper& on, void* into, int room) noexcept, void* into, int room,

@@ -88,7 +88,7 @@ void leave_waker(simulated_kernel& k, simulated_file& f, int fd) noexcept {
     if (w.reader == &f) w.reader = nullptr;
     if (w.writer == &f) {
         w.writer = nullptr;
-        if (w.reader) notify(k, *w.reader, any_change);
+        if (w.reader) notify_change(k, *w.reader, ready_read);
     }
 }
 

@@ -132,6 +132,14 @@ result<std::size_t> simulation::write(int fd, std::string_view bytes) noexcept {
     return static_cast<std::size_t>(got);
 }
 
+result<void> simulation::send_urgent(int fd) noexcept {
+    simulated_guard const guard(state());
+    simulated_file* const f = find_file(state(), fd);
+    if (!f) return as_error(-EBADF);
+    if (f->kind != simulated_kind::stream) return as_error(-ENOTSOCK);
+    return as_done(send_urgent_byte(state(), *f));
+}
+
 result<void> simulation::shutdown_write(int fd) noexcept { return as_done(state().seam.calls->shutdown(&state(), fd, SHUT_WR)); }
 
 result<void> simulation::reset(int fd) noexcept {

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <csignal>
 #include <iterator>
+#include <string>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -130,6 +131,40 @@ TEST("kqueue: hundreds who may write to pipes without a reader take turns, and k
         auto const [least, most] = std::minmax_element(std::begin(writes), std::end(writes));
         CHECK(*least > 1);
         CHECK(*most <= *least + 1);
+    }
+}
+
+TEST("kqueue: a task that waits to write into a full pipe goes on when the pipe's reader closes, and a writer is called each turn") {
+    for (kqueue_of const of : each) {
+        for (bool const full : {true, false}) {
+            testing::simulation world({.kqueue = of});
+            loop l(loop_options{.on = world.on()});
+            auto const [out, into] = *world.make_pipe();
+            auto const [raw_out, raw_into] = *world.make_pipe();
+            std::string const block(4'096, 'x');
+            for (int const fd : {into, raw_into})
+                while (full && world.write(fd, block)) {}
+            result<void> wrote;
+            int calls = 0;
+            auto h = l.add_writer(raw_into, [&] { ++calls; });
+            REQUIRE(h.ok());
+            auto task = spawn([&, into = into] {
+                auto s = stream::adopt(into);
+                REQUIRE(s.ok());
+                std::string const much(1'000'000, 'x');
+                wrote = s->write(much);
+            });
+            CHECK(l.run_once(in(1ms)).ok());
+            CHECK_EQ(calls, full ? 0 : 1);
+            REQUIRE(world.close(out).ok() && world.close(raw_out).ok());
+            CHECK(l.run_until([&] { return task.done(); }, in(1s)).ok());
+            CHECK(!wrote.ok() && wrote.error().errno_value() == EPIPE);
+            int const before = calls;
+            for (int i = 0; i != 5; ++i) CHECK(l.run_once(in(0s)).ok());
+            CHECK_EQ(calls, before + 5);
+            h->cancel();
+            CHECK(l.run().ok());
+        }
     }
 }
 

@@ -30,6 +30,9 @@ struct scripted_queue {
     int next_wait = 0;                      // what a wait gives instead, once
     bool none_left = false;                 // no queue can be made
     int made = 0, closed = 0, calls_made = 0;
+    int kind = fd_other_socket;
+    std::int64_t now = 0;
+    bool late = false;                      // by a sixteenth
     kevent_calls calls{create, kevent, close, forked, kind_of, nullptr, true, true, 0};
     kernel::made_poller poller;
 
@@ -43,7 +46,7 @@ struct scripted_queue {
     static int create(void* c) noexcept { return self(c).none_left ? -EMFILE : 500 + self(c).made++; }
     static void close(void* c, int) noexcept { ++self(c).closed; }
     static void forked(void*) noexcept {}
-    static int kind_of(void*, int fd) noexcept { return fd < 400 ? +fd_other_socket : -EBADF; }
+    static int kind_of(void* c, int fd) noexcept { return fd < 400 ? self(c).kind : -EBADF; }
     int apply(kevent_record const& r) {
         key const at{r.ident, r.filter};
         if ((r.flags & kevent_delete) != 0) return registered.erase(at) != 0 ? 0 : -ENOENT;
@@ -71,6 +74,7 @@ struct scripted_queue {
             if (answers == room) break;
             into[answers++] = e;
         }
+        if (answers == 0 && timeout_ns > 0) q.now += timeout_ns + (q.late ? timeout_ns / 16 : 0);
         return answers;
     }
 
@@ -172,6 +176,91 @@ TEST("kqueue's poller: an interrupted wait is none, other failures are told, and
     CHECK_EQ(q.poller.calls->wait(q.poller.context, &e, 1, 0), -EBADF);
     CHECK(q.wait(INT64_MAX).empty());
     CHECK_EQ(q.timeouts.back(), 86'400'000'000'000);
+}
+
+TEST("kqueue's poller: renewed, it has forgotten what the kernel refused, and watches and tells it anew") {
+    for (bool const receipts : {true, false}) {
+        scripted_queue q(receipts);
+        q.refuse(6, kevent_filter::write, -EPIPE);
+        CHECK_EQ(q.change(6, none, rd | wr, 3), 0);
+        CHECK_EQ(q.change(7, none, wr, 3), 0);
+        CHECK_EQ(q.wait(-1).size(), 1U);
+        CHECK_EQ(q.poller.calls->renew(q.poller.context, false), 0);
+        CHECK(q.registered.empty());
+        CHECK(q.wait(-1).empty());
+        CHECK_EQ(q.timeouts.back(), -1);   // nothing is left to be told without the kernel
+        CHECK_EQ(q.change(6, rd | wr, none), -ENOENT);
+        CHECK_EQ(q.change(6, none, rd | wr, 4), 0);
+        auto const again = q.wait(-1);
+        REQUIRE(again.size() == 1);
+        CHECK(again[0].fd == 6 && again[0].generation == 4 && again[0].ready == ready_write);
+        q.refusals.clear();
+        CHECK_EQ(q.poller.calls->renew(q.poller.context, false), 0);
+        CHECK_EQ(q.change(6, none, rd | wr, 5), 0);
+        CHECK(q.has(6, kevent_filter::write));
+        CHECK(q.wait(-1).empty());
+    }
+}
+
+TEST("kqueue's poller: where timeouts end late by a part of their length, long ones are waited for in a few parts") {
+    constexpr std::int64_t ms = 1'000'000, lengths[] = {1, 15, 100'000, 16 * ms, 17 * ms, 1'000 * ms, 60'000 * ms, 86'400'000 * ms};
+    for (std::int64_t const length : lengths) {
+        scripted_queue q;
+        q.calls.late_part = 16;
+        q.calls.grain_ns = ms;
+        q.calls.now_ns = [](void* c) noexcept { return scripted_queue::self(c).now; };
+        q.late = true;
+        CHECK(q.wait(length).empty());
+        CHECK(q.now >= length && q.now <= length + ms);
+        CHECK(q.timeouts.size() <= 9);
+        if (length <= 16 * ms) CHECK(q.timeouts.size() == 1 && q.timeouts[0] == length);
+        // An event ends it, whichever part it is in.
+        q.now = 0;
+        q.timeouts.clear();
+        q.events = {{5, 1, 0, 0, 0, kevent_filter::read}};
+        CHECK_EQ(q.wait(length).size(), 1U);
+        CHECK_EQ(q.timeouts.size(), 1U);
+    }
+}
+
+TEST("kqueue's poller: a pipe's writer is watched for its end, too; of what else is told of that nothing comes of it") {
+    for (bool const receipts : {true, false}) {
+        scripted_queue q(receipts);
+        q.kind = fd_pipe;
+        CHECK_EQ(q.change(5, none, wr, 2), 0);
+        REQUIRE(q.has(5, kevent_filter::read));
+        q.events = {{5, 2, 9, 0, 0, kevent_filter::read}};
+        CHECK(q.wait().empty());
+        // The end is told each time, once the kernel has refused to go on.
+        q.refuse(5, kevent_filter::write, -EPIPE);
+        q.events = {{5, 2, 0, 0, kevent_eof, kevent_filter::read}};
+        auto told = q.wait();
+        REQUIRE(told.size() == 1);
+        CHECK(told[0].generation == 2 && told[0].ready == (ready_write | ready_hangup));
+        q.events.clear();
+        for (int i = 0; i != 3; ++i) {
+            told = q.wait(-1);
+            REQUIRE(told.size() == 1);
+            CHECK_EQ(told[0].ready, +ready_write);
+        }
+        CHECK_EQ(q.change(5, wr, none), 0);
+        CHECK(!q.has(5, kevent_filter::read));
+        CHECK(q.wait(-1).empty());
+        // A watch that is refused leaves nothing behind, and neither does one that becomes a reader's.
+        q.refuse(6, kevent_filter::write, -ENOMEM);
+        CHECK_EQ(q.change(6, none, wr), -ENOMEM);
+        CHECK(!q.has(6, kevent_filter::read));
+        CHECK_EQ(q.change(7, none, wr), 0);
+        CHECK_EQ(q.change(7, wr, rd), 0);
+        CHECK(!q.has(7, kevent_filter::write));
+        CHECK((q.registered[{7, kevent_filter::read}].flags & kevent_clear) == 0);
+        CHECK_EQ(q.change(7, rd, wr), 0);
+        CHECK((q.registered[{7, kevent_filter::read}].flags & kevent_clear) != 0);
+        // A socket's reader is nobody's business who only writes.
+        q.kind = fd_stream_socket;
+        CHECK_EQ(q.change(8, none, wr), 0);
+        CHECK(!q.has(8, kevent_filter::read));
+    }
 }
 
 TEST("kqueue's poller: in a forked child its parent's queue is left alone, its number may be another's") {
