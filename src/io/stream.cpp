@@ -61,7 +61,7 @@ constexpr std::uint8_t sticky = ready_read_closed | ready_hangup | ready_error |
 
 // Only stream sockets and pipes tell by a short read that they are drained, and only while nothing else is flagged.
 void note_short_read(hub& h, stream_core const& c) noexcept {
-    bool const tells = c.kind == fd_stream_socket || c.kind == fd_pipe;
+    bool const tells = c.kind == fd_pipe || (c.kind == fd_stream_socket && h.poller->short_reads_tell);
     if (tells && (c.entry->ready & sticky) == 0) h.fds.clear_ready(*c.entry, ready_read);
 }
 

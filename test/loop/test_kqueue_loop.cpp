@@ -168,6 +168,34 @@ TEST("kqueue: a task that waits to write into a full pipe goes on when the pipe'
     }
 }
 
+TEST("kqueue: bytes behind urgent data are read though nothing more comes") {
+    for (kqueue_of const of : {kqueue_of::none, kqueue_of::freebsd, kqueue_of::netbsd, kqueue_of::openbsd}) {
+        testing::simulation world({.kqueue = of});
+        loop l(loop_options{.on = world.on()});
+        int const listener = *world.listen();
+        int const client = *world.connect(*world.port_of(listener));
+        int const server = *world.accept(listener);
+        std::string got;
+        auto task = spawn([&] {
+            auto s = stream::adopt(server);
+            REQUIRE(s.ok());
+            char room[64];
+            while (got.size() != 5) {
+                auto const n = s->read(room);
+                REQUIRE(n.ok());
+                got.append(room, *n);
+            }
+        });
+        l.call_later(1ms, [&] {
+            CHECK(world.write(client, "abc").ok());
+            CHECK(world.send_urgent(client).ok());
+            CHECK(world.write(client, "de").ok());
+        });
+        CHECK(l.run_until([&] { return task.done(); }, in(1s)).ok());
+        CHECK_EQ(got, "abcde");
+    }
+}
+
 TEST("kqueue is not there after a fork: the child's loop has its own, and goes on with fds, signals, timers and calls") {
     for (kqueue_of const of : each) {
         testing::simulation world({.kqueue = of});
