@@ -15,7 +15,9 @@ bool has_ready(hub& h) noexcept {
 bool is_held(hub& h) noexcept { return h.holds > 0 || h.door->pending(); }
 
 int watch_waker(hub& h) noexcept {
-    poll_change c{h.wake.read_fd, 0, interest_none, interest_read, 0};
+    // As an edge it is drained to the end all the same.
+    int const wanted = h.poller->levels_linger ? interest_read | interest_edge : interest_read;
+    poll_change c{h.wake.read_fd, 0, interest_none, static_cast<std::uint8_t>(wanted), 0};
     h.poller->change(h.poller_context, &c, 1);
     h.waker_watched = c.result == 0;
     return c.result;

@@ -12,6 +12,7 @@
 #include <spruce/testing.hpp>
 
 #include "../harness/harness.hpp"
+#include "../harness/queue_host.hpp"
 
 using namespace spruce;
 using namespace std::chrono_literals;
@@ -193,6 +194,24 @@ TEST("kqueue: bytes behind urgent data are read though nothing more comes") {
         });
         CHECK(l.run_until([&] { return task.done(); }, in(1s)).ok());
         CHECK_EQ(got, "abcde");
+    }
+}
+
+TEST("kqueue: a guest makes one turn for each wake-up") {
+    for (kqueue_of const of : each) {
+        testing::simulation world({.kqueue = of});
+        loop l(loop_options{.on = world.on()});
+        harness::queue_host host;
+        REQUIRE(l.interleave(host.post()).ok());
+        int woken = 0;
+        auto wake = l.make_waker([&] { ++woken; });
+        REQUIRE(wake.ok());
+        auto hold = l.hold();
+        for (int i = 1; i <= 10; ++i) {
+            wake->wake();
+            CHECK(host.run([&] { return woken == i; }));
+        }
+        CHECK(host.posts() <= 12);
     }
 }
 
