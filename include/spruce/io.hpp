@@ -74,7 +74,8 @@ struct stream_core {
     std::uint32_t serial = 0;      // of its loop
     std::uint32_t owner = 0;       // which of the number's ownerships is ours
     std::uint8_t kind = 0;         // an fd_kind
-    bool is_socket() const noexcept { return kind == 1 || kind == 2; }
+    bool drains = false;           // a read that was short has left nothing behind, unless the poller says otherwise
+    bool is_socket() const noexcept { return kind >= 1 && kind <= 3; }
 };
 // fresh: the kernel has just made it, so that whoever had the number before has lost it.
 SPRUCE_API result<stream_core> open_core(int fd, bool fresh = false) noexcept;

@@ -35,6 +35,8 @@ struct simulation_options {
     duration poll_grain{0};                          // a poll that times out does so at a multiple of this
     bool shuffle_events = false;                     // one poll's events come in an order that is drawn
     bool short_writes = false;                       // sockets take a part of what is written that is drawn
+    bool keep_apart = false;                         // socket pairs: a read ends where a write did, as of local peers that
+                                                     // send descriptors or credentials
     bool pipe_wakers = false;                        // loops are woken through pipes instead of counters
     bool refuse_child_fds = false;                   // children have no fd; their end is told by SIGCHLD alone
     kqueue_of kqueue = kqueue_of::none;              // then it is the poller, and tells of signals and children, too

@@ -27,6 +27,10 @@ result<stream_core> make_core(hub& h, int fd, int kind, bool fresh) noexcept {
     c.serial = h.serial;
     c.owner = e->owners;
     c.kind = static_cast<std::uint8_t>(kind);
+    // Of all there is only TCP over IP is known to give whatever has arrived, but for what lies behind urgent data, and a
+    // pipe of our own. Local sockets keep apart what came with descriptors or from others, packet pipes each write, and a
+    // pipe that others have, too, may become one at any time.
+    c.drains = kind == fd_tcp_socket ? h.poller->short_reads_tell : kind == fd_pipe && fresh;
     return c;
 }
 }  // namespace
@@ -59,10 +63,9 @@ void close_core(stream_core& c) noexcept {
 namespace {
 constexpr std::uint8_t sticky = ready_read_closed | ready_hangup | ready_error | ready_urgent;
 
-// Only stream sockets and pipes tell by a short read that they are drained, and only while nothing else is flagged.
+// A short read spares the one that would find nothing: where it is known to mean so, and while nothing else is flagged.
 void note_short_read(hub& h, stream_core const& c) noexcept {
-    bool const tells = c.kind == fd_pipe || (c.kind == fd_stream_socket && h.poller->short_reads_tell);
-    if (tells && (c.entry->ready & sticky) == 0) h.fds.clear_ready(*c.entry, ready_read);
+    if (c.drains && (c.entry->ready & sticky) == 0) h.fds.clear_ready(*c.entry, ready_read);
 }
 
 ssize put(hub& h, stream_core const& c, io_slice const* slices, int count) noexcept {

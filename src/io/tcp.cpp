@@ -26,7 +26,7 @@ result<stream_core> make_socket(address const& of) noexcept {
     hub& h = *here.impl();
     int const fd = h.calls->socket(h.on.context, family, SOCK_STREAM, 0);
     if (fd < 0) return socket_error(fd, of);
-    auto core = detail::open_fresh(fd, detail::fd_stream_socket);
+    auto core = detail::open_fresh(fd, detail::fd_tcp_socket);
     if (!core) h.calls->close(h.on.context, fd);
     return core;
 }
@@ -154,7 +154,7 @@ result<tcp_stream> tcp_listener::accept(deadline dl) {
         error why = errc::canceled;
         bool pause = false;
         if (fd >= 0) {
-            auto core = detail::open_fresh(fd, detail::fd_stream_socket);
+            auto core = detail::open_fresh(fd, detail::fd_tcp_socket);
             if (core) {
                 tcp_stream made(*core);
                 access::filled(peer, length);

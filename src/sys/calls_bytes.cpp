@@ -2,6 +2,7 @@
 #include <cstring>
 #include <ctime>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -73,14 +74,31 @@ int set_nonblocking(void*, int fd, bool on) noexcept {
     return wanted == status || ::fcntl(fd, F_SETFL, wanted) >= 0 ? 0 : -errno;
 }
 
+namespace {
+int socket_option(int fd, int name) noexcept {
+    int value = -1;
+    socklen_t size = sizeof value;
+    return ::getsockopt(fd, SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
+}
+
+// Of a family that is no IP's, or a protocol of streams beside TCP (MPTCP, SCTP), less is known.
+fd_kind kind_of_socket(int fd) noexcept {
+    if (socket_option(fd, SO_TYPE) != SOCK_STREAM) return fd_other_socket;
+#if defined(SO_PROTOCOL)
+    if (socket_option(fd, SO_PROTOCOL) != IPPROTO_TCP) return fd_stream_socket;
+    sockaddr_storage own{};
+    socklen_t size = sizeof own;
+    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&own), &size) == 0 && (own.ss_family == AF_INET || own.ss_family == AF_INET6))
+        return fd_tcp_socket;
+#endif
+    return fd_stream_socket;
+}
+}  // namespace
+
 int kind_of(void*, int fd) noexcept {
     struct stat s {};
     if (::fstat(fd, &s) < 0) return -errno;
-    if (S_ISSOCK(s.st_mode)) {
-        int type = 0;
-        socklen_t size = sizeof type;
-        return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM ? fd_stream_socket : fd_other_socket;
-    }
+    if (S_ISSOCK(s.st_mode)) return kind_of_socket(fd);
     if (S_ISFIFO(s.st_mode)) return fd_pipe;
     if (S_ISREG(s.st_mode)) return fd_file;
     return S_ISCHR(s.st_mode) && ::isatty(fd) ? fd_tty : fd_other;

@@ -71,7 +71,7 @@ struct kernel_calls {
     int (*make_pipe)(void* context, int ends[2]) noexcept;
     int (*make_socketpair)(void* context, int ends[2]) noexcept;
     int (*set_nonblocking)(void* context, int fd, bool on) noexcept;
-    // What kind of thing an fd is, decides how a short read is read: see fd_kind.
+    // What kind of thing an fd is.
     int (*kind_of)(void* context, int fd) noexcept;             // an fd_kind, or -EBADF
     int (*make_waker)(void* context, waker_kind wanted, waker_fds* out) noexcept;
     void (*wake)(void* context, int write_fd) noexcept;         // any thread, signal handlers too; never waits
@@ -87,7 +87,12 @@ struct kernel_calls {
     int (*reap_child)(void* context, int pid, int child_fd, child_status* out) noexcept;
 };
 
-enum fd_kind : int { fd_stream_socket = 1, fd_other_socket, fd_pipe, fd_tty, fd_file, fd_other };
+enum fd_kind : int {
+    fd_tcp_socket = 1,         // TCP over IP
+    fd_stream_socket,          // a local one, or one of another protocol
+    fd_other_socket,           // it keeps packets apart
+    fd_pipe, fd_tty, fd_file, fd_other
+};
 
 // -- the poller
 // Our own records, which no system's header shapes: kqueue, epoll and poll translate from and to them.

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstddef>
 #include <cstring>
+#include <new>
 
 #include <spruce/memory.hpp>
 
@@ -13,7 +14,10 @@ public:
     simulated_bytes() = default;
     simulated_bytes(simulated_bytes const&) = delete;
     simulated_bytes& operator=(simulated_bytes const&) = delete;
-    ~simulated_bytes() { release({}, at_, room_, 1); }
+    ~simulated_bytes() {
+        while (first_part_) drop_part();
+        release({}, at_, room_, 1);
+    }
 
     std::size_t size() const noexcept { return size_; }          // arrived or under way
     std::size_t arrived() const noexcept { return arrived_; }    // may be taken
@@ -41,9 +45,24 @@ public:
         size_ += count;
     }
     void arrive(std::size_t count) noexcept { arrived_ += count; }
+    // What is put next, so many bytes, is taken by itself: by takes that end where it ends. False: no memory.
+    bool set_apart(std::size_t count) noexcept {
+        void* const at = allocate({}, sizeof(part), alignof(part));
+        if (!at) return false;
+        part** end = &first_part_;
+        while (*end) end = &(*end)->next;
+        *end = ::new (at) part{nullptr, count};
+        return true;
+    }
     // Takes what has arrived, up to `count`; says how much that was.
     std::size_t take(void* into, std::size_t count) noexcept {
         if (count > arrived_) count = arrived_;
+        if (first_part_ && count >= first_part_->left) {
+            count = first_part_->left;
+            drop_part();
+        } else if (first_part_) {
+            first_part_->left -= count;
+        }
         copy_out(static_cast<unsigned char*>(into), count);
         if (room_) first_ = (first_ + count) % room_;
         size_ -= count;
@@ -52,6 +71,15 @@ public:
     }
 
 private:
+    struct part {
+        part* next;
+        std::size_t left;
+    };
+    void drop_part() noexcept {
+        part* const gone = first_part_;
+        first_part_ = gone->next;
+        release({}, gone, sizeof(part), alignof(part));
+    }
     void copy_out(unsigned char* into, std::size_t count) const noexcept {
         std::size_t const straight = count < room_ - first_ ? count : room_ - first_;
         if (straight) std::memcpy(into, at_ + first_, straight);
@@ -60,6 +88,7 @@ private:
 
     unsigned char* at_ = nullptr;
     std::size_t room_ = 0, first_ = 0, size_ = 0, arrived_ = 0;
+    part* first_part_ = nullptr;
 };
 
 }  // namespace spruce::inline v0::detail

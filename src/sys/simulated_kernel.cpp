@@ -231,7 +231,7 @@ int kind_of_file(simulated_file const& f) noexcept {
     switch (f.kind) {
         case simulated_kind::pipe_reader:
         case simulated_kind::pipe_writer: return fd_pipe;
-        case simulated_kind::stream: return fd_stream_socket;
+        case simulated_kind::stream: return is_tcp(f) ? fd_tcp_socket : fd_stream_socket;
         case simulated_kind::file: return fd_file;
         case simulated_kind::waker: return f.waker->is_pipe ? fd_pipe : fd_other;
         case simulated_kind::child:

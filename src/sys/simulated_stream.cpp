@@ -73,7 +73,9 @@ ssize write_stream(simulated_kernel& k, simulated_file& f, io_slice const* slice
     if (shortened) size = 1 + static_cast<std::size_t>(draw(k, size));
     if (size < asked) f.starved = true;
     std::size_t const segment = k.options.segment != 0 && is_tcp(f) ? k.options.segment : size;
-    if (!reserve_delivery(k, size / segment + 1) || !put_slices(*f.peer, slices, size)) return -ENOMEM;
+    if (!reserve_delivery(k, size / segment + 1) || !f.peer->inbox.reserve(size)) return -ENOMEM;
+    if (k.options.keep_apart && !is_tcp(f) && !f.peer->inbox.set_apart(size)) return -ENOMEM;
+    put_slices(*f.peer, slices, size);
     for (std::size_t left = size; left != 0;) {
         std::size_t const part = left < segment ? left : segment;
         left -= part;

@@ -3,6 +3,7 @@
 #pragma once
 #include <atomic>
 #include <cstddef>
+#include <map>
 #include <mutex>
 #include <set>
 #include <string>
@@ -48,6 +49,12 @@ public:
             if (on == thread) found.insert(name);
         return found;
     }
+    // How often one of them was called, on whatever thread.
+    long times(std::string const& name) const {
+        std::lock_guard const held(lock_);
+        auto const found = times_.find(name);
+        return found == times_.end() ? 0 : found->second;
+    }
     // The same of wake(), on the calling thread.
     static long wakes_here() { return wakes; }
 
@@ -60,6 +67,7 @@ private:
     void note(char const* name) {
         std::lock_guard const held(lock_);
         seen_.emplace(name, std::this_thread::get_id());
+        ++times_[name];
     }
     template <auto Call, class R, class... A> void stand_before(R (*&at)(void*, A...) noexcept, char const* is) {
         names<Call> = is;
@@ -125,6 +133,7 @@ private:
     std::atomic<int> wait_gives_{0}, sleep_gives_{0}, waits_left_{0}, sleeps_left_{0};
     mutable std::mutex lock_;
     std::set<std::pair<std::string, std::thread::id>> seen_;
+    std::map<std::string, long> times_;
 };
 
 }  // namespace harness

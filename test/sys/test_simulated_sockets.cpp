@@ -283,7 +283,7 @@ TEST("simulated sockets answer wrong calls as real ones do") {
     CHECK_EQ(w.calls.connect(w.on.context, s, generic(six), 4), -EINVAL);
     CHECK_EQ(w.set(s, IPPROTO_TCP, TCP_NODELAY, 1), 0);
     CHECK_EQ(w.get(s, IPPROTO_TCP, TCP_NODELAY), 1);
-    CHECK_EQ(w.calls.kind_of(w.on.context, s), int{fd_stream_socket});
+    CHECK_EQ(w.calls.kind_of(w.on.context, s), int{fd_tcp_socket});
     CHECK_EQ(w.calls.kind_of(w.on.context, wr), int{fd_pipe});
 }
 
