@@ -48,9 +48,8 @@ void told(listener& self, unsigned what) noexcept {
 
 // The children that SIGCHLD stands for, if any: the subscription comes with the first and goes with the last.
 int need_sigchld(hub& h) noexcept {
-    if (h.children_by_signal++ != 0) return 0;
     int const got = subscribe_signal(h, SIGCHLD);
-    if (got < 0) --h.children_by_signal;
+    if (got >= 0) ++h.children_by_signal;
     return got;
 }
 
@@ -114,7 +113,7 @@ result<handler> arm_child(hub* on, handler_slot* s, callable_ops const* ops, int
     s->notify = told;
     // SIGCHLD is listened for before the first look, so that no end falls between the two.
     if (fd < 0) {
-        if (int const failed = watch_by_pid(h, *s); failed < 0) return refuse(kernel_error(failed));
+        if (int const failed = watch_by_pid(h, *s); failed < 0) return refuse(signal_refused(h, failed));
     } else if (auto watched = h.fds.watch(fd, false, *s); !watched) {
         h.calls->close(h.on.context, fd);
         return refuse(watched.error());

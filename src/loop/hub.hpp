@@ -261,8 +261,10 @@ void expire_slot(hub& h, handler_slot& s) noexcept;
 void drop_all_handlers(hub& h) noexcept;
 
 // -- signals and children
-// 0, or -errno.
+// Listens for a signal that can_be_handled(), and looks again at how, where it listens already. 0, or -errno.
 int subscribe_signal(hub& h, int signal) noexcept;
+// What that failure is to whoever wanted the signal.
+error signal_refused(hub const& h, int failed) noexcept;
 // Tells the poller of the port's signalfd, if there is one and it doesn't know it.
 int watch_signal_fd(hub& h) noexcept;
 void drop_signal(hub& h, int signal) noexcept;

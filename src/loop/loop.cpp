@@ -87,8 +87,9 @@ result<void> renew_in_child(hub& h) noexcept {
     h.door->wake_fd = h.wake.write_fd;
     h.port.write_fd = h.wake.write_fd;
     if (int const failed = watch_waker(h); failed < 0) return kernel_error(failed);
-    if (!h.on.simulated) dispatcher_after_fork(&h.port);
+    // What comes between these two is heard of twice rather than not at all.
     static_cast<void>(rewatch_signals(h));   // tried again before each wait
+    if (!h.on.simulated) dispatcher_after_fork(&h.port);
     rewatch_children(h);
     inbox_after_fork(*h.door);
     lose_awaited_calls(h);

@@ -8,15 +8,18 @@
 namespace spruce::inline v0::detail {
 
 namespace {
+bool poller_reports(hub const& h) noexcept { return h.poller->watch_signal && !h.options.use_signalfd; }
+
 void open_port(hub& h) noexcept {
     h.port.on = &h.on;
     h.port.write_fd = h.wake.write_fd;
     h.port.use_signalfd = h.options.use_signalfd;
-    h.port.by_poller = h.poller->watch_signal && !h.options.use_signalfd;
+    h.port.by_poller.store(poller_reports(h), std::memory_order_relaxed);
     h.port_open = true;
 }
 
-bool anybody_listens(hub& h, int signal) noexcept {
+bool is_listened_for(hub& h, int signal) noexcept {
+    if (signal == SIGCHLD && h.children_by_signal != 0) return true;
     for (handler_slot* s = h.signal_handlers.front(); s; s = h.signal_handlers.after(*s))
         if (s->number == signal) return true;
     return false;
@@ -35,13 +38,15 @@ int watch_signal_fd(hub& h) noexcept {
 int rewatch_signals(hub& h) noexcept {
     h.watched_signal_fd = -1;
     int failed = watch_signal_fd(h);
-    if (h.port.by_poller) {
+    if (poller_reports(h)) {
         for (handler_slot* s = h.signal_handlers.front(); s; s = h.signal_handlers.after(*s))
             if (int const f = h.poller->watch_signal(h.poller_context, s->number, true); f < 0) failed = f;
         if (h.children_by_signal != 0)
             if (int const f = h.poller->watch_signal(h.poller_context, SIGCHLD, true); f < 0) failed = f;
     }
     h.signals_watched = failed == 0;
+    // Until the poller has them all, the handler reports.
+    h.port.by_poller.store(poller_reports(h) && failed == 0, std::memory_order_relaxed);
     return failed;
 }
 
@@ -51,34 +56,35 @@ void signal_told(hub& h, int signal) noexcept {
 
 int subscribe_signal(hub& h, int signal) noexcept {
     if (!h.port_open) open_port(h);
+    bool const listens = is_listened_for(h, signal);
+    // Also when it is listened for already: somebody else may have changed the disposition meanwhile.
     int const got = h.calls->signal_subscribe(h.on.context, &h.port, signal);
-    if (got < 0) return got;
+    if (got < 0 || listens) return got < 0 ? got : 0;
     int failed = watch_signal_fd(h);
-    // The dispatcher sees to the disposition, the poller tells. What arrives in between is as if it came before both.
-    if (failed == 0 && h.port.by_poller) failed = h.poller->watch_signal(h.poller_context, signal, true);
+    // The dispatcher sees to the disposition, the poller reports. What arrives in between is as if it came before both.
+    if (failed == 0 && poller_reports(h)) failed = h.poller->watch_signal(h.poller_context, signal, true);
     if (failed < 0) h.calls->signal_unsubscribe(h.on.context, &h.port, signal);
     return failed < 0 ? failed : 0;
+}
+
+error signal_refused(hub const& h, int failed) noexcept {
+    if (failed == -EINVAL) return with_detail(errc::invalid_argument, "sig: no such signal, or one that no handler may have");
+    if (failed == -ENOMEM) return errc::no_memory;
+    if (!h.options.use_signalfd) return with_detail(kernel_error(failed), "sigaction()");
+    if (failed == -EPERM) return with_detail(errc::not_supported, "use_signalfd: a thread does not block the signal, or /proc cannot be read");
+    if (failed == -ENOSYS) return with_detail(errc::not_supported, "use_signalfd: the system has no signalfd(), or refuses it");
+    return with_detail(kernel_error(failed), "signalfd()");
 }
 
 result<handler> arm_signal(hub* on, handler_slot* s, callable_ops const* ops, int signal) noexcept {
     s->ops = ops;
     hub& h = *on;
-    if (signal < 1 || signal >= signal_limit) {
+    if (int const failed = can_be_handled(signal) ? subscribe_signal(h, signal) : -EINVAL; failed < 0) {
         h.handlers.dispose(*s);
-        return with_detail(errc::invalid_argument, "sig: no such signal");
+        return signal_refused(h, failed);
     }
     s->kind = slot_kind::signal;
     s->number = signal;
-    bool const have = anybody_listens(h, signal) || (signal == SIGCHLD && h.children_by_signal != 0);
-    if (!have) {
-        if (int const failed = subscribe_signal(h, signal); failed < 0) {
-            s->kind = slot_kind::none;
-            h.handlers.dispose(*s);
-            if (failed == -EINVAL) return with_detail(errc::invalid_argument, "sig: the system does not let it be handled");
-            if (failed == -EPERM) return with_detail(errc::not_supported, "use_signalfd: a thread does not block the signal");
-            return kernel_error(failed);
-        }
-    }
     s->state = slot_state::armed;
     h.signal_handlers.push_back(*s);
     h.rouse();
@@ -87,8 +93,8 @@ result<handler> arm_signal(hub* on, handler_slot* s, callable_ops const* ops, in
 
 // When nobody of this loop needs the signal any more.
 void drop_signal(hub& h, int signal) noexcept {
-    if (anybody_listens(h, signal) || (signal == SIGCHLD && h.children_by_signal != 0)) return;
-    if (h.port.by_poller) h.poller->watch_signal(h.poller_context, signal, false);
+    if (is_listened_for(h, signal)) return;
+    if (poller_reports(h)) h.poller->watch_signal(h.poller_context, signal, false);
     h.calls->signal_unsubscribe(h.on.context, &h.port, signal);
     if (h.port.signal_fd < 0) h.watched_signal_fd = -1;   // closed with its last signal
 }

@@ -61,12 +61,13 @@ sigset_t mask_of(signal_port const& port) noexcept {
 int signal_fd_add(signal_port& port, int signal) noexcept {
     if (!every_thread_blocks(signal)) return -EPERM;
     std::uint32_t const bit = std::uint32_t{1} << (signal % 32);
+    if ((port.by_fd[signal / 32] & bit) != 0) return 0;
     port.by_fd[signal / 32] |= bit;
     sigset_t const set = mask_of(port);
     int const got = ::signalfd(port.signal_fd, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (got < 0) {
         port.by_fd[signal / 32] &= ~bit;
-        return -errno;
+        return errno == EPERM || errno == EACCES ? -ENOSYS : -errno;   // a strict sandbox
     }
     port.signal_fd = got;
     return 0;

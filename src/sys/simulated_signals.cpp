@@ -32,7 +32,7 @@ void forget_child(simulated_child** at) noexcept {
 }  // namespace
 
 int subscribe_to(simulated_kernel& k, signal_port* port, int signal) noexcept {
-    if (signal < 1 || signal >= signal_limit || signal == SIGKILL || signal == SIGSTOP) return -EINVAL;
+    if (!can_be_handled(signal)) return -EINVAL;
     if (*find_subscription(k, port, signal)) return 0;
     void* const at = allocate({}, sizeof(simulated_subscription), alignof(simulated_subscription));
     if (!at) return -ENOMEM;
@@ -54,7 +54,7 @@ std::size_t tell_signal(simulated_kernel& k, int signal) noexcept {
     for (simulated_subscription* s = k.subscriptions; s; s = s->next) {
         if (s->signal != signal) continue;
         ++told;
-        if (s->port->by_poller) continue;
+        if (s->port->by_poller.load(std::memory_order_relaxed) != 0) continue;
         auto const number = static_cast<unsigned>(signal);
         s->port->pending[number / 32].fetch_or(1U << (number % 32), std::memory_order_release);
         kernel const& on = s->port->on ? *s->port->on : k.seam;
