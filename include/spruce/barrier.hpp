@@ -68,6 +68,7 @@ struct barrier_cycle : pinned {
     bool whole = false;
     bool passed = false;     // the action has run, and did not fail
     waiter_list others;
+    void* known[4]{};        // to the loop, if its last is a task: for a loop that ends without it
 };
 }  // namespace detail
 
@@ -109,8 +110,9 @@ public:
 private:
     friend detail::barrier_cycle;
     struct arriving;
+    struct cycle_in_hand;
     SPRUCE_API result<std::size_t> arrive(detail::barrier_cycle& cycle, deadline dl) noexcept;
-    void make_whole(detail::barrier_cycle& cycle) noexcept;
+    void make_whole(detail::barrier_cycle& cycle, bool of_task) noexcept;
     void wake_all(error why) noexcept;
     detail::waiter_list waiters_;
     std::size_t parties_, count_ = 0;

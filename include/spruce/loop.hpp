@@ -201,8 +201,14 @@ public:
     // The signal that last came by stop_on_signals; 0: none. Also once the loop has ended, for die_of() in process.hpp.
     int stop_signal() const noexcept { return stop_signal_; }
     // Cancels all tasks, drives whole turns, at least one, until they have ended, and drops all callbacks. Afterwards
-    // every call gives closed. Errors: tasks_left (detail() names them) at the deadline, their stacks are abandoned;
-    // wrong_state inside a run or a task; closed the second time.
+    // every call gives closed. Errors: tasks_left (detail() names them) at the deadline; wrong_state inside a run or a task;
+    // closed the second time.
+    // Lifetime: a task that is left at the deadline is abandoned: those that are ready run once more, then none ever runs
+    // again, and its stack stays mapped as it is, with all that it owns. Whatever it waits for forgets it: it stands in no
+    // line, what comes later goes to others, what it was to send was not sent, and sources may die before or after it. A
+    // permit or a lock that it was handed, and could not take yet, goes to others; what it had taken stays taken: a permit
+    // is never given back, a mutex stays locked (and may die so). A barrier is broken where it waited for others, or ran
+    // the action; a call to another loop that has not begun never does.
     [[nodiscard]] SPRUCE_API result<void> destroy(deadline dl = {});
     // Keeps run() alive until the token dies. One taken while shutdown hooks run delays the next phase and the end; one
     // taken in the first phase of start hooks, the next phase.

@@ -65,6 +65,7 @@ result<void> block_for(remote* to, void (*run)(void*) noexcept, void* context, d
 struct call_of_task : awaited, list_link {
     call_of_task(awaited const& what, hub& h) noexcept : awaited(what), home(h) {}
     hub& home;
+    post_node* sent = nullptr; // held
     post_node told;            // brings the news to the task's own thread
     // The task's thread alone:
     void* waiter = nullptr;    // its wait, while it waits
@@ -97,6 +98,7 @@ result<void> park_for(hub& h, remote* to, void (*run)(void*) noexcept, void* con
     call.told.embedded = true;
     call.told.to = kept.door;
     SPRUCE_TRY(post_node* const node, send(to, call));
+    call.sent = node;
     h.calls_awaited.push_back(call);
     auto waited = h.ext->park_for_call(&call.waiter, dl, false);
     if (!call.over && !cancel_post(node))
@@ -113,6 +115,14 @@ void lose_awaited_calls(hub& h) noexcept {
         if (call->over) continue;
         call->ran = false;
         call->end();
+    }
+}
+
+void take_back_awaited_calls(hub& h) noexcept {
+    while (call_of_task* const call = h.calls_awaited.take_front()) {
+        call->waiter = nullptr;
+        if (!call->over) static_cast<void>(cancel_post(call->sent));   // one that has begun ends in the frame, which stays
+        release(call->sent);
     }
 }
 

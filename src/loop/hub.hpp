@@ -65,10 +65,11 @@ struct guest_calls {
 
 struct call_of_task;
 
-// A task's wait that something outside of the loop knows of.
+// What a task has begun, and others know of, while it waits for something: its wait for what other threads give, for
+// several things, a barrier's action that it runs. Its task's wait alone would not tell.
 struct outside_wait : list_link {
     explicit outside_wait(void (*how)(outside_wait&) noexcept) noexcept : lose(how) {}
-    void (*lose)(outside_wait& self) noexcept;   // its task was abandoned
+    void (*lose)(outside_wait& self) noexcept;   // its task was abandoned; out of the list already
 };
 
 enum class hub_phase : std::uint8_t {
@@ -281,6 +282,8 @@ result<exit_status> child_outcome(handler_slot const& s) noexcept;
 
 // In a forked child: the loops that its tasks wait for are the parent's.
 void lose_awaited_calls(hub& h) noexcept;
+// The tasks that wait for calls of other loops were abandoned: calls that have not begun never do.
+void take_back_awaited_calls(hub& h) noexcept;
 
 // Tells the unhandled hook, or stderr.
 void tell_unhandled(hub* h, unhandled const& what) noexcept;

@@ -126,10 +126,12 @@ result<void> end_hub(hub& h, deadline dl) noexcept {
                 refusals = 0;
             }
         }
+        // Those that were woken in time take what they were woken for.
+        if (can_turn && h.ext->left(h, false) != 0) ready_phase(h, h.ready.size());
         if (h.ext->left(h, false) != 0) {
             char names[120];
             h.ext->abandon(h, names, sizeof names);
-            while (outside_wait* const w = h.outside_waits.take_front()) w->lose(*w);
+            take_back_awaited_calls(h);
             outcome = with_detail(errc::tasks_left, names);
         }
     }

@@ -90,8 +90,19 @@ task_options call_options(function_core* f) noexcept {
 
 // -- calls
 
+namespace {
+// Those of a loop that has ended, which abandoned them, are in nobody's way.
+void drop_orphans(line& calls) noexcept {
+    for (call_place* p = calls.front(); p && is_orphan(*p->of); p = calls.front()) {
+        p->unlink();
+        p->of->queue = nullptr;
+    }
+}
+}  // namespace
+
 call_claim claim_call(function_core* f, future_ops const* ops) noexcept {
     line* const calls = f->policy == call_policy::each ? nullptr : &line_of(*f->queue);
+    if (calls) drop_orphans(*calls);
     call_place const* const first = calls ? calls->front() : nullptr;
     if (first && !is_here(*first->of)) return {nullptr, refusal(errc::wrong_thread)};
     call_block* const before = first ? newest(*calls, ops) : nullptr;

@@ -12,11 +12,11 @@ using namespace detail;
 
 struct barrier::arriving : parked {
     arriving(barrier& b, barrier_cycle& c, std::size_t i) noexcept : parked("barrier"), at(b), cycle(c), index(i) {
-        // Who gives up breaks it at once, before anybody else can come.
+        // Who gives up breaks it at once, before anybody else can come. Of one that is whole the last knows what to do.
         abandon = [](parked& self) noexcept {
             auto& me = static_cast<arriving&>(self);
             me.unlink();
-            me.at.abort();
+            if (me.outcome != how::fired) me.at.abort();
         };
     }
     barrier& at;
@@ -24,7 +24,24 @@ struct barrier::arriving : parked {
     std::size_t index;
 };
 
+// Breaks the barrier if the task that is to run the action, or runs it, is abandoned.
+struct barrier::cycle_in_hand : outside_wait {
+    explicit cycle_in_hand(barrier_cycle& c) noexcept : outside_wait(lost), of(c) {}
+    static void lost(outside_wait& w) noexcept {
+        barrier* const b = static_cast<cycle_in_hand&>(w).of.of;
+        if (!b) return;
+        b->running_ = nullptr;
+        b->abort();
+    }
+    barrier_cycle& of;
+};
+
 namespace {
+// The loop need not know of it any more.
+void forget(barrier_cycle& cycle) noexcept {
+    if (cycle.known[0]) std::launder(reinterpret_cast<list_link*>(cycle.known))->unlink();
+}
+
 // A cycle that its last has begun goes on without the barrier. One whose last was woken, but has not run yet, cannot: it
 // would look for the action there. `still`: the barrier, if it goes on.
 void let_cycle_go(barrier_cycle& cycle, barrier* still, error why) noexcept {
@@ -32,6 +49,7 @@ void let_cycle_go(barrier_cycle& cycle, barrier* still, error why) noexcept {
     if (!cycle.passed) return;
     cycle.of = still;
     cycle.whole = false;
+    forget(cycle);
     while (parked* const p = waiters(cycle.others).take_front()) wake_failed(*p, why);
 }
 }  // namespace
@@ -59,10 +77,12 @@ void barrier::reset() noexcept {
 }
 
 // The first parties - 1 of the line wait for the end of this cycle only: neither a deadline nor a cancellation counts now.
-void barrier::make_whole(barrier_cycle& cycle) noexcept {
+void barrier::make_whole(barrier_cycle& cycle, bool of_task) noexcept {
     cycle.of = this;
     cycle.whole = true;
     running_ = &cycle;
+    static_assert(sizeof(cycle_in_hand) <= sizeof cycle.known);
+    if (of_task) current_hub->outside_waits.push_back(*::new (static_cast<void*>(cycle.known)) cycle_in_hand(cycle));
     for (std::size_t n = parties_ - 1; n != 0; --n) {
         parked* const p = waiters(waiters_).take_front();
         p->outcome = parked::how::fired;
@@ -77,7 +97,7 @@ result<std::size_t> barrier::arrive(barrier_cycle& cycle, deadline dl) noexcept 
     if (refused_) return errc::no_memory;
     if (broken_) return errc::broken;
     if (!running_ && count_ + 1 == parties_) {
-        make_whole(cycle);
+        make_whole(cycle, current_scheduler && current_scheduler->current);
         return parties_ - 1;
     }
     if (!current_scheduler || !current_scheduler->current) return errc::not_in_task;
@@ -92,6 +112,7 @@ result<std::size_t> barrier::arrive(barrier_cycle& cycle, deadline dl) noexcept 
 void barrier_cycle::end() noexcept {
     barrier* const b = of;
     if (b) b->running_ = nullptr;
+    forget(*this);
     while (parked* const p = waiters(others).take_front()) {
         if (passed) wake(*p);
         else wake_failed(*p, errc::broken);
@@ -102,7 +123,7 @@ void barrier_cycle::end() noexcept {
     if (b->count_ < b->parties_) return;
     auto* last = static_cast<barrier::arriving*>(waiters(b->waiters_).front());
     for (std::size_t n = b->parties_ - 1; n != 0; --n) last = static_cast<barrier::arriving*>(waiters(b->waiters_).after(*last));
-    b->make_whole(last->cycle);
+    b->make_whole(last->cycle, true);
     waiters(b->waiters_).take_front();
     --b->count_;
     last->cycle.passed = true;   // until it runs, for let_cycle_go()

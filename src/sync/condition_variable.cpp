@@ -10,9 +10,20 @@ namespace spruce::inline v0 {
 namespace detail {
 
 namespace {
-struct condition_waiting : locking {
-    explicit condition_waiting(lock_core& l) noexcept : locking("condition_variable", l.depth), with(l) {}
-    lock_core& with;
+using condition_waiting = locking;
+
+// From when the lock is given up until it is locked again.
+struct expecting : outside_wait {
+    explicit expecting(lock_core& l) noexcept : outside_wait(lost), of(l) {
+        ++of.expected;
+        current_hub->outside_waits.push_back(*this);
+    }
+    ~expecting() {
+        unlink();
+        --of.expected;
+    }
+    static void lost(outside_wait& w) noexcept { --static_cast<expecting&>(w).of.expected; }
+    lock_core& of;
 };
 
 // Nothing ends this wait but the lock: its caller relies on it.
@@ -22,7 +33,7 @@ void lock_again(lock_core& l, std::size_t depth) noexcept {
         l.depth = depth;
         return;
     }
-    locking p("mutex", depth);
+    locking p("mutex", l, depth);
     p.uncancellable = true;
     waiters(l.waiters).push_back(p);
     static_cast<void>(park(p, never()));
@@ -39,14 +50,13 @@ result<void> begin_condition_wait(lock_core* l) noexcept {
 result<void> condition_wait(waiter_list& on, lock_core* l, deadline dl) noexcept {
     SPRUCE_CHECK(begin_condition_wait(l));
     if (!current_scheduler || !current_scheduler->current) return errc::not_in_task;
-    condition_waiting p(*l);
+    condition_waiting p("condition_variable", *l, l->depth);
     waiters(on).push_back(p);
-    ++l->expected;
+    expecting const again(*l);
     l->depth = 0;
     hand_over(*l);
     auto const woken = park(p, dl);
     if (!woken) lock_again(*l, p.depth);
-    --l->expected;
     return woken;
 }
 
@@ -73,8 +83,8 @@ std::size_t condition_variable::notify(std::size_t n) noexcept {
         // The wait is over from here on: neither its deadline nor a cancellation finds it waiting.
         p->outcome = parked::how::fired;
         p->noun = "mutex";
-        waiters(p->with.waiters).push_back(*p);
-        if (p->with.depth == 0) hand_over(p->with);
+        waiters(p->of.waiters).push_back(*p);
+        if (p->of.depth == 0) hand_over(p->of);
     }
     return woken;
 }

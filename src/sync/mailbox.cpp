@@ -61,6 +61,21 @@ struct unnamed_text {
 
 }  // namespace
 
+namespace {
+// Users' code runs while receivers stand at the box: if their task is abandoned meanwhile, others may receive.
+struct sweeping : outside_wait {
+    explicit sweeping(mailbox_state& b) noexcept : outside_wait(lost), box(b) {
+        if (current_hub) current_hub->outside_waits.push_back(*this);
+    }
+    ~sweeping() { unlink(); }
+    static void lost(outside_wait& w) noexcept {
+        mailbox_state& b = static_cast<sweeping&>(w).box;
+        while (b.receivers) remove_receiver(b, *b.receivers);
+    }
+    mailbox_state& box;
+};
+}  // namespace
+
 bool sweep(mailbox_state& box) noexcept {
     holding here(box);
     bool dropped = false;
@@ -77,6 +92,7 @@ bool sweep(mailbox_state& box) noexcept {
         --box.count;
         unnamed_text const text(name);
         task_block* const who = box.receivers->who;
+        sweeping const known(box);
         box.ops->destroy(s->item);
         box.free.push_front(*s);
         if (said == message_action::unnamed) tell_unnamed(who, text.text);

@@ -6,7 +6,18 @@
 namespace spruce::inline v0::detail {
 
 lock_core::~lock_core() {
-    SPRUCE_VERIFY(depth == 0 && expected == 0, "the end of a mutex that is locked, or that waiters will lock again");
+    // One whose owner was abandoned stays locked for ever, and may end so.
+    bool const is_left = depth != 0 && owner.value != 0 && !is_alive(owner) && detail::waiters(waiters).empty();
+    SPRUCE_VERIFY((depth == 0 || is_left) && expected == 0, "the end of a mutex that is locked, or that waiters will lock again");
+}
+
+void give_up_lock(parked& self) noexcept {
+    auto& p = static_cast<locking&>(self);
+    bool const owns = p.outcome == parked::how::fired && !p.linked();
+    p.unlink();
+    if (!owns) return;
+    p.of.depth = 0;
+    hand_over(p.of);
 }
 
 namespace {
@@ -22,7 +33,7 @@ bool lock_now(lock_core& l, bool again, task_id me) noexcept {
 }
 // Its frame holds a waiter, which those who need not wait do without.
 [[gnu::noinline]] result<void> wait_for_lock(lock_core& l, deadline dl) noexcept {
-    locking p("mutex");
+    locking p("mutex", l);
     waiters(l.waiters).push_back(p);
     return park_here(p, dl);
 }

@@ -9,7 +9,12 @@ using namespace detail;
 
 // The permit is put into the waiter's frame before it runs, so that it has it whatever comes in between.
 struct semaphore::acquiring : parked {
-    acquiring() noexcept : parked("semaphore") {}
+    acquiring() noexcept : parked("semaphore") {
+        abandon = [](parked& self) noexcept {
+            self.unlink();
+            static_cast<acquiring&>(self).mine.release();   // it was given one, and will never run
+        };
+    }
     permit mine;
 };
 

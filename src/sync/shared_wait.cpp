@@ -242,7 +242,9 @@ result<void> park_for(shared_note& n, shared_attempt attempt, void* call, char c
     struct waiting : parked {
         waiting(char const* what, shared_note& of) noexcept : parked(what, true), note(of) {
             note.waiter = this;
-            abandon = [](parked& self) noexcept { static_cast<waiting&>(self).note.waiter = nullptr; };
+            abandon = [](parked& self) noexcept {
+                if (self.outcome != how::fired) static_cast<waiting&>(self).note.waiter = nullptr;   // else it is already
+            };
         }
         shared_note& note;
     };

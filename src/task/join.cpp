@@ -21,7 +21,9 @@ bool ended_or_orphaned(task_block const& t) noexcept {
 // A wait for a task's end. Those who wait for the same one are a ring, in the order they came.
 struct joining : parked {
     explicit joining(task_block& of) noexcept : parked("task"), joined(of) {
-        abandon = [](parked& self) noexcept { static_cast<joining&>(self).leave_ring(); };
+        abandon = [](parked& self) noexcept {
+            if (self.outcome != how::fired) static_cast<joining&>(self).leave_ring();
+        };
         if (joined.joiners) insert_before(*joined.joiners);
         else joined.joiners = this;
     }
@@ -152,7 +154,7 @@ handler arm_on_done(task_block* block, handler_slot* s, callable_ops const* ops)
 result<void> switch_now(task_block* block) noexcept {
     task_block& t = *block;
     if (where(t) == place::elsewhere) return errc::wrong_thread;
-    if (where(t) == place::orphan || (t.state != task_state::fresh && t.state != task_state::ready))
+    if (where(t) == place::orphan || (t.state != task_state::fresh && t.state != task_state::ready && t.state != task_state::yielded))
         return with_detail(errc::wrong_state, "the task runs, waits or has ended");
     scheduler& s = *t.home;
     hub& h = s.h;
@@ -163,7 +165,7 @@ result<void> switch_now(task_block* block) noexcept {
     s.returns = &f;
     ++h.dispatches;
     h.set_credit(0);
-    if (f.caller) f.caller->state = task_state::ready;
+    if (f.caller) f.caller->state = task_state::yielded;
     else h.renew_calls();
     t.state = task_state::running;
     s.current = &t;

@@ -156,7 +156,7 @@ void wake_failed(parked& p, error why) noexcept {
 }
 
 bool cancel_block(task_block& t, task_id by) noexcept {
-    if (t.state == task_state::ended) return false;
+    if (t.state >= task_state::abandoned) return false;
     if (!t.cancelled) {
         t.cancelled = true;
         t.cancelled_by = by;

@@ -170,6 +170,19 @@ template <class F> void for_each_live(scheduler& s, F&& f) noexcept {
     });
 }
 
+}  // namespace
+
+bool is_alive(task_id id) noexcept {
+    bool found = false;
+    if (current_scheduler) {
+        for_each_live(*current_scheduler, [&](task_block const& t) {
+            if (t.state < task_state::abandoned && t.id == id) found = true;
+        });
+    }
+    return found;
+}
+
+namespace {
 std::size_t unfinished(hub& h) noexcept {
     auto& s = *static_cast<scheduler*>(h.ext_state);
     return s.live - s.live_background;
@@ -188,6 +201,15 @@ std::size_t left(hub& h, bool background_only) noexcept {
     return background_only ? s.live_background : s.live;
 }
 
+// It will never run again. Whoever had it in a line forgets it; what it was handed, and could not take yet, goes to others.
+void leave_behind(hub& h, task_block& t) noexcept {
+    task_state const was = std::exchange(t.state, task_state::abandoned);
+    if (t.time) h.timers.disarm(*t.time);
+    if (was != task_state::waiting && was != task_state::ready) return;
+    parked& p = *t.wait;
+    if (p.outcome == parked::how::waiting || p.outcome == parked::how::fired) p.abandon(p);
+}
+
 // Their stacks stay as they are, mapped for ever: pointers into them may stand anywhere.
 void abandon(hub& h, char* names, std::size_t room) noexcept {
     auto& s = *static_cast<scheduler*>(h.ext_state);
@@ -195,6 +217,16 @@ void abandon(hub& h, char* names, std::size_t room) noexcept {
     for_each_live(s, [&](task_block& t) { all.put(all.size() ? ", " : "").put(task_name(&t)); });
     all.string();
     s.arena->abandoned = true;
+    // First all leave their lines, so that what is given back goes to none of them.
+    for_each_live(s, [&](task_block& t) {
+        if (t.state == task_state::waiting) leave_behind(h, t);
+    });
+    // Conditions are left by their own code, and messages die, which may be users': it may wake some that are left.
+    while (outside_wait* const w = h.outside_waits.take_front()) w->lose(*w);
+    for_each_live(s, [&](task_block& t) {
+        if (t.state != task_state::abandoned) leave_behind(h, t);
+    });
+    while (outside_wait* const w = h.outside_waits.take_front()) w->lose(*w);
 }
 
 void after_fork(hub&) noexcept {}
@@ -213,7 +245,8 @@ bool census(hub& h, census_cursor& c) noexcept {
         char const* const state = t.state == task_state::fresh     ? "fresh"
                                   : t.state == task_state::waiting ? "waiting"
                                   : t.state == task_state::running ? "running"
-                                                                   : "ready";
+                                  : t.state == task_state::abandoned ? "abandoned"
+                                                                     : "ready";
         parked const* const wait = t.state == task_state::waiting ? t.wait : nullptr;
         c.now = {t.id, task_name(&t), state, wait ? wait->noun : "",
                  time_point(duration(wait ? wait->since_ns : h.now_ns)), pool.high_water(size_class, stack),

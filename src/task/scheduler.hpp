@@ -128,7 +128,7 @@ void make_ready(scheduler& s, task_block& t) noexcept;
 }
 // To the back of the ready ring, and on with the next. The switch writes the stack pointer straight into the ring.
 [[gnu::always_inline]] inline void go_round(scheduler& s, task_block& self) noexcept {
-    self.state = task_state::ready;
+    self.state = task_state::yielded;
     void** const save = s.h.ready.push_back_for(ring_node(self));
     void* word;
     task_block* const next = take_front_task(s.h, &word);
@@ -199,6 +199,8 @@ error failure_of(task_block& t, parked& p) noexcept;
 bool cancel_block(task_block& t, task_id by) noexcept;
 // Of a wait that a cancellation has ended, or a scope's deadline: which operation that was.
 task_id cause_of(task_block const& t, parked const& p) noexcept;
+// Whether this loop has such a task, which has not ended and may still run. Looks at all of them.
+bool is_alive(task_id id) noexcept;
 void group_add(group_state& g, task_block& t) noexcept;
 // The member was never made: its group goes on without it.
 void group_left(task_block& t) noexcept;

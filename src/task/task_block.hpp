@@ -25,9 +25,11 @@ enum class task_state : std::uint8_t {
     unused,     // the stack is free; nothing else in the block counts
     claimed,    // its payload is under construction
     fresh,      // in the ready ring, never run
-    ready,      // in the ready ring, to go on
+    ready,      // in the ready ring: woken, and `wait` is what it waited for
+    yielded,    // in the ready ring, or on its way back to the thread: it waited for nothing
     running,
     waiting,    // parked; `wait` says for what
+    abandoned,  // its loop has ended without it: in no line, and never to run again
     ended       // its outcome stands; a handle keeps the block
 };
 
@@ -130,7 +132,9 @@ struct parked : list_link {
     task_block* who = nullptr;            // null of a condition's place in a line
     wait_point* point = nullptr;          // … which has this one to fire
     std::int64_t since_ns = 0;            // the turn's time when it began
-    // Takes the wait out of its source. Called once, and only when the source has not woken it.
+    // Takes the wait out of its source. Called once, and only when the source has not woken it. And once of a wait that has
+    // fired, but whose task is abandoned before it could run: what that was handed goes to others (it may still stand in a
+    // line, where the source put it after the wait was over).
     void (*abandon)(parked& self) noexcept = [](parked& self) noexcept { self.unlink(); };
 };
 

@@ -7,7 +7,7 @@ namespace spruce::inline v0::detail {
 
 struct wait_core : parked {
     wait_core(char const* what, condition_ref const* conditions_, wait_point* points_, std::size_t count_, bool for_all) noexcept
-        : parked(what), conditions(conditions_), points(points_), count(count_), missing(count_), all(for_all) {}
+        : parked(what), conditions(conditions_), points(points_), count(count_), missing(count_), all(for_all), known(*this) {}
 
     condition_ref const* conditions;
     wait_point* points;
@@ -15,9 +15,16 @@ struct wait_core : parked {
     std::size_t armed = 0;
     std::size_t missing;              // points that have not fired
     wait_point* handed = nullptr;     // whoever fired it has handed something over: it is the winner
+    parked* handed_to = nullptr;      // … to the condition's place in the line
     bool all;
     bool ending = false;              // what comes while it leaves its sources is not for it any more
     bool refused = false;             // it would park once more, and its task is to end
+    // From when it first parks until it has left its sources, by code that may be users' and wait.
+    struct registered : outside_wait {
+        explicit registered(wait_core& c) noexcept : outside_wait(lost), of(c) {}
+        ~registered() { unlink(); }
+        wait_core& of;
+    } known;
 
     bool over() const noexcept { return all ? missing == 0 : missing != count; }
     void fire(wait_point& p) noexcept {
@@ -28,11 +35,18 @@ struct wait_core : parked {
     }
     // Only who has not been woken yet may be given something, which he could not give back.
     bool is_open() const noexcept { return !all && !ending && !over() && (!who || outcome == how::waiting); }
-    bool accepts(wait_point& p) noexcept {
-        if (all) fire(p);
+    bool accepts(parked& p) noexcept {
+        if (all) fire(*p.point);
         if (!is_open()) return false;
-        handed = &p;
+        handed = p.point;
+        handed_to = &p;
         return true;
+    }
+    // Its task was abandoned: it leaves its sources, and what it was handed goes to others.
+    static void lost(outside_wait& w) noexcept {
+        wait_core& c = static_cast<registered&>(w).of;
+        c.disarm();
+        if (c.handed_to && c.handed_to->outcome == how::fired) c.handed_to->abandon(*c.handed_to);
     }
 
     result<void> arm() noexcept {
@@ -139,6 +153,7 @@ struct wait_core : parked {
         }
         hub& h = s->h;
         h.fresh_at = h.dispatches - 1;   // relative deadlines count from here, all from one reading
+        if (!over() && !known.linked()) h.outside_waits.push_back(known);
         while (!over()) {
             std::int64_t const first = earliest(h, dl.how() == deadline::kind::never ? no_time : dl.ns());
             // One that has passed is for a turn of the loop, in which the others may come.
@@ -160,7 +175,7 @@ struct wait_core : parked {
     static wait_core& of(wait_point const& p) noexcept { return *p.of_; }
 };
 
-bool point_accepts(wait_point& p) noexcept { return wait_core::of(p).accepts(p); }
+bool point_accepts(parked& p) noexcept { return wait_core::of(*p.point).accepts(p); }
 bool would_accept(parked const& p, wait_point const* own) noexcept {
     if (p.who) return !p.spoken_for;
     wait_core const& c = wait_core::of(*p.point);

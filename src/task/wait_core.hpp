@@ -10,8 +10,8 @@ namespace spruce::inline v0::detail {
 
 // Whether the source may hand something over to who waits, and with that ends the wait. One who waits for several may
 // have been woken by another of them already; one who waits for all takes when all are there, and is only told.
-bool point_accepts(wait_point& p) noexcept;
-inline bool accepts(parked& p) noexcept { return p.who || point_accepts(*p.point); }
+bool point_accepts(parked& p) noexcept;
+inline bool accepts(parked& p) noexcept { return p.who || point_accepts(p); }
 // Whether accepts() would say so; nobody is told of anything.
 bool would_accept(parked const& p, wait_point const* own) noexcept;
 
