@@ -201,14 +201,9 @@ public:
     // The signal that last came by stop_on_signals; 0: none. Also once the loop has ended, for die_of() in process.hpp.
     int stop_signal() const noexcept { return stop_signal_; }
     // Cancels all tasks, drives whole turns, at least one, until they have ended, and drops all callbacks. Afterwards
-    // every call gives closed. Errors: tasks_left (detail() names them) at the deadline; wrong_state inside a run or a task;
-    // closed the second time.
-    // Lifetime: a task that is left at the deadline is abandoned: those that are ready run once more, then none ever runs
-    // again, and its stack stays mapped as it is, with all that it owns. Whatever it waits for forgets it: it stands in no
-    // line, what comes later goes to others, what it was to send was not sent, and sources may die before or after it. A
-    // permit or a lock that it was handed, and could not take yet, goes to others; what it had taken stays taken: a permit
-    // is never given back, a mutex stays locked (and may die so). A barrier is broken where it waited for others, or ran
-    // the action; a call to another loop that has not begun never does.
+    // every call gives closed. Tasks that are left at the deadline are abandoned: those that are ready run once more, all are
+    // taken out of whatever they wait for, and none ever runs again; docs/cancellation.md tells what becomes of what they had.
+    // Errors: tasks_left (detail() names them); wrong_state inside a run or a task; closed the second time.
     [[nodiscard]] SPRUCE_API result<void> destroy(deadline dl = {});
     // Keeps run() alive until the token dies. One taken while shutdown hooks run delays the next phase and the end; one
     // taken in the first phase of start hooks, the next phase.
@@ -240,7 +235,7 @@ public:
     // From now on, when the process ends by exit() or main()'s return on this thread, the loop is destroyed first if
     // nobody did; the main thread's, which nobody made, has no other end. Where exit() is called inside a run, only the
     // exit hooks run, at once. Errors: closed, wrong_thread, no_memory.
-    SPRUCE_API result<void> destroy_at_exit() noexcept;
+    [[nodiscard]] SPRUCE_API result<void> destroy_at_exit() noexcept;
     // f is told of exceptions that escape from callbacks and tasks, and of errors that nobody looked at; instead of
     // the line on stderr. The last one given counts. What f throws is lost. Where there is no memory for f, the hook
     // before it is told so.
