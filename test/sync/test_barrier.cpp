@@ -230,7 +230,7 @@ TEST_FOR(60, "of a thousand who meet at a barrier half give up at random: each i
             std::vector<task<void>> tasks;
             for (int i = 0; i != crowd; ++i)
                 tasks.push_back(spawn([&] {
-                    CHECK(sleep_for(milliseconds_below(random, 200)).ok());
+                    static_cast<void>(sleep_for(milliseconds_below(random, 200)));   // who is canceled here finds out at the next wait
                     auto const place = meet.wait(random.chance(25) ? in(milliseconds_below(random, 2)) : deadline());
                     if (place) return void(++passed);
                     ++gave_up;

@@ -225,7 +225,7 @@ TEST_FOR(60, "of a thousand senders and receivers half give up at random, and no
             auto patience = [&] { return random.chance(25) ? in(milliseconds_below(random, 100)) : deadline(); };
             for (int i = 0; i != crowd; ++i) {
                 tasks.push_back(spawn([&, i] {
-                    CHECK(sleep_for(milliseconds_below(random, 200)).ok());
+                    static_cast<void>(sleep_for(milliseconds_below(random, 200)));   // who is canceled here finds out at the next wait
                     box mine = boxed(i);
                     auto const done = c.send(std::move(mine), patience());
                     CHECK_EQ(done.ok(), mine == nullptr);
@@ -233,7 +233,7 @@ TEST_FOR(60, "of a thousand senders and receivers half give up at random, and no
                     else ++gave_up;
                 }));
                 tasks.push_back(spawn([&] {
-                    CHECK(sleep_for(milliseconds_below(random, 200)).ok());
+                    static_cast<void>(sleep_for(milliseconds_below(random, 200)));   // who is canceled here finds out at the next wait
                     auto const got = c.receive(patience());
                     if (got) ++received[static_cast<std::size_t>(**got)], ++passed;
                     else ++gave_up;

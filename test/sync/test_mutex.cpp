@@ -163,7 +163,7 @@ TEST_FOR(60, "of a thousand who wait for a mutex half give up at random, and it 
                     CHECK(i > last);
                     last = i;
                     ++served;
-                    CHECK(sleep_for(milliseconds_below(random, 2)).ok());
+                    static_cast<void>(sleep_for(milliseconds_below(random, 2)));   // who is canceled here finds out at the next wait
                     --inside;
                 }));
             thin_out(random, tasks);

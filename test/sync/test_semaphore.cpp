@@ -162,7 +162,7 @@ TEST_FOR(60, "of a thousand who wait for permits half give up at random, and no 
                     CHECK(i > last);
                     last = i;
                     ++served;
-                    CHECK(sleep_for(milliseconds_below(random, 3)).ok());
+                    static_cast<void>(sleep_for(milliseconds_below(random, 3)));   // who is canceled here finds out at the next wait
                     --inside;
                 }));
             thin_out(random, tasks);
