@@ -33,7 +33,9 @@ struct scripted_queue {
     int kind = fd_other_socket;
     std::int64_t now = 0;
     bool late = false;                      // by a sixteenth
-    kevent_calls calls{create, kevent, close, forked, kind_of, nullptr, true, true, 0};
+    int sleeps = 0;
+    kevent_calls calls{create, kevent, close, forked, kind_of, nullptr, true, true, 0,
+                       [](void* c, int, std::int64_t) noexcept { ++self(c).sleeps; return 0; }};
     kernel::made_poller poller;
 
     explicit scripted_queue(bool receipts = true) {
@@ -89,6 +91,13 @@ struct scripted_queue {
         REQUIRE(count >= 0);
         got.resize(static_cast<std::size_t>(count));
         return got;
+    }
+    // How often a guest's sleep came to the kernel.
+    int asleep() {
+        sleeps = 0;
+        CHECK_EQ(poller.calls->lie_down(poller.context), 0);
+        CHECK_EQ(poller.calls->sleep(poller.context, -1), 0);
+        return sleeps;
     }
     bool has(int fd, kevent_filter f) const { return registered.count({static_cast<std::uintptr_t>(fd), f}) != 0; }
     void refuse(int fd, kevent_filter f, int with) { refusals[{static_cast<std::uintptr_t>(fd), f}] = with; }
@@ -185,10 +194,12 @@ TEST("kqueue's poller: renewed, it has forgotten what the kernel refused, and wa
         CHECK_EQ(q.change(6, none, rd | wr, 3), 0);
         CHECK_EQ(q.change(7, none, wr, 3), 0);
         CHECK_EQ(q.wait(-1).size(), 1U);
+        CHECK_EQ(q.asleep(), 0);
         CHECK_EQ(q.poller.calls->renew(q.poller.context, false), 0);
         CHECK(q.registered.empty());
         CHECK(q.wait(-1).empty());
-        CHECK_EQ(q.timeouts.back(), -1);   // nothing is left to be told without the kernel
+        CHECK_EQ(q.timeouts.back(), -1);
+        CHECK_EQ(q.asleep(), 1);   // nothing is left to be told without the kernel
         CHECK_EQ(q.change(6, rd | wr, none), -ENOENT);
         CHECK_EQ(q.change(6, none, rd | wr, 4), 0);
         auto const again = q.wait(-1);
