@@ -204,6 +204,7 @@ TEST("kqueue: a guest makes one turn for each wake-up") {
         int woken = 0;
         auto wake = l.make_waker([&] { ++woken; });
         REQUIRE(wake.ok());
+        REQUIRE(l.status().ok());
         detail::hub& h = *l.impl();
         auto const sleeps = [&] {
             auto const before = world.now();
