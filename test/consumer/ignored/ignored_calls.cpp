@@ -304,6 +304,7 @@ void free_to_ignore() {
     wire.shut_write();                                   // stream::shut_write
     tcp.no_delay(true);                                  // tcp_stream::no_delay
     world.close(1);                                      // testing::simulation::close
+    world.send_urgent(1);                                // testing::simulation::send_urgent
     world.shutdown_write(1);                             // testing::simulation::shutdown_write
     world.reset(1);                                      // testing::simulation::reset
     world.end_child(1, 1);                               // testing::simulation::end_child
