@@ -34,7 +34,7 @@ SPRUCE_API void end_policy(policy_queue& q) noexcept;
 
 // Functions that share one policy's line of calls. Calls of a singleton group give the same type.
 // Thread: its functions'. Lifetime: as long as its functions are called; calls that still wait for their turn when it
-// ends fail with closed, those that run go on.
+// ends, or whose arguments are on their way, fail with closed, those that run go on.
 class policy_group : detail::pinned {
 public:
     policy_group() noexcept = default;

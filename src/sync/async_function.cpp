@@ -48,6 +48,7 @@ policy_queue::policy_queue() noexcept { ::new (static_cast<void*>(head)) line; }
 void end_policy(policy_queue& q) noexcept {
     while (call_place* const p = line_of(q).take_front()) {
         p->of->queue = nullptr;
+        p->of->late = !p->of->task;
         if (parked* const turn = std::exchange(p->of->turn, nullptr)) wake_failed(*turn, errc::closed);
     }
 }
@@ -175,6 +176,11 @@ void* begin_call(future_block* call) noexcept {
     call_block& c = call_at(call);
     task_block& t = *current_scheduler->current;
     if (c.function->interval_ns > 0) pace_call(call, duration(c.function->interval_ns));
+    if (c.late && !t.cancelled) {
+        c.task = nullptr;
+        fail_block(c, errc::closed);
+        return nullptr;
+    }
     if (c.queue && c.function->policy == call_policy::synchronized && line_of(*c.queue).front() != &c.place) {
         auto const turn = wait_for_turn(c);
         if (!turn && !t.cancelled) {

@@ -25,6 +25,7 @@ struct call_block : future_block {
     policy_queue* queue = nullptr;        // null: of no policy, or the group has gone
     call_place place;
     parked* turn = nullptr;               // its wait for its turn
+    bool late = false;                    // its group ended while its arguments were on their way
     future_block* last = nullptr;         // held until it ends: the newest unfinished one before it
     task_id by{};                         // the task's id, also when that is gone
     char name[stall_watch::name_bytes] = {};

@@ -1,5 +1,7 @@
 // What joins something that is ending: a group whose owner leaves, one that a failure or cancel() has cancelled, the end of
 // a run. Whose errors a group reports: task/test_unseen_failures.cpp.
+#include <algorithm>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -311,6 +313,35 @@ TEST("a job whose arguments are on their way when its pool ends is taken back") 
         CHECK(submits.join().ok());
         CHECK(!l.ran);
         CHECK(f.get() == errc::closed);
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("a call whose arguments are on their way when its policy's group ends fails with closed, and does not run beside others") {
+    auto r = run_virtually([]() -> result<void> {
+        struct slow_argument {
+            slow_argument() = default;
+            slow_argument(slow_argument const&) { static_cast<void>(sleep_for(10ms)); }
+            slow_argument(slow_argument&&) = default;
+        };
+        int running = 0, most = 0;
+        auto group = std::make_unique<policy_group>();
+        async_function store([&](slow_argument const&) {
+            most = std::max(most, ++running);
+            static_cast<void>(sleep_for(1s));
+            --running;
+        }, {.policy = call_policy::synchronized, .group = group.get()});
+        auto first = store(slow_argument());
+        future<void> second;
+        slow_argument const copied;
+        auto calls = spawn([&] { second = store(copied); });
+        SPRUCE_CHECK(yield());
+        group.reset();
+        CHECK(calls.join().ok());
+        CHECK(second.get() == errc::closed);
+        CHECK(first.get().ok());
+        CHECK_EQ(most, 1);
         return {};
     });
     CHECK(r.ok());
