@@ -193,3 +193,21 @@ TEST_FOR(60, "a wall clock that is put at random, by less than two days: no time
         return {};
     });
 }
+
+TEST("an at_timer that was begun again calls at a time of day that a clock put back shows once more; one that was not, does not") {
+    for (bool again : {false, true}) {
+        wall_world world("UTC0");
+        world.set(2026, 11, 21, 7, 59, 58);
+        world.run([&]() -> result<void> {
+            std::string seen;
+            at_timer t([&] { seen += world.shows(); });
+            CHECK(t.start({.hours = {8}, .minutes = {0}}).ok());
+            SPRUCE_CHECK(sleep_for(10min));
+            if (again) CHECK(t.start({.hours = {8}, .minutes = {0}}).ok());
+            world.step(-20min);
+            SPRUCE_CHECK(sleep_for(30min));
+            CHECK_EQ(std::string_view(seen), again ? "21 08:00:00 21 08:00:00 " : "21 08:00:00 ");
+            return {};
+        });
+    }
+}
