@@ -392,18 +392,19 @@ TEST("every call that may wait fails at once in a cancelled task, and in a scope
     CHECK(r.ok());
 }
 
-TEST("a wait for several that was woken in vain, and cancelled before it ran, does not wait again") {
+TEST("a wait for a shared source, or several things, that was woken in vain, and cancelled before it ran, does not wait again") {
     harness::world w;
     auto r = run(w.options(), []() -> result<void> {
         SPRUCE_TRY(loop& here, loop::current());
-        for (bool all : {false, true}) {
+        for (int way = 0; way != 3; ++way) {
             shared_channel<int> c(4);
             event set;
             set.set();
             std::optional<error> got;
             auto waits = spawn([&] {
-                if (all) got = error_of(wait_all(c, set));
-                else got = error_of(wait_any(c));
+                if (way == 0) got = error_of(c.receive());
+                if (way == 1) got = error_of(wait_any(c));
+                if (way == 2) got = error_of(wait_all(c, set));
             });
             SPRUCE_CHECK(yield());
             CHECK(c.try_send(1).ok());

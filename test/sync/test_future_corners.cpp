@@ -54,8 +54,9 @@ TEST("who waits for several things gets a future's failure with its detail, whoe
         auto fails = spawn([&] { CHECK(p.fail(detail::with_detail(errc::invalid_argument, "the ninth of eight")).ok()); });
         auto won = wait_any(never_set, f);
         REQUIRE(won.ok() && won->index() == 1);
-        CHECK(won->get<1>() == errc::invalid_argument);
-        CHECK_EQ(won->get<1>().error().detail(), "the ninth of eight");
+        auto const got = won->get<1>();
+        CHECK(got == errc::invalid_argument);
+        CHECK_EQ(got.error().detail(), "the ninth of eight");
         CHECK(fails.join().ok());
         promise<int> q;
         auto g = q.get_future();
