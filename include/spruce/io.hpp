@@ -65,9 +65,10 @@ private:
 
 namespace detail {
 struct fd_entry;
+struct remote;
 // A stream's fd, and the loop it belongs to.
 struct stream_core {
-    kernel* on = nullptr;
+    remote* door = nullptr;        // of its loop, and so alive after it
     fd_entry* entry = nullptr;
     std::uint64_t written = 0;
     int fd = -1;
@@ -85,8 +86,8 @@ SPRUCE_API void close_core(stream_core& c) noexcept;
 // Bytes both ways. Owns its fd: its end closes it. One reader and one writer at a time; a second gets
 // already_registered. Thread: that of the loop it was made on; calls from others give wrong_thread. Lifetime: not to
 // be moved while a call on it waits; may be closed or destroyed then: the call gives closed. After its loop's end
-// every call gives closed (wrong_thread, if the thread has another loop by then). Calls outside a task work as long as
-// they need not wait, else they give not_in_task.
+// every call gives closed, on whatever thread. Calls outside a task work as long as they need not wait, else they give
+// not_in_task.
 class stream {
 public:
     stream(stream&& other) noexcept : core_(std::exchange(other.core_, {})) {}
@@ -165,6 +166,7 @@ private:
     result<void> fill(deadline& dl);
     std::string_view take(std::size_t n) noexcept;
 
+    result<void> begin() const noexcept;
     stream& stream_;
     std::size_t limit_;
     char* data_ = nullptr;

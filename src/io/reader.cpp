@@ -8,6 +8,13 @@ namespace spruce::inline v0 {
 
 reader::~reader() { detail::release(memory_, data_, room_, 1); }
 
+// The look at the head of each call: also where what was read before is enough for it.
+result<void> reader::begin() const noexcept {
+    SPRUCE_CHECK(detail::begin_wait());
+    auto const usable = detail::usable(stream_.core_);
+    return usable == errc::wrong_thread ? usable : result<void>();   // of a closed one there may be bytes left here
+}
+
 // Reads once, behind what is there; makes room first, by moving down or by growing up to the limit.
 result<void> reader::fill(deadline& dl) {
     SPRUCE_CHECK(detail::usable(stream_.core_));
@@ -44,6 +51,7 @@ std::string_view reader::take(std::size_t n) noexcept {
 
 result<std::string_view> reader::read_exactly(std::size_t n, deadline dl) {
     detail::counted_call const counted;
+    SPRUCE_CHECK(begin());
     if (n > limit_) return errc::too_long;
     if (n == 0) return std::string_view{};
     while (end_ - begin_ < n) SPRUCE_CHECK(fill(dl));
@@ -52,12 +60,14 @@ result<std::string_view> reader::read_exactly(std::size_t n, deadline dl) {
 
 result<std::string_view> reader::read_some(deadline dl) {
     detail::counted_call const counted;
+    SPRUCE_CHECK(begin());
     if (begin_ == end_) SPRUCE_CHECK(fill(dl));
     return take(end_ - begin_);
 }
 
 result<std::string_view> reader::read_until(std::initializer_list<std::string_view> delimiters, deadline dl) {
     detail::counted_call const counted;
+    SPRUCE_CHECK(begin());
     if (delimiters.size() == 0) return detail::with_detail(errc::invalid_argument, "delimiters: none");
     std::size_t longest = 0;
     for (std::string_view const d : delimiters) {

@@ -21,7 +21,7 @@ result<hub*> open_hub() noexcept {
 result<stream_core> make_core(hub& h, int fd, int kind, bool fresh) noexcept {
     SPRUCE_TRY(fd_entry* const e, h.fds.adopt(fd, fresh));
     stream_core c;
-    c.on = &h.on;
+    retain(c.door = h.door);
     c.entry = e;
     c.fd = fd;
     c.serial = h.serial;
@@ -56,10 +56,12 @@ void close_core(stream_core& c) noexcept {
         // Unless the number was closed behind our back, and is somebody else's now.
         if (was.entry->owners == was.owner) current_hub->fds.close(*was.entry);
     } else {
-        was.on->calls->close(was.on->context, was.fd);
+        kernel& on = *was.door->on;
+        on.calls->close(on.context, was.fd);
     }
 }
 
+    release(was.door);
 namespace {
 constexpr std::uint8_t sticky = ready_read_closed | ready_hangup | ready_error | ready_urgent;
 
@@ -120,10 +122,10 @@ result<stream> stream::adopt(int fd) {
 result<int> stream::release() {
     SPRUCE_CHECK(detail::usable(core_));
     int const fd = core_.fd;
-    detail::current_hub->fds.disown(*core_.entry);
-    std::uint64_t const written = core_.written;
-    core_ = {};
-    core_.written = written;
+    detail::stream_core const was = std::exchange(core_, {});
+    core_.written = was.written;
+    detail::current_hub->fds.disown(*was.entry);
+    detail::release(was.door);
     return fd;
 }
 
@@ -165,6 +167,7 @@ result<std::size_t> stream::write_some(const_bytes from, deadline dl) {
     detail::io_slice const one{from.data(), detail::at_once_of(from.size())};
     return detail::put_some(core_, &one, 1, dl);
 }
+        detail::release(core.door);
 
 result<void> stream::write(const_bytes from, deadline dl) {
     detail::counted_call const counted;
