@@ -19,6 +19,7 @@ result<hub*> open_hub() noexcept {
 }
 
 result<stream_core> make_core(hub& h, int fd, int kind, bool fresh) noexcept {
+    char const* const evicted = fresh ? h.fds.evict(fd) : nullptr;
     SPRUCE_TRY(fd_entry* const e, h.fds.adopt(fd, fresh));
     stream_core c;
     retain(c.door = h.door);
@@ -31,6 +32,7 @@ result<stream_core> make_core(hub& h, int fd, int kind, bool fresh) noexcept {
     // pipe of our own. Local sockets keep apart what came with descriptors or from others, packet pipes each write, and a
     // pipe that others have, too, may become one at any time.
     c.drains = kind == fd_tcp_socket ? h.poller->short_reads_tell : kind == fd_pipe && fresh;
+    tell_evicted(h, fd, evicted);
     return c;
 }
 }  // namespace

@@ -156,12 +156,11 @@ result<tcp_stream> tcp_listener::accept(deadline dl) {
         if (fd >= 0) {
             auto core = detail::open_fresh(fd, detail::fd_tcp_socket);
             if (core) {
-                tcp_stream made(*core);
+                made.core_ = *core;
                 access::filled(peer, length);
                 made.peer_ = peer;
                 // Mostly the listener's own, which saves a call; behind "*" each connection has another.
-                if (!is_any(local_)) made.local_ = local_;
-                else (void)learn_local(h, made.core_, made.local_);
+                if (many) (void)learn_local(h, made.core_, made.local_);
                 return made;
             }
             // Our own bounds are like the system's: they may pass. The connection itself is lost.
@@ -173,6 +172,11 @@ result<tcp_stream> tcp_listener::accept(deadline dl) {
             why = error::from_errno(-fd);
             if (kind == setback::none) return detail::with_detail(why, local_.text());
             pause = kind == setback::pause;
+            // All that is needed of the listener: where the number was somebody's, callbacks are destroyed and the
+            // unhandled hook runs, which may end it.
+            tcp_stream made(stream_core{});
+            bool const many = is_any(local_);
+            if (!many) made.local_ = local_;
         }
         ++setbacks_;
         if (!pause) continue;

@@ -39,13 +39,6 @@ void finish(hub& h, handler_slot& s) noexcept {
     if (s.state == slot_state::armed) make_ready(h, s);
 }
 
-void told(listener& self, unsigned what) noexcept {
-    auto& s = static_cast<handler_slot&>(self);
-    if ((what & told_closed) != 0 || s.state != slot_state::armed) return;
-    hub& h = *current_hub;
-    if (look(h, s)) finish(h, s);
-}
-
 // The children that SIGCHLD stands for, if any: the subscription comes with the first and goes with the last.
 int need_sigchld(hub& h) noexcept {
     int const got = subscribe_signal(h, SIGCHLD);
@@ -70,6 +63,20 @@ void fall_back_to_signal(hub& h, handler_slot& s) noexcept {
     bool const known = look(h, s) != 0;
     if (!known && !s.by_signal) s.ended = child_end::lost;   // nobody would ever tell
     if (known || !s.by_signal) finish(h, s);
+}
+// Its descriptor was closed behind the loop's back, and the number is somebody else's now: its end is heard of otherwise.
+void lose_fd(hub& h, handler_slot& s) noexcept {
+    s.child.fd = -1;
+    if (s.state != slot_state::armed || s.ended != child_end::unknown) return;
+    if (watch_by_pid(h, s) < 0) fall_back_to_signal(h, s);
+    else if (look(h, s)) finish(h, s);
+}
+
+void told(listener& self, unsigned what) noexcept {
+    auto& s = static_cast<handler_slot&>(self);
+    hub& h = *current_hub;
+    if ((what & told_closed) != 0) lose_fd(h, s);
+    else if (s.state == slot_state::armed && look(h, s)) finish(h, s);
 }
 }  // namespace
 
@@ -110,6 +117,7 @@ result<handler> arm_child(hub* on, handler_slot* s, callable_ops const* ops, int
     if (fd == -ESRCH || fd == -EINVAL) return refuse(with_detail(errc::invalid_argument, "pid: no such child"));
     if (fd < 0 && fd != -ENOSYS && fd != -EPERM) return refuse(kernel_error(fd));
     s->child.fd = fd < 0 ? -1 : fd;
+    char const* const evicted = fd < 0 ? nullptr : h.fds.evict(fd);
     s->notify = told;
     // SIGCHLD is listened for before the first look, so that no end falls between the two.
     if (fd < 0) {
@@ -130,7 +138,9 @@ result<handler> arm_child(hub* on, handler_slot* s, callable_ops const* ops, int
         finish(h, *s);
     }
     h.rouse();
-    return handler_access::name(h.serial, *s);
+    handler const made = handler_access::name(h.serial, *s);
+    tell_evicted(h, fd, evicted);
+    return made;
 }
 
 void detach_child(hub& h, handler_slot& s) noexcept {

@@ -234,11 +234,20 @@ void fd_table::leave(fd_entry& e, bool hard) noexcept {
     else touch(e);
 }
 
+char const* fd_table::evict(int fd) noexcept {
+    fd_entry* const e = find(fd);
+    if (!e) return nullptr;
+    char const* const had = e->owned ? "a stream" : e->on_read ? "a reader" : e->on_write ? "a writer" : nullptr;
+    if (had) disown(*e);
+    else if (e->registered != interest_none) apply(*e, interest_none);   // an old watch, not yet taken out
+    return had;
+}
+
 result<fd_entry*> fd_table::adopt(int fd, bool fresh) noexcept {
     SPRUCE_TRY(fd_entry* const e, entry(fd));
-    if (fresh && e->owned) disown(*e);
-    if (e->owned || has_waiter(*e)) return with_detail(errc::already_registered, "fd: this loop has it already");
-    if (e->registered != interest_none) apply(*e, interest_none);   // an old watch, not yet taken out
+    // What was just evicted may have been replaced by its own destructor: then it knows the number as it is now.
+    if (e->owned || (!fresh && has_waiter(*e))) return with_detail(errc::already_registered, "fd: this loop has it already: a stream, or a handler that outlived its fd");
+    if (e->registered != interest_none && !has_waiter(*e)) apply(*e, interest_none);
     e->owned = true;
     e->ready = ready_read | ready_write;   // unknown: the first call tells
     return e;
@@ -248,11 +257,17 @@ void fd_table::disown(fd_entry& e) noexcept {
     e.owned = false;
     ++e.owners;
     if (e.registered != interest_none) apply(e, interest_none);
-    notify(e, told_closed);
-    e.on_read = e.on_write = nullptr;
-    e.raw_read = e.raw_write = false;
-    leave(e, true);
     e.ready = 0;
+    // Each is out before it is notified: a callback is destroyed then, and its destructor may do what it likes, with this
+    // number and with the other side's listener, too.
+    for (bool const write : {false, true}) {
+        listener*& place = write ? e.on_write : e.on_read;
+        listener* const who = place;
+        place = nullptr;
+        (write ? e.raw_write : e.raw_read) = false;
+        if (who) who->notify(*who, told_closed);
+    }
+    leave(e, true);
 }
 
 void fd_table::close(fd_entry& e) noexcept {

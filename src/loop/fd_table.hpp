@@ -54,9 +54,12 @@ public:
     void unwatch(int fd, bool write, listener& who) noexcept;
 
     // -- owned: our streams. adopt() before the first wait; the fd is closed by close().
-    // already_registered: the number is owned or watched. fresh: the kernel has just given it out, so that an owner of
-    // it is one whose fd was closed behind our back (a stream that died on another thread): it is told_closed.
+    // already_registered: the number is owned or watched. fresh: the kernel has just given it out; evict() it first.
     result<fd_entry*> adopt(int fd, bool fresh) noexcept;
+    // The kernel has just given the number out: whoever had it here had it closed behind our back (or on another thread),
+    // is told_closed, and has nothing registered for it any more. Returns: what that was, for a report; or null. Runs
+    // destructors of callbacks.
+    char const* evict(int fd) noexcept;
     // Ends the ownership without closing; waiters are told_closed. For release() of a stream.
     void disown(fd_entry& e) noexcept;
     // Deregisters, wakes the waiters with told_closed, and closes the number, in this order.

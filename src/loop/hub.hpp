@@ -287,6 +287,8 @@ void take_back_awaited_calls(hub& h) noexcept;
 
 // Tells the unhandled hook, or stderr.
 void tell_unhandled(hub* h, unhandled const& what) noexcept;
+// The same of what fd_table::evict() found, if anything: whose rule was broken, and by what.
+void tell_evicted(hub& h, int fd, char const* had) noexcept;
 void run_hooks(hub& h, hook_point when) noexcept;
 // The hooks of a run's beginning and end, phase by phase, with the turns for what delays them.
 result<void> start_up(hub& h) noexcept;

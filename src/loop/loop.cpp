@@ -81,8 +81,10 @@ result<void> renew_in_child(hub& h) noexcept {
     waker_fds fresh;
     if (int const failed = h.calls->make_waker(h.on.context, h.on.preferred_waker, &fresh); failed < 0)
         return kernel_error(failed);
-    h.calls->close(h.on.context, h.wake.read_fd);
-    if (h.wake.write_fd != h.wake.read_fd) h.calls->close(h.on.context, h.wake.write_fd);
+    // A child that has closed what it inherited may have been given the same numbers again.
+    auto const is_fresh = [&](int fd) { return fd == fresh.read_fd || fd == fresh.write_fd; };
+    if (!is_fresh(h.wake.read_fd)) h.calls->close(h.on.context, h.wake.read_fd);
+    if (h.wake.write_fd != h.wake.read_fd && !is_fresh(h.wake.write_fd)) h.calls->close(h.on.context, h.wake.write_fd);
     h.wake = fresh;
     h.door->wake_fd = h.wake.write_fd;
     h.port.write_fd = h.wake.write_fd;
@@ -93,9 +95,14 @@ result<void> renew_in_child(hub& h) noexcept {
     rewatch_children(h);
     inbox_after_fork(*h.door);
     lose_awaited_calls(h);
+    // … and what was registered under them before is the parent's affair.
+    char const* const evicted = h.fds.evict(fresh.read_fd);
+    char const* const other = fresh.write_fd != fresh.read_fd ? h.fds.evict(fresh.write_fd) : nullptr;
     h.fds.after_fork();
     h.fds.register_all();
     if (h.ext) h.ext->after_fork(h);
+    tell_evicted(h, fresh.read_fd, evicted);
+    tell_evicted(h, fresh.write_fd, other);
     return {};
 }
 }  // namespace

@@ -60,10 +60,12 @@ int subscribe_signal(hub& h, int signal) noexcept {
     // Also when it is listened for already: somebody else may have changed the disposition meanwhile.
     int const got = h.calls->signal_subscribe(h.on.context, &h.port, signal);
     if (got < 0 || listens) return got < 0 ? got : 0;
+    char const* const evicted = h.port.signal_fd >= 0 && h.watched_signal_fd != h.port.signal_fd ? h.fds.evict(h.port.signal_fd) : nullptr;
     int failed = watch_signal_fd(h);
     // The dispatcher sees to the disposition, the poller reports. What arrives in between is as if it came before both.
     if (failed == 0 && poller_reports(h)) failed = h.poller->watch_signal(h.poller_context, signal, true);
     if (failed < 0) h.calls->signal_unsubscribe(h.on.context, &h.port, signal);
+    tell_evicted(h, h.port.signal_fd, evicted);
     return failed < 0 ? failed : 0;
 }
 

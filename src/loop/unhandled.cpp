@@ -35,6 +35,15 @@ void tell_unhandled(hub* h, unhandled const& what) noexcept {
     else hook.state = slot_state::armed;
 }
 
+void tell_evicted(hub& h, int fd, char const* had) noexcept {
+    if (!had) return;
+    char text[120];
+    text_line line(text, sizeof text);
+    line.put("fd ").put(static_cast<std::uint64_t>(fd)).put(" was closed while ").put(had);
+    line.put(" of this loop had it: close the stream, or remove the handler, first");
+    tell_unhandled(&h, {{}, "", line.string(), errc::closed});
+}
+
 void callback_threw(char const* what) noexcept {
     tell_unhandled(current_hub, {{}, "", what, errc::task_failed});
 }
