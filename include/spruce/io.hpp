@@ -76,7 +76,10 @@ struct stream_core {
     std::uint32_t owner = 0;       // which of the number's ownerships is ours
     std::uint8_t kind = 0;         // an fd_kind
     bool drains = false;           // a read that was short has left nothing behind, unless the poller says otherwise
-    bool is_socket() const noexcept { return kind >= 1 && kind <= 3; }
+    bool ended = false;            // a connection: the peer's end was read
+    std::uint16_t broke = 0;       // a connection: the errno that ended it, which the system says once
+    bool is_connection() const noexcept { return kind >= 1 && kind <= 3; }
+    bool is_socket() const noexcept { return kind >= 1 && kind <= 4; }
 };
 // fresh: the kernel has just made it, so that whoever had the number before has lost it.
 SPRUCE_API result<stream_core> open_core(int fd, bool fresh = false) noexcept;
@@ -163,10 +166,10 @@ public:
     std::string_view buffered() const noexcept { return {data_ + begin_, end_ - begin_}; }
 
 private:
+    result<void> begin() const noexcept;
     result<void> fill(deadline& dl);
     std::string_view take(std::size_t n) noexcept;
 
-    result<void> begin() const noexcept;
     stream& stream_;
     std::size_t limit_;
     char* data_ = nullptr;

@@ -83,6 +83,10 @@ public:
     // The read end and the write end of a new pipe.
     // Errors: EMFILE, no_memory.
     [[nodiscard]] SPRUCE_API result<std::pair<int, int>> make_pipe() noexcept;
+    // The read end of a FIFO that no writer has opened yet, and then a writer's end of it. One writer at a time.
+    // Errors: EMFILE, no_memory; EBADF, EINVAL (no FIFO's read end, or it has a writer).
+    [[nodiscard]] SPRUCE_API result<int> make_fifo() noexcept;
+    [[nodiscard]] SPRUCE_API result<int> open_writer(int fifo) noexcept;
     // Two connected stream sockets.
     // Errors: EMFILE, no_memory.
     [[nodiscard]] SPRUCE_API result<std::pair<int, int>> make_socketpair() noexcept;

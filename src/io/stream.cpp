@@ -61,15 +61,59 @@ void close_core(stream_core& c) noexcept {
         kernel& on = *was.door->on;
         on.calls->close(on.context, was.fd);
     }
+    release(was.door);
 }
 
-    release(was.door);
 namespace {
 constexpr std::uint8_t sticky = ready_read_closed | ready_hangup | ready_error | ready_urgent;
 
 // A short read spares the one that would find nothing: where it is known to mean so, and while nothing else is flagged.
 void note_short_read(hub& h, stream_core const& c) noexcept {
     if (c.drains && (c.entry->ready & sticky) == 0) h.fds.clear_ready(*c.entry, ready_read);
+}
+
+// Errors of a connection that are its end, and not of the call.
+bool ends_connection(int e) noexcept {
+    switch (e) {
+    case ECONNRESET:
+    case ECONNABORTED:
+    case ECONNREFUSED:
+    case ENETRESET:
+    case ETIMEDOUT:
+    case EHOSTUNREACH:
+    case EHOSTDOWN:
+    case ENETUNREACH:
+    case ENETDOWN:
+    case ENOPROTOOPT:
+    case EPROTO: return true;
+    default: return false;
+    }
+}
+
+// The system says once what broke a connection, to whoever calls first; then reads end and writes say EPIPE, as if the
+// peer had said all. What it said stays.
+[[gnu::cold]] void note_error(stream_core& c, int e) noexcept {
+    if (c.is_connection() && ends_connection(e)) c.broke = static_cast<std::uint16_t>(e);
+}
+[[gnu::cold]] error write_failed(stream_core& c, int e) noexcept {
+    note_error(c, e);
+    return error::from_errno(e == EPIPE && c.broke != 0 ? c.broke : e);
+}
+
+// Why a read gave no byte: `got` is 0, or -errno but for -EAGAIN. would_wait: more may come.
+[[gnu::cold, gnu::noinline]] error read_failed(hub& h, stream_core& c, int got) noexcept {
+    if (got == 0 && c.kind == fd_pipe && c.drains) return errc::end_of_stream;
+    if ((got == 0 && c.kind == fd_pipe) || ((got == 0 || got == -EIO) && c.kind == fd_tty)) {
+        end_kind const end = static_cast<end_kind>(h.calls->end_of(h.on.context, c.fd, c.kind));
+        if (end == end_kind::gone || (end == end_kind::typed && got == 0)) return errc::end_of_stream;
+        return got == 0 ? error(errc::would_wait) : error::from_errno(EIO);
+    }
+    if (got != 0 && !(c.is_connection() && ends_connection(-got))) return error::from_errno(-got);
+    note_error(c, -got);
+    // What broke after the peer's end took nothing away.
+    if (c.broke != 0 && !c.ended) return error::from_errno(c.broke);
+    c.ended = c.is_connection();
+    return errc::end_of_stream;
 }
 
 ssize put(hub& h, stream_core const& c, io_slice const* slices, int count) noexcept {
@@ -90,9 +134,10 @@ result<std::size_t> put_some(stream_core& c, io_slice const* slices, int count, 
             if (n >= 0) {
                 count_bytes(h, static_cast<std::size_t>(n));
                 c.written += static_cast<std::uint64_t>(n);
+                c.broke = 0;   // it takes more: what was said concerned no more than a packet of it
                 return static_cast<std::size_t>(n);
             }
-            if (n != -EAGAIN) return error::from_errno(static_cast<int>(-n));
+            if (n != -EAGAIN) return write_failed(c, static_cast<int>(-n));
             h.fds.clear_ready(*c.entry, ready_write);
         }
         SPRUCE_CHECK(wait_ready(c, true, "writable", dl));
@@ -116,6 +161,7 @@ result<stream> stream::adopt(int fd) {
     hub& h = *detail::current_hub;
     if (int const failed = h.calls->set_nonblocking(h.on.context, fd, true); failed < 0) {
         h.fds.disown(*core.entry);
+        detail::release(core.door);
         return error::from_errno(-failed);
     }
     return stream(core);
@@ -153,8 +199,10 @@ result<std::size_t> stream::read_on(bytes into, deadline& dl) {
                 if (static_cast<std::size_t>(n) < size) detail::note_short_read(h, core_);
                 return static_cast<std::size_t>(n);
             }
-            if (n == 0) return errc::end_of_stream;
-            if (n != -EAGAIN) return error::from_errno(static_cast<int>(-n));
+            if (n != -EAGAIN) [[unlikely]] {
+                error const why = detail::read_failed(h, core_, static_cast<int>(n));
+                if (why != error(errc::would_wait)) return why;
+            }
             h.fds.clear_ready(e, detail::ready_read | detail::ready_urgent);
         }
         SPRUCE_CHECK(detail::wait_ready(core_, false, "readable", dl));
@@ -169,7 +217,6 @@ result<std::size_t> stream::write_some(const_bytes from, deadline dl) {
     detail::io_slice const one{from.data(), detail::at_once_of(from.size())};
     return detail::put_some(core_, &one, 1, dl);
 }
-        detail::release(core.door);
 
 result<void> stream::write(const_bytes from, deadline dl) {
     detail::counted_call const counted;

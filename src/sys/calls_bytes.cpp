@@ -3,9 +3,11 @@
 #include <ctime>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <termios.h>
 #include <unistd.h>
 #if defined(__linux__)
 #include <sys/eventfd.h>
@@ -83,7 +85,8 @@ int socket_option(int fd, int name) noexcept {
 
 // Of a family that is no IP's, or a protocol of streams beside TCP (MPTCP, SCTP), less is known.
 fd_kind kind_of_socket(int fd) noexcept {
-    if (socket_option(fd, SO_TYPE) != SOCK_STREAM) return fd_other_socket;
+    int const type = socket_option(fd, SO_TYPE);
+    if (type != SOCK_STREAM) return type == SOCK_SEQPACKET ? fd_packet_socket : fd_other_socket;
 #if defined(SO_PROTOCOL)
     if (socket_option(fd, SO_PROTOCOL) != IPPROTO_TCP) return fd_stream_socket;
     sockaddr_storage own{};
@@ -102,6 +105,18 @@ int kind_of(void*, int fd) noexcept {
     if (S_ISFIFO(s.st_mode)) return fd_pipe;
     if (S_ISREG(s.st_mode)) return fd_file;
     return S_ISCHR(s.st_mode) && ::isatty(fd) ? fd_tty : fd_other;
+}
+
+int end_of(void*, int fd, int kind) noexcept {
+    constexpr int none = static_cast<int>(end_kind::none), gone = static_cast<int>(end_kind::gone);
+    pollfd p{fd, POLLIN, 0};
+    if (uninterrupted([&]() noexcept { return ::poll(&p, 1, 0); }) < 0) return gone;
+    bool const hung_up = (p.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0;
+    // A FIFO that a writer has opened, filled and left since the read has more to give.
+    if (kind != fd_tty) return hung_up && (p.revents & POLLIN) == 0 ? gone : none;
+    termios t{};
+    if (hung_up || ::tcgetattr(fd, &t) < 0) return gone;
+    return (t.c_lflag & ICANON) != 0 ? static_cast<int>(end_kind::typed) : none;
 }
 
 int make_waker(void* context, waker_kind wanted, waker_fds* out) noexcept {

@@ -148,6 +148,7 @@ int set_nonblocking(void* c, int fd, bool on) noexcept {
     return passed_on<&calls_t::set_nonblocking>(c, "set_nonblocking", EBADF, fd, on);
 }
 int kind_of(void* c, int fd) noexcept { return passed_on<&calls_t::kind_of>(c, "kind_of", EBADF, fd); }
+int end_of(void* c, int fd, int kind) noexcept { return of(c).below->calls->end_of(of(c).below->context, fd, kind); }
 int make_waker(void* c, waker_kind wanted, waker_fds* out) noexcept {
     if ((of(c).refusals & testing::faulty_kernel::refuse_eventfd) != 0) wanted = waker_kind::pipe;
     return passed_on<&calls_t::make_waker>(c, "make_waker", EMFILE, wanted, out);
@@ -173,7 +174,7 @@ constexpr kernel_calls spoiled{
     monotonic_ns, realtime_ns,
     read, write, writev, send, sendv, recv, close,
     socket, bind, listen, accept, connect, shutdown, getsockname, getpeername, getsockopt, setsockopt,
-    make_pipe, make_socketpair, set_nonblocking, kind_of, make_waker, wake, drain_waker,
+    make_pipe, make_socketpair, set_nonblocking, kind_of, end_of, make_waker, wake, drain_waker,
     signal_subscribe, signal_unsubscribe,
     open_child, reap_child,
 };

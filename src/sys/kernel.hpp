@@ -73,6 +73,8 @@ struct kernel_calls {
     int (*set_nonblocking)(void* context, int fd, bool on) noexcept;
     // What kind of thing an fd is.
     int (*kind_of)(void* context, int fd) noexcept;             // an fd_kind, or -EBADF
+    // Of a pipe or a terminal, whose read has just given 0, or -EIO: what end that is, an end_kind.
+    int (*end_of)(void* context, int fd, int kind) noexcept;
     int (*make_waker)(void* context, waker_kind wanted, waker_fds* out) noexcept;
     void (*wake)(void* context, int write_fd) noexcept;         // any thread, signal handlers too; never waits
     void (*drain_waker)(void* context, int read_fd) noexcept;
@@ -90,8 +92,15 @@ struct kernel_calls {
 enum fd_kind : int {
     fd_tcp_socket = 1,         // TCP over IP
     fd_stream_socket,          // a local one, or one of another protocol
-    fd_other_socket,           // it keeps packets apart
+    fd_packet_socket,          // a connection that keeps packets apart
+    fd_other_socket,           // without a connection
     fd_pipe, fd_tty, fd_file, fd_other
+};
+
+enum class end_kind : int {
+    none,      // more may come: to a FIFO that no writer has opened yet; to a terminal whose reads take what is there
+    typed,     // an end of file typed at a terminal
+    gone       // the other side is gone
 };
 
 // -- the poller

@@ -11,7 +11,7 @@ constexpr kernel_calls calls{
     native::read, native::write, native::writev, native::send, native::sendv, native::recv, native::close,
     native::socket, native::bind, native::listen, native::accept, native::connect, native::shutdown,
     native::getsockname, native::getpeername, native::getsockopt, native::setsockopt,
-    native::make_pipe, native::make_socketpair, native::set_nonblocking, native::kind_of,
+    native::make_pipe, native::make_socketpair, native::set_nonblocking, native::kind_of, native::end_of,
     native::make_waker, native::wake, native::drain_waker,
     dispatcher_subscribe, dispatcher_unsubscribe,
     native::open_child, native::reap_child,

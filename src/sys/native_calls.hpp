@@ -41,6 +41,7 @@ int make_pipe(void*, int ends[2]) noexcept;
 int make_socketpair(void*, int ends[2]) noexcept;
 int set_nonblocking(void*, int fd, bool on) noexcept;
 int kind_of(void*, int fd) noexcept;
+int end_of(void*, int fd, int kind) noexcept;
 int make_waker(void*, waker_kind wanted, waker_fds* out) noexcept;
 void wake(void*, int write_fd) noexcept;
 void drain_waker(void*, int read_fd) noexcept;

@@ -132,6 +132,33 @@ int make_pipe_fds(simulated_kernel& k, int ends[2]) noexcept {
     return make_pair(k, reader, writer, ends);
 }
 
+int open_fifo_reader(simulated_kernel& k) noexcept {
+    simulated_file* const f = make_simulated_file(k, simulated_kind::pipe_reader);
+    if (!f) return -ENOMEM;
+    f->room_to_receive = k.options.pipe_buffer < 4'096 ? 4'096 : k.options.pipe_buffer;
+    f->had_writer = false;
+    int const fd = install(k, *f);
+    if (fd < 0) discard_file(k, *f);
+    return fd;
+}
+
+int open_fifo_writer(simulated_kernel& k, simulated_file& reader) noexcept {
+    if (reader.kind != simulated_kind::pipe_reader || reader.peer) return -EINVAL;
+    simulated_file* const f = make_simulated_file(k, simulated_kind::pipe_writer);
+    if (!f) return -ENOMEM;
+    f->room_to_send = 0;
+    int const fd = install(k, *f);
+    if (fd < 0) {
+        discard_file(k, *f);
+        return fd;
+    }
+    f->peer = &reader;
+    reader.peer = f;
+    reader.had_writer = true;
+    notify(k, reader, any_change);
+    return fd;
+}
+
 int make_socketpair_fds(simulated_kernel& k, int ends[2]) noexcept {
     simulated_file* pair[2];
     for (simulated_file*& f : pair) {

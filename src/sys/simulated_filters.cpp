@@ -9,7 +9,10 @@ using kind = simulated_kind;
 simulated_told ask_read(simulated_file& f) noexcept {
     auto const pending = static_cast<std::int64_t>(f.inbox.arrived());
     switch (f.kind) {
-        case kind::pipe_reader: return {pending != 0 || !f.peer, pending, !f.peer, 0};
+        case kind::pipe_reader: {
+            bool const eof = !f.peer && f.had_writer;
+            return {pending != 0 || eof, pending, eof, 0};
+        }
         case kind::pipe_writer: return {!f.peer, 0, !f.peer, 0};
         case kind::stream: {
             if (f.state == stream_state::listening) return {f.queued != 0, f.queued, false, 0};

@@ -181,6 +181,11 @@ int set_nonblocking(void* c, int fd, bool on) noexcept {
 int kind_of(void* c, int fd) noexcept {
     return with_file(c, fd, [](simulated_kernel&, simulated_file& f) { return kind_of_file(f); });
 }
+int end_of(void* c, int fd, int) noexcept {
+    return with_file(c, fd, [](simulated_kernel&, simulated_file& f) {
+        return static_cast<int>(f.kind != simulated_kind::pipe_reader || is_pipe_over(f) ? end_kind::gone : end_kind::none);
+    });
+}
 int make_waker(void* c, waker_kind wanted, waker_fds* out) noexcept {
     simulated_guard const guard(at(c));
     return make_waker_fds(at(c), wanted, out);
@@ -221,7 +226,7 @@ constexpr kernel_calls calls{
     monotonic_ns, realtime_ns,
     read, write, writev, send, sendv, recv, close,
     socket, bind, listen, accept, connect, shutdown, getsockname, getpeername, getsockopt, setsockopt,
-    make_pipe, make_socketpair, set_nonblocking, kind_of, make_waker, wake, drain_waker,
+    make_pipe, make_socketpair, set_nonblocking, kind_of, end_of, make_waker, wake, drain_waker,
     signal_subscribe, signal_unsubscribe,
     open_child, reap_child,
 };

@@ -61,6 +61,7 @@ struct simulated_file : simulated_turn, simulated_bound {
     bool ended = false;                  // the peer's FIN has come: reads give 0 for ever
     bool starved = false;                // a write did not fit: tell when there is room
     bool no_room = false;                // a pipe's writer whose reader left it full
+    bool had_writer = true;              // a FIFO's reader: since it was opened
     bool doomed = false;                 // a reset is under way to it
     bool new_outcome = false;            // a connect has succeeded, and connect() has not said so yet
     bool reuse_address = false, reuse_port = false, only_ipv6 = false, no_delay = false, keep_alive = false;
@@ -208,6 +209,10 @@ int make_pipe_fds(simulated_kernel& k, int ends[2]) noexcept;
 int make_socketpair_fds(simulated_kernel& k, int ends[2]) noexcept;
 
 int kind_of_file(simulated_file const& f) noexcept;                     // an fd_kind
+int open_fifo_reader(simulated_kernel& k) noexcept;                     // the new fd, or -errno
+int open_fifo_writer(simulated_kernel& k, simulated_file& reader) noexcept;
+// Of a pipe's reader: whether its writer has gone, and not only not come yet.
+inline bool is_pipe_over(simulated_file const& f) noexcept { return !f.peer && f.had_writer && f.inbox.size() == 0; }
 
 // -- bytes; simulated_bytes of pipes and sockets
 unsigned look_at(simulated_file& f) noexcept;                          // what is ready, as readiness bits

@@ -141,7 +141,7 @@ bool is_writable(simulated_file const& f) noexcept {
 
 unsigned look_at(simulated_file& f) noexcept {
     switch (f.kind) {
-        case simulated_kind::pipe_reader: return bit_if(f.inbox.arrived() != 0, ready_read) | bit_if(!f.peer, ready_hangup);
+        case simulated_kind::pipe_reader: return bit_if(f.inbox.arrived() != 0, ready_read) | bit_if(!f.peer && f.had_writer, ready_hangup);
         case simulated_kind::pipe_writer: return bit_if(is_writable(f), ready_write) | bit_if(!f.peer, ready_error);
         case simulated_kind::stream: return look_at_stream(f);
         case simulated_kind::waker: {

@@ -59,6 +59,17 @@ result<std::pair<int, int>> simulation::make_pipe() noexcept {
     return std::pair(ends[0], ends[1]);
 }
 
+result<int> simulation::make_fifo() noexcept {
+    simulated_guard const guard(state());
+    return as_fd(open_fifo_reader(state()));
+}
+
+result<int> simulation::open_writer(int fifo) noexcept {
+    simulated_guard const guard(state());
+    simulated_file* const f = find_file(state(), fifo);
+    return f ? as_fd(open_fifo_writer(state(), *f)) : as_error(-EBADF);
+}
+
 result<std::pair<int, int>> simulation::make_socketpair() noexcept {
     int ends[2];
     int const got = state().seam.calls->make_socketpair(&state(), ends);

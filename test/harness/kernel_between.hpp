@@ -94,7 +94,7 @@ private:
         BETWEEN(monotonic_ns), BETWEEN(realtime_ns), BETWEEN(read), BETWEEN(write), BETWEEN(writev), BETWEEN(send), BETWEEN(sendv);
         BETWEEN(recv), BETWEEN(close), BETWEEN(socket), BETWEEN(bind), BETWEEN(listen), BETWEEN(accept), BETWEEN(connect);
         BETWEEN(shutdown), BETWEEN(getsockname), BETWEEN(getpeername), BETWEEN(getsockopt), BETWEEN(setsockopt), BETWEEN(make_pipe);
-        BETWEEN(make_socketpair), BETWEEN(set_nonblocking), BETWEEN(kind_of), BETWEEN(make_waker), BETWEEN(drain_waker);
+        BETWEEN(make_socketpair), BETWEEN(set_nonblocking), BETWEEN(kind_of), BETWEEN(end_of), BETWEEN(make_waker), BETWEEN(drain_waker);
         BETWEEN(signal_subscribe), BETWEEN(signal_unsubscribe), BETWEEN(open_child), BETWEEN(reap_child);
 #undef BETWEEN
         // Signal handlers call it, too, and take no lock.
