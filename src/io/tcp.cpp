@@ -39,6 +39,17 @@ int learn_local(hub& h, stream_core const& c, address& local) noexcept {
     return got;
 }
 
+// Whether a connection's two ends are one: an ephemeral port may meet itself where nobody listens.
+bool meets_itself(hub& h, stream_core const& c, address const& local, address const& to) noexcept {
+    if (local.port() == 0 || local.port() != to.port()) return false;
+    // What was asked for need not be its name: "every address" is this machine's.
+    address peer;
+    unsigned length = access::capacity();
+    if (h.calls->getpeername(h.on.context, c.fd, access::room(peer), &length) != 0) return false;
+    access::filled(peer, length);
+    return access::same(local, peer);
+}
+
 // Closes unless it is kept: every error on the way leaves nothing open.
 struct closing {
     stream_core core;
@@ -70,8 +81,16 @@ result<tcp_stream> tcp_stream::connect(address const& to, deadline dl) {
         if (got == 0) got = -failed;
     }
     if (got < 0) return socket_error(got, to);
+    address local;
+    (void)learn_local(h, core, local);   // for show: a connection without it is one
+    if (meets_itself(h, core, local, to)) {
+        // Without a trace of it: the port is for a server that may come.
+        linger const at_once{1, 0};
+        (void)h.calls->setsockopt(h.on.context, core.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+        return socket_error(-ECONNREFUSED, to);
+    }
     tcp_stream made(guard.keep());
-    (void)learn_local(h, made.core_, made.local_);   // for show: a connection without it is one
+    made.local_ = local;
     made.peer_ = to;
     return made;
 }

@@ -185,6 +185,13 @@ int connect_to(simulated_kernel& k, simulated_file& f, simulated_address const& 
 
 void syn_arrives(simulated_kernel& k, simulated_file& f) noexcept {
     simulated_file* const listener = find_listener(k, f.remote);
+    if (!listener && f.remote.port == f.local.port && f.remote.same_ip(f.local)) {
+        // Its SYN meets itself, which TCP calls a simultaneous open: what it sends, it gets.
+        f.peer = &f;
+        f.state = stream_state::established;
+        notify(k, f, any_change);
+        return;
+    }
     if (!listener) {
         break_off(k, f, ECONNREFUSED);
         return;

@@ -228,3 +228,106 @@ TEST("data and its end that come in one event are both delivered") {
     });
     CHECK(r.ok());
 }
+
+TEST("a connection that meets itself where nobody listens is refused, and leaves nothing") {
+    testing::simulation sim(harness::as_asked());
+    auto r = run(loop_options{.on = sim.on()}, [&]() -> result<void> {
+        // The model gives ports in order: the next is the one that is asked for.
+        std::uint16_t next = 0;
+        {
+            SPRUCE_TRY(auto listener, tcp_listener::listen("127.0.0.1:0"));
+            next = listener.local().port();
+        }
+        for (char const* host : {"127.0.0.1:", "0.0.0.0:", "[::1]:"}) {
+            std::string const there = host + std::to_string(++next);
+            auto none = tcp_stream::connect(there);
+            CHECK(none == error::from_errno(ECONNREFUSED));
+            if (!none) CHECK_EQ(none.error().detail(), std::string_view(there));
+        }
+        // With a listener the same port is a server's.
+        std::string const there = "127.0.0.1:" + std::to_string(++next);
+        SPRUCE_TRY(auto listener, tcp_listener::listen(there));
+        CHECK(tcp_stream::connect(there).ok());
+        return {};
+    });
+    CHECK(r.ok());
+    CHECK_EQ(sim.open_fds(), 0U);
+}
+
+TEST("connections to a port of the system's own choice never meet themselves") {
+    if (harness::simulated() || harness::option("transfers") != "") harness::skip("the real kernel's ports, once");
+    world w;
+    auto r = run(w.options(), []() -> result<void> {
+        std::string there;
+        {
+            SPRUCE_TRY(auto listener, tcp_listener::listen("127.0.0.1:0"));
+            there = listener.local().text();
+        }
+        // Linux tries every second port in order, so that this meets it if anything does.
+        for (int i = 0; i != 15'000; ++i) {
+            auto none = tcp_stream::connect(there);
+            if (none.ok()) {
+                CHECK(none->local().port() != none->peer().port());
+                break;   // somebody listens there now
+            }
+            if (!(none == error::from_errno(ECONNREFUSED))) return none.error();
+        }
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("connections over IPv6 are accepted, and know both ends") {
+    world w;
+    auto r = run(w.options(), []() -> result<void> {
+        for (char const* host : {"[::1]:0", "[::]:0"}) {
+            auto listener = tcp_listener::listen(host);
+            if (listener == error::from_errno(EADDRNOTAVAIL) || listener == error::from_errno(EAFNOSUPPORT)) harness::skip("no IPv6 here");
+            if (!listener) return listener.error();
+            std::string const there = "[::1]:" + std::to_string(listener->local().port());
+            SPRUCE_TRY(auto client, tcp_stream::connect(there));
+            SPRUCE_TRY(auto served, listener->accept(in(5s)));
+            CHECK_EQ(served.local().text(), std::string_view(there));
+            CHECK_EQ(client.peer().text(), std::string_view(there));
+            CHECK_EQ(served.peer().text(), std::string_view(client.local().text()));
+            SPRUCE_CHECK(client.write("over six"));
+            reader in_served(served);
+            CHECK_EQ(in_served.read_exactly(8).value_or("?"), "over six");
+        }
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("an address of any length is read or refused, and looked at no further than its end") {
+    // Each in memory of its own, just as long, so that a sanitizer sees what goes too far.
+    for (std::string_view whole : {"255.255.255.255:65535000000", "[ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255%lo000000000000000000]:65535",
+                                   "[fe80::1%00000000000000000000000000000001]:80", "localhost:80", "*:80", ":80", "1.2.3.4.5.6.7.8.9.10.11:1",
+                                   "/run/a/path", "@name"}) {
+        for (std::size_t from = 0; from <= whole.size(); ++from) {
+            for (std::size_t to = from; to <= whole.size(); ++to) {
+                std::size_t const n = to - from;
+                auto const exact = std::make_unique<char[]>(n);
+                std::memcpy(exact.get(), whole.data() + from, n);
+                auto const got = address::parse(std::string_view(exact.get(), n));
+                if (got) CHECK(address::parse(got->text()).ok());
+                else CHECK(got == errc::invalid_argument || got == errc::too_long);
+            }
+        }
+    }
+}
+
+TEST("a local address has 107 bytes at most") {
+    for (std::size_t n = 1; n <= 130; ++n) {
+        for (char const first : {'/', '@'}) {
+            auto const exact = std::make_unique<char[]>(n);
+            std::memset(exact.get(), 'x', n);
+            exact[0] = first;
+            std::string_view const text(exact.get(), n);
+            auto const got = address::parse(text);
+            if (n <= 107) CHECK(got.ok());
+            else CHECK(got == errc::too_long);
+            if (got) CHECK_EQ(std::string_view(got->text()), text);
+        }
+    }
+}
