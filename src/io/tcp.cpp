@@ -173,6 +173,11 @@ result<tcp_stream> tcp_listener::accept(deadline dl) {
         error why = errc::canceled;
         bool pause = false;
         if (fd >= 0) {
+            // All that is needed of the listener: where the number was somebody's, callbacks are destroyed and the
+            // unhandled hook runs, which may end it.
+            tcp_stream made(stream_core{});
+            bool const many = is_any(local_);
+            if (!many) made.local_ = local_;
             auto core = detail::open_fresh(fd, detail::fd_tcp_socket);
             if (core) {
                 made.core_ = *core;
@@ -191,11 +196,6 @@ result<tcp_stream> tcp_listener::accept(deadline dl) {
             why = error::from_errno(-fd);
             if (kind == setback::none) return detail::with_detail(why, local_.text());
             pause = kind == setback::pause;
-            // All that is needed of the listener: where the number was somebody's, callbacks are destroyed and the
-            // unhandled hook runs, which may end it.
-            tcp_stream made(stream_core{});
-            bool const many = is_any(local_);
-            if (!many) made.local_ = local_;
         }
         ++setbacks_;
         if (!pause) continue;
