@@ -154,13 +154,13 @@ int connect_to(simulated_kernel& k, simulated_file& f, simulated_address const& 
             return news ? 0 : -EISCONN;
         }
         case stream_state::over: {
-            int const error = f.error ? f.error : f.new_outcome ? ECONNABORTED : 0;
-            bool const was_connect = f.new_outcome;
+            if (!f.new_outcome) return -EISCONN;   // it was connected, as a connect() or accept() has said
+            int const error = f.error ? f.error : ECONNABORTED;
+            f.state = stream_state::fresh;
             f.error = 0;
-            f.new_outcome = false;
-            if (error) return -error;
-            if (!was_connect && f.ended) return -EISCONN;
-            break;
+            f.shut = 0;
+            f.ended = f.new_outcome = false;
+            return -error;
         }
         case stream_state::fresh: break;
     }

@@ -129,3 +129,78 @@ TEST("a duplicate of a simulated fd keeps the other end from seeing it closed") 
     CHECK(w.sim.close(again).ok());
     CHECK(w.sim.read(r, &c, 1) == spruce::error(errc::end_of_stream));
 }
+
+TEST("a simulated FIFO hangs up when its writer goes, not before one has come") {
+    simulated_world w;
+    int const fifo = *w.sim.make_fifo();
+    CHECK_EQ(w.watch(fifo), 0);
+    char b[4];
+    CHECK_EQ(w.calls.read(w.on.context, fifo, b, 4), 0);
+    CHECK_EQ(w.ready(fifo), 0U);
+    CHECK_EQ(w.calls.end_of(w.on.context, fifo, fd_pipe), static_cast<int>(end_kind::none));
+    for (int i = 0; i != 2; ++i) {
+        int const writer = *w.sim.open_writer(fifo);
+        CHECK_EQ(w.calls.read(w.on.context, fifo, b, 4), -EAGAIN);
+        CHECK_EQ(w.ready(fifo), 0U);
+        CHECK_EQ(w.sim.write(writer, "ab").value_or(0), 2U);
+        CHECK(w.sim.close(writer).ok());
+        CHECK_EQ(w.ready(fifo), unsigned{ready_read | ready_hangup});
+        CHECK_EQ(w.take(fifo), "ab");
+        CHECK_EQ(w.ready(fifo), unsigned{ready_hangup});
+        CHECK_EQ(w.calls.end_of(w.on.context, fifo, fd_pipe), static_cast<int>(end_kind::gone));
+    }
+    CHECK(w.sim.open_writer(99'999) == error::from_errno(EBADF));
+    CHECK(w.sim.open_writer(*w.sim.listen()) == error::from_errno(EINVAL));
+}
+
+TEST("simulated writes that are kept apart are read one by one, each to its end") {
+    simulated_world w({.keep_apart = true});
+    int a, b;
+    std::tie(a, b) = *w.sim.make_socketpair();
+    for (char const* part : {"abc", "de", "f"}) CHECK(w.sim.write(a, part).ok());
+    CHECK_EQ(w.take(b, 2), "ab");
+    CHECK_EQ(w.take(b), "c");
+    CHECK_EQ(w.take(b, 2), "de");
+    CHECK(w.sim.write(a, "gh").ok());
+    CHECK_EQ(w.take(b), "f");
+    CHECK_EQ(w.take(b), "gh");
+    CHECK_EQ(w.take(b), "");
+    CHECK(w.sim.write(a, "left there").ok());
+}
+
+TEST("a simulated waker's place is given back with its last number, also that of one which could not be made") {
+    simulated_world w;
+    for (waker_kind const kind : {waker_kind::eventfd, waker_kind::pipe}) {
+        // There are 64 places: many more lives than that, each of them heard.
+        for (int life = 0; life != 300; ++life) {
+            waker_fds made;
+            REQUIRE(w.calls.make_waker(w.on.context, kind, &made) == 0);
+            REQUIRE(w.watch(made.read_fd) == 0);
+            w.calls.wake(w.on.context, made.write_fd);
+            CHECK_EQ(w.ready(made.read_fd) & ready_read, unsigned{ready_read});
+            w.calls.drain_waker(w.on.context, made.read_fd);
+            CHECK_EQ(w.ready(made.read_fd) & ready_read, 0U);
+            // Either end first.
+            if (made.write_fd != made.read_fd) CHECK(w.sim.close(life % 2 ? made.write_fd : made.read_fd).ok());
+            CHECK(w.sim.close(made.write_fd != made.read_fd && life % 2 == 0 ? made.write_fd : made.read_fd).ok());
+        }
+        waker_fds all[64];
+        int had = 0;
+        while (had != 64 && w.calls.make_waker(w.on.context, kind, &all[had]) == 0) ++had;
+        CHECK_EQ(had, 64);
+        waker_fds more;
+        CHECK_EQ(w.calls.make_waker(w.on.context, kind, &more), -EMFILE);
+        for (int i = 0; i != had; ++i) {
+            CHECK(w.sim.close(all[i].read_fd).ok());
+            if (all[i].write_fd != all[i].read_fd) CHECK(w.sim.close(all[i].write_fd).ok());
+        }
+    }
+    CHECK_EQ(w.sim.open_fds(), 0U);
+    // Without numbers for it, or for its second end only, as often as one likes.
+    simulated_world none({.max_fds = 1});
+    waker_fds made;
+    for (int i = 0; i != 100; ++i) CHECK_EQ(none.calls.make_waker(none.on.context, waker_kind::pipe, &made), -EMFILE);
+    CHECK_EQ(none.sim.open_fds(), 0U);
+    CHECK_EQ(none.calls.make_waker(none.on.context, waker_kind::eventfd, &made), 0);
+    CHECK(none.sim.close(made.read_fd).ok());
+}

@@ -206,6 +206,78 @@ TEST("a simulated socket pushes back when its buffer is full, and is writable ag
     CHECK_EQ(w.drain(s), 9'000U);
 }
 
+TEST("connect() on a simulated socket that was reset says why once, then connects anew; where it had said so it is connected") {
+    // As Linux does it, whether the peer had ended its side or not.
+    for (bool ended : {false, true}) {
+        network w;
+        int const l = *w.sim.listen();
+        sockaddr_in const to = ipv4("127.0.0.1", *w.sim.port_of(l));
+        auto const reset_one = [&](int s) {
+            int const peer = *w.sim.accept(l);
+            char b;
+            if (ended) CHECK(w.sim.shutdown_write(peer).ok());
+            if (ended) CHECK_EQ(w.calls.recv(w.on.context, s, &b, 1), 0);
+            CHECK(w.sim.reset(peer).ok());
+        };
+        int const s = w.socket();
+        CHECK_EQ(w.connect(s, to), -EINPROGRESS);
+        reset_one(s);
+        CHECK_EQ(w.connect(s, to), ended ? -EPIPE : -ECONNRESET);
+        CHECK_EQ(w.connect(s, to), -EINPROGRESS);
+        CHECK_EQ(w.connect(s, to), 0);
+        CHECK_EQ(w.connect(s, to), -EISCONN);
+        reset_one(s);
+        for (int i = 0; i != 2; ++i) CHECK_EQ(w.connect(s, to), -EISCONN);
+        CHECK_EQ(w.get(s, SOL_SOCKET, SO_ERROR), ended ? EPIPE : ECONNRESET);
+        // Whoever took the error leaves none for connect().
+        int const other = w.socket();
+        CHECK_EQ(w.connect(other, to), -EINPROGRESS);
+        reset_one(other);
+        CHECK(w.get(other, SOL_SOCKET, SO_ERROR) != 0);
+        CHECK_EQ(w.connect(other, to), -ECONNABORTED);
+        CHECK_EQ(w.connect(other, to), -EINPROGRESS);
+        int const again = *w.sim.accept(l);
+        CHECK_EQ(w.sim.write(again, "on").value_or(0), 2U);
+        CHECK_EQ(w.take(other), "on");
+        // An accepted one was connected from the first.
+        CHECK(w.sim.reset(other).ok());
+        CHECK_EQ(w.connect(again, to), -EISCONN);
+    }
+}
+
+TEST("a simulated connection to itself gets what it sends, and ends itself") {
+    network w;
+    int const s = w.socket();
+    CHECK_EQ(w.bind(s, ipv4("127.0.0.1", 41'000)), 0);
+    CHECK_EQ(w.connect(s, ipv4("127.0.0.1", 41'000)), -EINPROGRESS);
+    CHECK_EQ(w.connect(s, ipv4("127.0.0.1", 41'000)), 0);
+    CHECK_EQ(w.sim.write(s, "me").value_or(0), 2U);
+    CHECK_EQ(w.take(s), "me");
+    CHECK(w.sim.shutdown_write(s).ok());
+    char b;
+    CHECK_EQ(w.calls.recv(w.on.context, s, &b, 1), 0);
+}
+
+TEST("an accepted simulated connection has what its listener was set to") {
+    network w;
+    int const l = w.socket();
+    CHECK_EQ(w.set(l, SOL_SOCKET, SO_RCVBUF, 3'000), 0);
+    CHECK_EQ(w.set(l, SOL_SOCKET, SO_SNDBUF, 5'000), 0);
+    CHECK_EQ(w.set(l, SOL_SOCKET, SO_KEEPALIVE, 1), 0);
+    CHECK_EQ(w.set(l, IPPROTO_TCP, TCP_NODELAY, 1), 0);
+    CHECK_EQ(w.bind(l, ipv4("127.0.0.1", 80)), 0);
+    CHECK_EQ(w.listen(l), 0);
+    int const c = w.socket();
+    CHECK_EQ(w.set(c, SOL_SOCKET, SO_SNDBUF, 2'000), 0);
+    CHECK_EQ(w.connect(c, ipv4("127.0.0.1", 80)), -EINPROGRESS);
+    int const s = *w.sim.accept(l);
+    CHECK_EQ(w.get(s, SOL_SOCKET, SO_RCVBUF), 3'000);
+    CHECK_EQ(w.get(s, SOL_SOCKET, SO_SNDBUF), 5'000);
+    CHECK_EQ(w.get(s, SOL_SOCKET, SO_KEEPALIVE), 1);
+    CHECK_EQ(w.get(s, IPPROTO_TCP, TCP_NODELAY), 1);
+    CHECK_EQ(w.fill(c), 5'000U);   // what it may send, and what the other takes
+}
+
 TEST("SO_SNDBUF and SO_RCVBUF change what a simulated connection holds") {
     network w;
     int c, s;
