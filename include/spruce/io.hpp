@@ -75,8 +75,8 @@ struct stream_core {
     std::uint32_t serial = 0;      // of its loop
     std::uint32_t owner = 0;       // which of the number's ownerships is ours
     std::uint8_t kind = 0;         // an fd_kind
-    bool drains = false;           // a read that was short has left nothing behind, unless the poller says otherwise
-    bool ended = false;            // a connection: the peer's end was read
+    bool drains : 1 = false;       // a read that was short has left nothing behind, unless the poller says otherwise
+    bool ended : 1 = false;        // a connection: the peer's end was read
     std::uint16_t broke = 0;       // a connection: the errno that ended it, which the system says once
     bool is_connection() const noexcept { return kind >= 1 && kind <= 3; }
     bool is_socket() const noexcept { return kind >= 1 && kind <= 4; }
