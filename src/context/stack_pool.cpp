@@ -91,7 +91,7 @@ result<stack_pool::slab*> stack_pool::add_slab(stack_class c) noexcept {
         if (failed == 0) break;
         // A tight address space may still have room for a few; of bare ones first for as many in small pages.
         if (std::exchange(huge, false)) count *= 2;
-        else if (count == 1) return with_detail(failed == -ENOMEM ? error(errc::no_memory) : error::from_errno(-failed), "mapping a stack; see vm.max_map_count and ulimit -v");
+        else if (count == 1) return with_detail(failed == -ENOMEM ? error(errc::no_memory) : error::from_errno(-failed), "mapping a stack: mmap(); see vm.max_map_count and ulimit -v");
     }
     auto* base = static_cast<std::byte*>(at);
     bool const huge = bytes > used + huge_page;
@@ -124,7 +124,7 @@ result<void> stack_pool::guard_one(slab& s, stack_ref made) noexcept {
         failed = m.calls->guard(m.context, guard, guard_bytes, false);
     }
     if (failed == -ENOMEM) return with_detail(errc::no_memory, "guarding a stack: vm.max_map_count is reached");
-    if (failed != 0) return with_detail(error::from_errno(-failed), "guarding a stack");
+    if (failed != 0) return with_detail(error::from_errno(-failed), "guarding a stack: mprotect()");
     return {};
 }
 

@@ -193,13 +193,16 @@ result<void> begin_guest(hub* on, guest* g, callable_ops const* post) noexcept {
     // What can fail comes first. Where the fd to sleep on cannot be had for now, it is tried again by the turns.
     int failed = runnable(on, errc::closed) ? 0 : -EINVAL;   // a constructor of post's may have done anything
     if (failed == 0) failed = h.poller->lie_down(h.poller_context);
-    if (failed == 0) failed = start_poll_thread(o, &g->thread);
+    bool const sleeps = failed == 0;
+    if (sleeps) failed = start_poll_thread(o, &g->thread);
     if (failed < 0) {
         post->destroy(g->post);
         free_guest(g);
+        if (failed == -ENOMEM) return errc::no_memory;
+        if (sleeps) return with_detail(kernel_error(failed), "interleave(): pthread_create()");
         if (failed == -ENOSYS) return with_detail(errc::not_supported, "interleave(): this poller cannot be slept on");
         if (failed == -EINVAL) return with_detail(errc::wrong_state, "interleave(): within the making of post");
-        return kernel_error(failed);
+        return with_detail(kernel_error(failed), "interleave(): epoll_create1()");
     }
     h.visit = g;
     h.visits = &visits;

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "../task/scheduler.hpp"
+#include "../sys/kernel_error.hpp"
 #include "fd_wait.hpp"
 
 namespace spruce::inline v0 {
@@ -97,7 +98,7 @@ bool ends_connection(int e) noexcept {
 }
 [[gnu::cold]] error write_failed(stream_core& c, int e) noexcept {
     note_error(c, e);
-    return error::from_errno(e == EPIPE && c.broke != 0 ? c.broke : e);
+    return call_error(-(e == EPIPE && c.broke != 0 ? c.broke : e), "write()");
 }
 
 // Why a read gave no byte: `got` is 0, or -errno but for -EAGAIN. would_wait: more may come.
@@ -108,7 +109,7 @@ bool ends_connection(int e) noexcept {
         if (end == end_kind::gone || (end == end_kind::typed && got == 0)) return errc::end_of_stream;
         return got == 0 ? error(errc::would_wait) : error::from_errno(EIO);
     }
-    if (got != 0 && !(c.is_connection() && ends_connection(-got))) return error::from_errno(-got);
+    if (got != 0 && !(c.is_connection() && ends_connection(-got))) return call_error(got, "read()");
     note_error(c, -got);
     // What broke after the peer's end took nothing away.
     if (c.broke != 0 && !c.ended) return error::from_errno(c.broke);
@@ -162,7 +163,7 @@ result<stream> stream::adopt(int fd) {
     if (int const failed = h.calls->set_nonblocking(h.on.context, fd, true); failed < 0) {
         h.fds.disown(*core.entry);
         detail::release(core.door);
-        return error::from_errno(-failed);
+        return detail::call_error(failed, "fcntl()");
     }
     return stream(core);
 }
@@ -263,7 +264,7 @@ result<void> stream::shut_write() {
     SPRUCE_CHECK(detail::usable(core_));
     if (!core_.is_socket()) return detail::with_detail(errc::not_supported, "only sockets can be half-closed");
     hub& h = *detail::current_hub;
-    if (int const failed = h.calls->shutdown(h.on.context, core_.fd, SHUT_WR); failed < 0) return error::from_errno(-failed);
+    if (int const failed = h.calls->shutdown(h.on.context, core_.fd, SHUT_WR); failed < 0) return detail::call_error(failed, "shutdown()");
     return {};
 }
 
@@ -271,7 +272,7 @@ result<pipe_ends> make_pipe() {
     SPRUCE_TRY(loop& here, loop::current());
     hub& h = *here.impl();
     int ends[2];
-    if (int const failed = h.calls->make_pipe(h.on.context, ends); failed < 0) return error::from_errno(-failed);
+    if (int const failed = h.calls->make_pipe(h.on.context, ends); failed < 0) return detail::call_error(failed, "pipe()");
     auto first = detail::open_fresh(ends[0], detail::fd_pipe);
     auto second = first ? detail::open_fresh(ends[1], detail::fd_pipe) : result<detail::stream_core>(first.error());
     if (second) return pipe_ends{pipe_stream(*first), pipe_stream(*second)};

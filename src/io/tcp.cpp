@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+#include "../base/text_line.hpp"
 #include "address.hpp"
 #include "fd_wait.hpp"
 
@@ -14,8 +15,13 @@ using detail::hub;
 using detail::stream_core;
 
 namespace {
-error socket_error(int failed, address const& of) noexcept {
-    return detail::with_detail(error::from_errno(-failed), of.text());
+// A refusal names the call as well: who denies it must be told of that.
+error socket_error(int failed, address const& of, char const* call) noexcept {
+    if (failed != -EPERM && failed != -EACCES && failed != -ENOSYS) return detail::with_detail(error::from_errno(-failed), of.text());
+    char text[120];
+    detail::text_line line(text, sizeof text);
+    line.put(call).put("() for ").put(of.text());
+    return detail::with_detail(error::from_errno(-failed), line.string());
 }
 
 // A stream socket of the address's family, in this loop's hands.
@@ -25,7 +31,7 @@ result<stream_core> make_socket(address const& of) noexcept {
     if (family != AF_INET && family != AF_INET6) return detail::with_detail(errc::invalid_argument, "no address of TCP");
     hub& h = *here.impl();
     int const fd = h.calls->socket(h.on.context, family, SOCK_STREAM, 0);
-    if (fd < 0) return socket_error(fd, of);
+    if (fd < 0) return socket_error(fd, of, "socket");
     auto core = detail::open_fresh(fd, detail::fd_tcp_socket);
     if (!core) h.calls->close(h.on.context, fd);
     return core;
@@ -78,16 +84,17 @@ result<tcp_stream> tcp_stream::connect(address const& to, deadline dl) {
         unsigned size = sizeof got;
         int failed = 0;
         got = h.calls->getsockopt(h.on.context, core.fd, SOL_SOCKET, SO_ERROR, &failed, &size);
-        if (got == 0) got = -failed;
+        if (got < 0) return socket_error(got, to, "getsockopt");
+        got = -failed;
     }
-    if (got < 0) return socket_error(got, to);
+    if (got < 0) return socket_error(got, to, "connect");
     address local;
     (void)learn_local(h, core, local);   // for show: a connection without it is one
     if (meets_itself(h, core, local, to)) {
         // Without a trace of it: the port is for a server that may come.
         linger const at_once{1, 0};
         (void)h.calls->setsockopt(h.on.context, core.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-        return socket_error(-ECONNREFUSED, to);
+        return socket_error(-ECONNREFUSED, to, "connect");
     }
     tcp_stream made(guard.keep());
     made.local_ = local;
@@ -100,7 +107,7 @@ result<void> tcp_stream::no_delay(bool on) {
     hub& h = *detail::current_hub;
     int const value = on ? 1 : 0;
     if (int const failed = h.calls->setsockopt(h.on.context, core_.fd, IPPROTO_TCP, TCP_NODELAY, &value, sizeof value); failed < 0)
-        return error::from_errno(-failed);
+        return detail::call_error(failed, "setsockopt()");
     return {};
 }
 
@@ -111,13 +118,14 @@ result<tcp_listener> tcp_listener::listen(std::string_view host_and_port, listen
     hub& h = *detail::current_hub;
     int const yes = 1;
     // A server that starts again must not wait for its last connections' end.
+    char const* call = "setsockopt";
     int failed = h.calls->setsockopt(h.on.context, core.fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     if (failed >= 0 && options.reuse_port) failed = h.calls->setsockopt(h.on.context, core.fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof yes);
-    if (failed >= 0) failed = h.calls->bind(h.on.context, core.fd, access::raw(at), access::length(at));
-    if (failed >= 0) failed = h.calls->listen(h.on.context, core.fd, options.backlog);
+    if (failed >= 0) call = "bind", failed = h.calls->bind(h.on.context, core.fd, access::raw(at), access::length(at));
+    if (failed >= 0) call = "listen", failed = h.calls->listen(h.on.context, core.fd, options.backlog);
     tcp_listener made;
-    if (failed >= 0) failed = learn_local(h, core, made.local_);   // the caller needs to know which port it got
-    if (failed < 0) return socket_error(failed, at);
+    if (failed >= 0) call = "getsockname", failed = learn_local(h, core, made.local_);   // the caller needs to know which port it got
+    if (failed < 0) return socket_error(failed, at, call);
     made.core_ = guard.keep();
     return made;
 }
@@ -156,6 +164,8 @@ result<tcp_stream> tcp_listener::accept(deadline dl) {
     SPRUCE_CHECK(detail::begin_wait());
     SPRUCE_CHECK(detail::usable(core_));
     hub& h = *detail::current_hub;
+    // What passes at once may come again at once, and a sandbox's refusal never ends: then others get their turn.
+    unsigned in_a_row = 0;
     for (bool tried = false;; tried = true) {
         detail::fd_entry& e = *core_.entry;
         if (e.on_read) return detail::with_detail(errc::already_registered, "somebody accepts already");
@@ -194,8 +204,8 @@ result<tcp_stream> tcp_listener::accept(deadline dl) {
         } else {
             setback const kind = judge(fd);
             why = error::from_errno(-fd);
-            if (kind == setback::none) return detail::with_detail(why, local_.text());
-            pause = kind == setback::pause;
+            if (kind == setback::none) return socket_error(fd, local_, "accept");
+            pause = kind == setback::pause || ++in_a_row % 32 == 0;
         }
         ++setbacks_;
         if (!pause) continue;

@@ -9,12 +9,13 @@
 namespace spruce::inline v0::detail {
 
 namespace {
-// Takes the child's status if it is there. 1: known now; 0: it still runs.
-int look(hub& h, handler_slot& s) noexcept {
+// Takes the child's status if it is there. 1: known now; 0: it still runs. `failed`: why it cannot be had.
+int look(hub& h, handler_slot& s, int* failed = nullptr) noexcept {
     child_status status{};
     int const got = h.calls->reap_child(h.on.context, s.number, s.child.fd, &status);
     if (got == 0) return 0;
     if (got < 0) {
+        if (failed) *failed = got;
         s.ended = child_end::lost;
     } else {
         s.ended = status.exited ? child_end::exited : child_end::killed;
@@ -130,9 +131,11 @@ result<handler> arm_child(hub* on, handler_slot* s, callable_ops const* ops, int
     s->state = slot_state::armed;
     h.children.push_back(*s);
     add_hold(h, *s);
-    if (look(h, *s)) {
+    int failed = 0;
+    if (look(h, *s, &failed)) {
         if (s->ended == child_end::lost) {
             detach_slot(h, *s);
+            if (failed != -ECHILD) return refuse(with_detail(kernel_error(failed), "waitid() and waitpid()"));
             return refuse(with_detail(errc::invalid_argument, "pid: no child of this process"));
         }
         finish(h, *s);

@@ -56,13 +56,14 @@ void free_hub(hub* h) noexcept {
 result<void> open_hub(hub& h) noexcept {
     kernel::made_poller made;
     int const got = h.on.make_poller(h.on.context, static_cast<int>(h.options.poller), h.options.memory, &made);
-    if (got == -ENOSYS) return with_detail(errc::not_supported, "poller: this system has none of that kind");
-    if (got < 0) return kernel_error(got);
+    if (got == -ENOSYS || got == -EPERM || got == -EACCES)
+        return with_detail(errc::not_supported, "poller: this system has none of that kind, or refuses it");
+    if (got < 0) return with_detail(kernel_error(got), "the poller");
     h.poller = made.calls;
     h.poller_context = made.context;
     if (int const failed = h.calls->make_waker(h.on.context, h.on.preferred_waker, &h.wake); failed < 0)
-        return kernel_error(failed);
-    if (int const failed = watch_waker(h); failed < 0) return kernel_error(failed);
+        return with_detail(kernel_error(failed), "the waker: eventfd() and pipe()");
+    if (int const failed = watch_waker(h); failed < 0) return with_detail(kernel_error(failed), "the waker in the poller");
     h.door = make_remote(h.on, h.options.inbox);
     if (!h.door) return errc::no_memory;
     h.door->owner = &h;
@@ -77,10 +78,11 @@ result<void> open_hub(hub& h) noexcept {
 result<void> renew_in_child(hub& h) noexcept {
     if (h.visit) h.visits->end(h, 0);   // the thread that sleeps is the parent's
     // Nothing of the parent's is touched: its set, its waker and its pipe are let go by number, not emptied.
-    if (int const failed = h.poller->renew(h.poller_context, true); failed < 0) return kernel_error(failed);
+    if (int const failed = h.poller->renew(h.poller_context, true); failed < 0)
+        return with_detail(kernel_error(failed), "the poller");
     waker_fds fresh;
     if (int const failed = h.calls->make_waker(h.on.context, h.on.preferred_waker, &fresh); failed < 0)
-        return kernel_error(failed);
+        return with_detail(kernel_error(failed), "the waker: eventfd() and pipe()");
     // A child that has closed what it inherited may have been given the same numbers again.
     auto const is_fresh = [&](int fd) { return fd == fresh.read_fd || fd == fresh.write_fd; };
     if (!is_fresh(h.wake.read_fd)) h.calls->close(h.on.context, h.wake.read_fd);

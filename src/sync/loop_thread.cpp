@@ -98,7 +98,7 @@ result<own_loop*> start_loop_thread(loop_options const& options) noexcept {
     if (failed < 0) {
         l->holders.store(1, std::memory_order_relaxed);
         let_go(l);
-        return kernel_error(failed);
+        return failed == -ENOMEM ? error(errc::no_memory) : with_detail(kernel_error(failed), "pthread_create()");
     }
     l->up.wait(for_ever);
     if (l->begun) return l;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 #if defined(__linux__)
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #endif
 
 #include "native_calls.hpp"
@@ -53,9 +54,23 @@ int close(void*, int fd) noexcept {
     return ::close(fd) == 0 ? 0 : -errno;
 }
 
+namespace {
+// Not by the C library: glibc's pipe() is a pipe2().
+int plain_pipe(int ends[2]) noexcept {
+#if defined(__linux__) && defined(SYS_pipe)
+    return static_cast<int>(::syscall(SYS_pipe, ends));
+#else
+    return ::pipe(ends);
+#endif
+}
+}  // namespace
+
 int make_pipe(void*, int ends[2]) noexcept {
-#if defined(__APPLE__)
-    if (::pipe(ends) < 0) return -errno;
+#if !defined(__APPLE__)
+    if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0) return 0;
+    if (!is_refusal(errno)) return -errno;
+#endif
+    if (plain_pipe(ends) < 0) return -errno;
     for (int i = 0; i != 2; ++i) {
         if (int const failed = make_ours(ends[i]); failed < 0) {
             ::close(ends[0]);
@@ -64,9 +79,6 @@ int make_pipe(void*, int ends[2]) noexcept {
         }
     }
     return 0;
-#else
-    return ::pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0 ? 0 : -errno;
-#endif
 }
 
 int set_nonblocking(void*, int fd, bool on) noexcept {
@@ -77,15 +89,18 @@ int set_nonblocking(void*, int fd, bool on) noexcept {
 }
 
 namespace {
+// -1: not known.
 int socket_option(int fd, int name) noexcept {
     int value = -1;
     socklen_t size = sizeof value;
     return ::getsockopt(fd, SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
 }
 
-// Of a family that is no IP's, or a protocol of streams beside TCP (MPTCP, SCTP), less is known.
-fd_kind kind_of_socket(int fd) noexcept {
+// -ENOTSOCK, or whatever else it says. Of a family that is no IP's, or a protocol of streams beside TCP (MPTCP, SCTP), less
+// is known.
+int kind_of_socket(int fd) noexcept {
     int const type = socket_option(fd, SO_TYPE);
+    if (type < 0) return -errno;
     if (type != SOCK_STREAM) return type == SOCK_SEQPACKET ? fd_packet_socket : fd_other_socket;
 #if defined(SO_PROTOCOL)
     if (socket_option(fd, SO_PROTOCOL) != IPPROTO_TCP) return fd_stream_socket;
@@ -100,8 +115,15 @@ fd_kind kind_of_socket(int fd) noexcept {
 
 int kind_of(void*, int fd) noexcept {
     struct stat s {};
-    if (::fstat(fd, &s) < 0) return -errno;
-    if (S_ISSOCK(s.st_mode)) return kind_of_socket(fd);
+    if (::fstat(fd, &s) < 0) {
+        if (!is_refusal(errno)) return -errno;
+        int const kind = kind_of_socket(fd);
+        return kind >= 0 || kind == -EBADF ? kind : fd_other;
+    }
+    if (S_ISSOCK(s.st_mode)) {
+        int const kind = kind_of_socket(fd);
+        return kind >= 0 ? kind : fd_other_socket;
+    }
     if (S_ISFIFO(s.st_mode)) return fd_pipe;
     if (S_ISREG(s.st_mode)) return fd_file;
     return S_ISCHR(s.st_mode) && ::isatty(fd) ? fd_tty : fd_other;
@@ -128,7 +150,7 @@ int make_waker(void* context, waker_kind wanted, waker_fds* out) noexcept {
             return 0;
         }
         // Refused by a strict sandbox: a pipe does the same.
-        if (errno != ENOSYS && errno != EPERM && errno != EINVAL) return -errno;
+        if (!is_refusal(errno) && errno != EINVAL) return -errno;
     }
 #else
     static_cast<void>(wanted);

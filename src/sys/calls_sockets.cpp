@@ -80,7 +80,7 @@ int accept(void*, int fd, sockaddr* address, unsigned* length) noexcept {
             return settle(got);
         }
         // An old kernel, or a sandbox that does not know the call.
-        if (errno == ENOSYS || errno == EPERM) {
+        if (is_refusal(errno)) {
             size = *length;
             got = ::accept(fd, address, &size);
             if (got >= 0) {

@@ -22,8 +22,8 @@ int make_poller(void*, int which, memory_hook memory, kernel::made_poller* out) 
     switch (which) {
     case best: {
         int got = make_epoll_poller(memory, out);
-        if (got == -ENOSYS) got = make_native_kqueue_poller(memory, out);
-        if (got == -ENOSYS) got = make_poll_poller(memory, out);
+        if (is_refusal(-got)) got = make_native_kqueue_poller(memory, out);
+        if (is_refusal(-got)) got = make_poll_poller(memory, out);
         return got;
     }
     case epoll: return make_epoll_poller(memory, out);

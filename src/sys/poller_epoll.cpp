@@ -63,7 +63,7 @@ int wait_raw(int set, epoll_event* events, int room, std::int64_t timeout_ns) no
         timespec64 const t{timeout_ns / 1'000'000'000, timeout_ns % 1'000'000'000};
         long const got = ::syscall(SYS_epoll_pwait2, set, events, room, &t, nullptr, std::size_t{0});
         if (got >= 0) return static_cast<int>(got);
-        if (errno != ENOSYS && errno != EPERM) return -errno;
+        if (!is_refusal(errno)) return -errno;
         has_pwait2.store(0, std::memory_order_relaxed);
     }
     int const got = ::epoll_wait(set, events, room, poll_timeout_ms(timeout_ns));
@@ -149,14 +149,28 @@ constexpr poller_calls calls{"epoll", false, change, wait, backend_fd, renew, cl
                              nullptr, nullptr, lie_down, sleep, true};
 }  // namespace
 
+namespace {
+// A set whose other calls are not refused, either: to the loop EPERM of epoll_ctl() says that an fd is always ready.
+int make_set() noexcept {
+    int const set = ::epoll_create1(EPOLL_CLOEXEC);
+    if (set < 0) return -errno;
+    epoll_event e{};
+    int refused = 0;
+    if (::epoll_ctl(set, EPOLL_CTL_ADD, set, &e) != 0 && is_refusal(errno)) refused = errno;   // a set is not its own: EINVAL
+    if (refused == 0 && ::epoll_wait(set, &e, 1, 0) < 0 && is_refusal(errno)) refused = errno;
+    if (refused == 0) return set;
+    ::close(set);
+    return -refused;
+}
+}  // namespace
+
 int make_epoll_poller(memory_hook memory, kernel::made_poller* out) noexcept {
     void* const room = allocate(memory, sizeof(epoll_poller), alignof(epoll_poller));
     if (!room) return -ENOMEM;
-    int const set = ::epoll_create1(EPOLL_CLOEXEC);
+    int const set = make_set();
     if (set < 0) {
-        int const failed = -errno;
         release(memory, room, sizeof(epoll_poller), alignof(epoll_poller));
-        return failed;
+        return set;
     }
     out->calls = &calls;
     out->context = ::new (room) epoll_poller{set, -1, memory};

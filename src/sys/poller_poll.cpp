@@ -85,6 +85,8 @@ void remove(poll_poller& p, std::size_t at) noexcept {
     }
 }
 
+bool is_no_fd(int fd) noexcept { return ::fcntl(fd, F_GETFD) < 0 && errno == EBADF; }   // any other error: asked in vain
+
 int change_one(poll_poller& p, poll_change const& c) noexcept {
     std::int32_t const known = static_cast<std::size_t>(c.fd) < p.places ? p.place[c.fd] : 0;
     if (c.wanted == interest_none) {
@@ -93,13 +95,13 @@ int change_one(poll_poller& p, poll_change const& c) noexcept {
         return 0;
     }
     // Said anew by who is not sure: the number may have been closed meanwhile.
-    if (known != 0 && c.before == interest_none && ::fcntl(c.fd, F_GETFD) < 0) {
+    if (known != 0 && c.before == interest_none && is_no_fd(c.fd)) {
         remove(p, static_cast<std::size_t>(known - 1));
         return -EBADF;
     }
     std::size_t at = static_cast<std::size_t>(known) - 1;
     if (known == 0) {
-        if (::fcntl(c.fd, F_GETFD) < 0) return -EBADF;
+        if (is_no_fd(c.fd)) return -EBADF;
         if (!make_room(p, c.fd)) return -ENOMEM;
         at = p.count++;
         p.place[c.fd] = static_cast<std::int32_t>(p.count);

@@ -101,15 +101,16 @@ struct locked {
     locked() noexcept {
         sigset_t all;
         sigfillset(&all);
-        ::pthread_sigmask(SIG_BLOCK, &all, &before);
+        held_off = ::pthread_sigmask(SIG_BLOCK, &all, &before) == 0;
         own_lock();
         ::pthread_mutex_lock(&lock);
     }
     ~locked() {
         ::pthread_mutex_unlock(&lock);
-        ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+        if (held_off) ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
     }
     sigset_t before;
+    bool held_off;
 };
 
 subscription* find(signal_port const* port, int signal, std::atomic<subscription*>** where) noexcept {

@@ -1,5 +1,7 @@
 #include "signal_fd.hpp"
 
+#include "native_calls.hpp"
+
 #include <cerrno>
 
 #if defined(__linux__)
@@ -67,7 +69,7 @@ int signal_fd_add(signal_port& port, int signal) noexcept {
     int const got = ::signalfd(port.signal_fd, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (got < 0) {
         port.by_fd[signal / 32] &= ~bit;
-        return errno == EPERM || errno == EACCES ? -ENOSYS : -errno;   // a strict sandbox
+        return is_refusal(errno) ? -ENOSYS : -errno;   // a strict sandbox
     }
     port.signal_fd = got;
     return 0;

@@ -42,9 +42,39 @@ int core_of_thread() noexcept {
 }
 
 namespace {
-bool pipe_pending() noexcept {
+enum class pending_pipe { none, one, unknown };
+pending_pipe find_pending_pipe() noexcept {
     sigset_t pending;
-    return ::sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
+    if (::sigpending(&pending) != 0) return pending_pipe::unknown;
+    return sigismember(&pending, SIGPIPE) == 1 ? pending_pipe::one : pending_pipe::none;
+}
+
+// Takes a pending SIGPIPE of this thread. false: that was refused, and there may be one.
+bool take_pending_pipe(sigset_t const& pipe) noexcept {
+#if defined(__OpenBSD__) || defined(__APPLE__)
+    int taken = 0;
+    return find_pending_pipe() == pending_pipe::unknown || ::sigwait(&pipe, &taken) == 0;
+#else
+    timespec const at_once{};
+    while (::sigtimedwait(&pipe, nullptr, &at_once) < 0)
+        if (errno != EINTR) return errno == EAGAIN;
+    return true;
+#endif
+}
+
+// What is pending is dropped when it is ignored, whoever blocks it.
+bool drop_pending_pipe() noexcept {
+    struct sigaction before {}, ignored {};
+    ignored.sa_handler = SIG_IGN;
+    return ::sigaction(SIGPIPE, &ignored, &before) == 0 && ::sigaction(SIGPIPE, &before, nullptr) == 0;
+}
+
+// Where a thread's mask cannot be had: as if the program ignored the signal, unless it has a handler.
+void ignore_pipe() noexcept {
+    struct sigaction before {};
+    if (::sigaction(SIGPIPE, nullptr, &before) != 0 || before.sa_handler != SIG_DFL) return;
+    before.sa_handler = SIG_IGN;
+    ::sigaction(SIGPIPE, &before, nullptr);
 }
 
 unsigned long wanted_stack() noexcept {
@@ -62,11 +92,13 @@ unsigned long wanted_stack() noexcept {
 
 void hub_thread_signals::begin() noexcept {
     if (depth_++ != 0) return;
-    pending_pipe_ = pipe_pending();
+    pending_pipe_ = find_pending_pipe() == pending_pipe::one;
     sigset_t pipe, before;
     sigemptyset(&pipe);
     sigaddset(&pipe, SIGPIPE);
-    blocked_pipe_ = ::pthread_sigmask(SIG_BLOCK, &pipe, &before) == 0 && sigismember(&before, SIGPIPE) == 0;
+    bool const blocked = ::pthread_sigmask(SIG_BLOCK, &pipe, &before) == 0;
+    blocked_pipe_ = blocked && sigismember(&before, SIGPIPE) == 0;
+    if (!blocked) ignore_pipe();
 
     stack_t now{};
     gave_stack_ = false;
@@ -88,16 +120,9 @@ void hub_thread_signals::end() noexcept {
         sigset_t pipe;
         sigemptyset(&pipe);
         sigaddset(&pipe, SIGPIPE);
-        if (!pending_pipe_ && pipe_pending()) {
-#if defined(__OpenBSD__) || defined(__APPLE__)
-            int taken = 0;
-            ::sigwait(&pipe, &taken);
-#else
-            timespec const at_once{};
-            while (::sigtimedwait(&pipe, nullptr, &at_once) < 0 && errno == EINTR) {}
-#endif
-        }
-        ::pthread_sigmask(SIG_UNBLOCK, &pipe, nullptr);
+        // Not known to be free of one: it is taken, or dropped, or the signal stays blocked.
+        bool const clean = pending_pipe_ || find_pending_pipe() == pending_pipe::none || take_pending_pipe(pipe) || drop_pending_pipe();
+        if (clean) ::pthread_sigmask(SIG_UNBLOCK, &pipe, nullptr);
     }
     if (gave_stack_) {
         // Unless somebody has put his own there meanwhile.

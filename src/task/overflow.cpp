@@ -38,7 +38,7 @@ void stack_outgrown(task_block& t) noexcept {
 namespace spruce::inline v0::debug {
 
 result<overflow_reports> report_overflows() noexcept {
-    if (int const failed = detail::faults_begin(detail::tell_overflow); failed < 0) return detail::kernel_error(failed);
+    if (int const failed = detail::faults_begin(detail::tell_overflow); failed < 0) return detail::call_error(failed, "sigaction()");
     return overflow_reports(true);
 }
 

@@ -106,7 +106,7 @@ result<stall_monitor> watch_stalls(duration limit, stall_report report, void* co
     detail::retain(w->door);
     if (int const failed = detail::start_ticker(w->limit_ns / 2, detail::look, w, &w->thread); failed < 0) {
         detail::let_go(w);
-        return detail::kernel_error(failed);
+        return failed == -ENOMEM ? error(errc::no_memory) : detail::with_detail(detail::kernel_error(failed), "pthread_create()");
     }
     h.watch = &w->watch;
     // What runs now belongs to it already; and then no task switches to the next one past the hub, unseen.
