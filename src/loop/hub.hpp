@@ -137,7 +137,8 @@ struct hub {
     bool signals_watched = true;         // the poller knows all that it is to tell
     int watched_signal_fd = -1;          // the port's signalfd, as far as the poller knows it
     std::size_t children_by_signal = 0;  // children for which SIGCHLD stands
-    intrusive_list<handler_slot> idlers, signal_handlers, children, hooks[hook_points];
+    intrusive_list<handler_slot> idlers, children, hooks[hook_points];
+    intrusive_list<handler_slot> signal_handlers[64];   // by the signal's number
     std::uint8_t start_phases_begun = 3; // of this run; those of one that begins come in their turn
     bool ends_at_exit = false;           // with the process, if nobody destroys it before
     intrusive_list<call_of_task> calls_awaited;   // of other loops, by this one's tasks

@@ -2,6 +2,7 @@
 // of a signal that arrived goes into the ready ring.
 #include <cerrno>
 #include <csignal>
+#include <iterator>
 
 #include "hub.hpp"
 
@@ -18,11 +19,20 @@ void open_port(hub& h) noexcept {
     h.port_open = true;
 }
 
+intrusive_list<handler_slot>& handlers_of(hub& h, int signal) noexcept {
+    return h.signal_handlers[static_cast<unsigned>(signal) % std::size(h.signal_handlers)];
+}
+// The first at `s`, or behind it, that handles the signal: where a system has more signals than we have lists, two share one.
+handler_slot* from(intrusive_list<handler_slot>& list, handler_slot* s, int signal) noexcept {
+    while (s && s->number != signal) s = list.after(*s);
+    return s;
+}
+bool has_handler(hub& h, int signal) noexcept {
+    auto& list = handlers_of(h, signal);
+    return from(list, list.front(), signal) != nullptr;
+}
 bool is_listened_for(hub& h, int signal) noexcept {
-    if (signal == SIGCHLD && h.children_by_signal != 0) return true;
-    for (handler_slot* s = h.signal_handlers.front(); s; s = h.signal_handlers.after(*s))
-        if (s->number == signal) return true;
-    return false;
+    return (signal == SIGCHLD && h.children_by_signal != 0) || has_handler(h, signal);
 }
 }  // namespace
 
@@ -39,8 +49,9 @@ int rewatch_signals(hub& h) noexcept {
     h.watched_signal_fd = -1;
     int failed = watch_signal_fd(h);
     if (poller_reports(h)) {
-        for (handler_slot* s = h.signal_handlers.front(); s; s = h.signal_handlers.after(*s))
-            if (int const f = h.poller->watch_signal(h.poller_context, s->number, true); f < 0) failed = f;
+        for (int signal = 1; signal != signal_limit; ++signal)
+            if (has_handler(h, signal))
+                if (int const f = h.poller->watch_signal(h.poller_context, signal, true); f < 0) failed = f;
         if (h.children_by_signal != 0)
             if (int const f = h.poller->watch_signal(h.poller_context, SIGCHLD, true); f < 0) failed = f;
     }
@@ -88,7 +99,7 @@ result<handler> arm_signal(hub* on, handler_slot* s, callable_ops const* ops, in
     s->kind = slot_kind::signal;
     s->number = signal;
     s->state = slot_state::armed;
-    h.signal_handlers.push_back(*s);
+    handlers_of(h, signal).push_back(*s);
     h.rouse();
     return handler_access::name(h.serial, *s);
 }
@@ -104,8 +115,8 @@ void drop_signal(hub& h, int signal) noexcept {
 void signal_phase(hub& h) noexcept {
     while (int const signal = signal_take(h.port)) {
         if (signal == SIGCHLD && h.children_by_signal) reap_children(h);
-        for (handler_slot* s = h.signal_handlers.front(); s; s = h.signal_handlers.after(*s)) {
-            if (s->number != signal) continue;
+        auto& list = handlers_of(h, signal);
+        for (handler_slot* s = from(list, list.front(), signal); s; s = from(list, list.after(*s), signal)) {
             if (s->state == slot_state::armed) make_ready(h, *s);
             else if (s->state == slot_state::running) s->again = true;
         }
@@ -118,16 +129,14 @@ namespace spruce::inline v0 {
 
 bool loop::remove_signal_handlers(int sig) noexcept {
     if (!hub_ || hub_ != detail::current_hub) return false;
+    if (sig < 1 || sig >= detail::signal_limit) return false;
+    auto& list = detail::handlers_of(*hub_, sig);
     bool any = false;
-    for (detail::handler_slot* s = hub_->signal_handlers.front(); s;) {
-        detail::handler_slot* const next = hub_->signal_handlers.after(*s);
-        // The callable's destructor may remove others: begin again after each.
-        if (s->number == sig && detail::cancel_slot(*hub_, *s)) {
-            any = true;
-            s = hub_->signal_handlers.front();
-            continue;
-        }
-        s = next;
+    // The callable's destructor may add and remove others: what the list holds is looked at anew after each, and who is
+    // cancelled is in it no more.
+    while (detail::handler_slot* const s = detail::from(list, list.front(), sig)) {
+        if (!detail::cancel_slot(*hub_, *s)) break;
+        any = true;
     }
     return any;
 }
