@@ -184,6 +184,7 @@ void expire_slot(hub& h, handler_slot& s) noexcept {
 void run_slot(hub& h, handler_slot& s) noexcept {
     if (is_due_soon(s)) return run_soon(h, s);
     if (s.state == slot_state::cancelled) {
+        if (&s == &h.hole) return h.ready.filled();
         if (std::exchange(s.again, false)) return;   // its callable's destructor runs us: cancel_slot() goes on
         --h.cancelled_in_ring;
         h.handlers.dispose(s);

@@ -147,6 +147,7 @@ struct hub {
     bool in_unhandled = false;
     std::uint32_t plain_cancels = 0;     // calls of cancel() in plain code that are under way
     bool plain_unhandled = false;        // … and not on a task's stack, where the hook may wait
+    handler_slot hole;                   // stands in the ready ring for what was taken out of it
     std::size_t cancelled_in_ring = 0;   // slots that were cancelled while queued, and wait for their entries
     guest* visit = nullptr;              // this loop is interleaved
     guest_calls const* visits = nullptr;

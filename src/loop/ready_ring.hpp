@@ -28,7 +28,7 @@ public:
 
     // Room for n more things. false: no memory, and nothing changed.
     bool reserve(std::size_t n) noexcept {
-        if (reserved_ + n <= capacity()) {
+        if (reserved_ + holes_ + n <= capacity()) {
             reserved_ += n;
             return true;
         }
@@ -52,17 +52,33 @@ public:
         return &e.word;
     }
     void push_front(void* node, void* word) noexcept { entries_[--head_ & mask_] = {node, word}; }
-    // Takes one node's entry out of the middle, keeping the order of the rest; false if it is not there.
-    bool extract(void* node, ready_entry* out) noexcept;
+    // Where the nodes of the extension remember their entries: at() gives what was kept, or null.
+    struct places {
+        std::uint32_t const* (*at)(void* node) noexcept;
+        void (*keep)(void* node, std::uint32_t place) noexcept;
+    };
+    // Takes one node's entry out of the middle, keeping the order of the rest; false if it is not there. In its stead the
+    // hole may be left, a node that whoever takes it passes to filled(). Each entry is looked at a bounded number of times,
+    // however many are extracted.
+    bool extract(void* node, ready_entry* out, void* hole, places const& of) noexcept;
+    // A hole was taken out.
+    void filled() noexcept { --holes_; }
 
 private:
     std::size_t capacity() const noexcept { return entries_ ? std::size_t{mask_} + 1 : 0; }
+    // The end of those that remember their places.
+    std::uint32_t known() const noexcept { return known_ - head_ <= tail_ - head_ ? known_ : head_; }
     bool grow(std::size_t n) noexcept;
+    bool resize(std::size_t size) noexcept;
+    bool find(void* node, places const& of, std::uint32_t* found) noexcept;
+    void close_up(void* hole) noexcept;
 
     ready_entry* entries_ = nullptr;
     std::uint32_t mask_ = 0;
     std::uint32_t head_ = 0, tail_ = 0;   // run on and wrap; the difference counts
     std::size_t reserved_ = 0;
+    std::size_t holes_ = 0;
+    std::uint32_t known_ = 0;             // the extension's nodes before this remember their places
     memory_hook memory_;
 };
 

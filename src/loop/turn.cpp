@@ -170,7 +170,7 @@ namespace {
             h.ext->resume(h, e.node, e.word);
         } else {
             auto& s = *static_cast<handler_slot*>(e.node);
-            if (h.watch) h.watch->begin(s);
+            if (h.watch && &s != &h.hole) h.watch->begin(s);
             run_slot(h, s);
         }
     }

@@ -151,6 +151,19 @@ handler arm_on_done(task_block* block, handler_slot* s, callable_ops const* ops)
     return handler_access::name(h.serial, *s);
 }
 
+namespace {
+constexpr ready_ring::places ring_places{
+    [](void* node) noexcept -> std::uint32_t const* {
+        task_block& t = block_of(node);
+        return t.placed ? &t.ring_place : nullptr;
+    },
+    [](void* node, std::uint32_t place) noexcept {
+        task_block& t = block_of(node);
+        t.placed = true;
+        t.ring_place = place;
+    }};
+}  // namespace
+
 result<void> switch_now(task_block* block) noexcept {
     task_block& t = *block;
     if (where(t) == place::elsewhere) return errc::wrong_thread;
@@ -159,7 +172,7 @@ result<void> switch_now(task_block* block) noexcept {
     scheduler& s = *t.home;
     hub& h = s.h;
     ready_entry e{};
-    if (!h.ready.extract(ring_node(t), &e)) return errc::wrong_state;
+    if (!h.ready.extract(ring_node(t), &e, &h.hole, ring_places)) return errc::wrong_state;
     // While its credit is 0, whoever leaves looks here first, and comes back to us.
     return_frame f{s.returns, s.current, nullptr, h.credit()};
     s.returns = &f;
