@@ -87,8 +87,7 @@ int fd_table::apply(fd_entry& e, std::uint8_t interest) noexcept {
         // Regular files and their like are never waited for: they are ready.
         e.registered = interest_none;
         e.unpollable = true;
-        e.next_unpollable = unpollable_;
-        unpollable_ = &e;
+        if (has_waiter(e)) waits_unpollable(e);
         return 0;
     } else if (interest == interest_none) {
         e.registered = interest_none;   // gone already, closed behind our back
@@ -168,18 +167,28 @@ bool fd_table::dispatch(poll_event const& event) noexcept {
     return true;
 }
 
+void fd_table::waits_unpollable(fd_entry& e) noexcept {
+    if (e.named_unpollable) return;
+    e.next_unpollable = unpollable_;
+    if (unpollable_) unpollable_->named_unpollable = &e.next_unpollable;
+    unpollable_ = &e;
+    e.named_unpollable = &unpollable_;
+}
+void fd_table::left_unpollable(fd_entry& e) noexcept {
+    if (!e.named_unpollable) return;
+    *e.named_unpollable = e.next_unpollable;
+    if (e.next_unpollable) e.next_unpollable->named_unpollable = e.named_unpollable;
+    e.named_unpollable = nullptr;
+}
+
 bool fd_table::notify_unpollable() noexcept {
-    bool any = false;
+    bool const any = unpollable_ != nullptr;
     for (fd_entry* e = unpollable_; e;) {
         fd_entry* const next = e->next_unpollable;
-        if (has_waiter(*e)) {
-            any = true;
-            notify(*e, ready_read | ready_write);
-        }
+        notify(*e, ready_read | ready_write);
+        if (!has_waiter(*e)) left_unpollable(*e);   // an owned one's wait is for once
         e = next;
     }
-    unpollable_waiting_ = false;
-    for (fd_entry* e = unpollable_; e; e = e->next_unpollable) unpollable_waiting_ |= has_waiter(*e);
     return any;
 }
 
@@ -202,7 +211,7 @@ result<void> fd_table::watch(int fd, bool write, listener& who) noexcept {
             return kernel_error(failed);
         }
     }
-    if (e->unpollable) unpollable_waiting_ = true;
+    if (e->unpollable) waits_unpollable(*e);
     return {};
 }
 
@@ -218,13 +227,9 @@ void fd_table::unwatch(int fd, bool write, listener& who) noexcept {
 
 // Somebody has left. When nobody raw is left, the fd goes back to what it was.
 void fd_table::leave(fd_entry& e, bool hard) noexcept {
+    if (e.unpollable && !has_waiter(e)) left_unpollable(e);
     if (e.unpollable && !has_waiter(e) && !e.owned) {
         // The number may be given to something else: it is asked anew at the next use.
-        for (fd_entry** at = &unpollable_; *at; at = &(*at)->next_unpollable)
-            if (*at == &e) {
-                *at = e.next_unpollable;
-                break;
-            }
         e.unpollable = false;
         return;
     }
@@ -281,10 +286,10 @@ result<void> fd_table::await(fd_entry& e, bool write, listener& who) noexcept {
     if (place) return with_detail(errc::already_registered, write ? "somebody writes already" : "somebody reads already");
     place = &who;
     int failed = 0;
-    if (e.unpollable) unpollable_waiting_ = true;
+    if (e.unpollable) failed = 0;
     else if (has_raw(e)) failed = wanted(e) == e.registered ? 0 : apply(e, wanted(e));
     else if (e.registered == interest_none) failed = apply(e, interest_read | interest_write | interest_edge);
-    if (e.unpollable) unpollable_waiting_ = true;
+    if (e.unpollable) waits_unpollable(e);
     if (failed >= 0) return {};
     place = nullptr;
     return kernel_error(failed);
@@ -293,6 +298,7 @@ result<void> fd_table::await(fd_entry& e, bool write, listener& who) noexcept {
 void fd_table::unawait(fd_entry& e, bool write, listener& who) noexcept {
     listener*& place = write ? e.on_write : e.on_read;
     if (place == &who) place = nullptr;
+    if (e.unpollable && !has_waiter(e)) left_unpollable(e);
 }
 
 void fd_table::clear_ready(fd_entry& e, std::uint8_t bits) noexcept {

@@ -32,6 +32,7 @@ struct alignas(sizeof(void*) == 8 ? 64 : 8) fd_entry {
     bool rearm = false;               // … and to be said again though it is the same
     fd_entry* next_dirty = nullptr;
     fd_entry* next_unpollable = nullptr;
+    fd_entry** named_unpollable = nullptr;   // in the list of those: what points to it there
 };
 
 class fd_table {
@@ -102,8 +103,7 @@ public:
     bool is_parents() const noexcept { return fork_mark() != mark_; }
     // Notifies those who wait for what is always ready. Returns whether there were any.
     bool notify_unpollable() noexcept;
-    bool has_unpollable() const noexcept { return unpollable_ != nullptr || unpollable_waiting_; }
-    bool any_unpollable() const noexcept { return unpollable_waiting_; }
+    bool any_unpollable() const noexcept { return unpollable_ != nullptr; }
     void after_fork() noexcept { mark_ = fork_mark(); }
 
 private:
@@ -114,6 +114,8 @@ private:
     int apply(fd_entry& e, std::uint8_t interest) noexcept;
     void notify(fd_entry& e, unsigned what) noexcept;
     void leave(fd_entry& e, bool hard) noexcept;
+    void waits_unpollable(fd_entry& e) noexcept;
+    static void left_unpollable(fd_entry& e) noexcept;
 
     memory_hook memory_;
     std::size_t bound_;
@@ -125,8 +127,7 @@ private:
     fd_entry** chunks_ = nullptr;
     std::size_t chunk_room_ = 0;
     fd_entry* dirty_ = nullptr;
-    fd_entry* unpollable_ = nullptr;
-    bool unpollable_waiting_ = false;
+    fd_entry* unpollable_ = nullptr;   // those that somebody waits for
 };
 
 }  // namespace spruce::inline v0::detail

@@ -95,7 +95,7 @@ constexpr int event_room = static_cast<int>(sizeof hub::events / sizeof hub::eve
 int after_poll(hub& h, int count) noexcept {
     if (count < 0) return count == -EINTR ? 0 : count;
     take_events(h, count);
-    if (h.fds.has_unpollable()) h.fds.notify_unpollable();
+    if (h.fds.any_unpollable()) h.fds.notify_unpollable();
     if (h.port_open) signal_phase(h);
     return 0;
 }
