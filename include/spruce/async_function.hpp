@@ -24,10 +24,12 @@ enum class call_policy : std::uint8_t {
 
 namespace detail {
 struct function_core;
-// The calls of a policy that have not ended: room for the list's head.
+struct call_place;
+// The calls of a policy that have not ended: room for the list's head; and the newest of each type.
 struct policy_queue : pinned {
     SPRUCE_API policy_queue() noexcept;
     void* head[2];
+    call_place* newest = nullptr;
 };
 SPRUCE_API void end_policy(policy_queue& q) noexcept;
 }  // namespace detail

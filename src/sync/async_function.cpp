@@ -28,12 +28,40 @@ line& line_of(policy_queue& q) noexcept { return *std::launder(reinterpret_cast<
 
 call_block& call_at(future_block* b) noexcept { return static_cast<call_block&>(*b); }
 
+// The newest calls of each type are a list, as long as a group has types, and behind each stand the older ones of its
+// type. The pointer in that list to the newest of this type; to the null at its end if the type has none.
+call_place** entry_of_type(policy_queue& q, future_ops const* ops) noexcept {
+    call_place** at = &q.newest;
+    while (*at && (*at)->of->ops != ops) at = &(*at)->next_type;
+    return at;
+}
+
 // The newest of the line that gives such a value and has not ended.
-call_block* newest(line& calls, future_ops const* ops) noexcept {
-    call_block* found = nullptr;
-    for (call_place* p = calls.front(); p; p = calls.after(*p))
-        if (p->of->ops == ops && is_pending(*p->of)) found = p->of;
-    return found;
+call_block* newest(policy_queue& q, future_ops const* ops) noexcept {
+    call_place* p = *entry_of_type(q, ops);
+    while (p && !is_pending(*p->of)) p = p->older;   // they are about to leave
+    return p ? p->of : nullptr;
+}
+
+void join_line(policy_queue& q, call_place& p) noexcept {
+    line_of(q).push_back(p);
+    call_place** const at = entry_of_type(q, p.of->ops);
+    p.older = *at;
+    p.next_type = p.older ? p.older->next_type : nullptr;
+    if (p.older) p.older->newer = &p;
+    *at = &p;
+}
+
+void leave_line(policy_queue& q, call_place& p) noexcept {
+    p.unlink();
+    if (p.older) p.older->newer = p.newer;
+    if (p.newer) {
+        p.newer->older = p.older;
+        return;
+    }
+    call_place** const at = entry_of_type(q, p.of->ops);
+    if (p.older) p.older->next_type = p.next_type;
+    *at = p.older ? p.older : p.next_type;
 }
 
 void copy_name(char* to, char const* from, std::size_t length) noexcept {
@@ -93,18 +121,19 @@ task_options call_options(function_core* f) noexcept {
 
 namespace {
 // Those of a loop that has ended, which abandoned them, are in nobody's way.
-void drop_orphans(line& calls) noexcept {
+void drop_orphans(policy_queue& q) noexcept {
+    line& calls = line_of(q);
     for (call_place* p = calls.front(); p && is_orphan(*p->of); p = calls.front()) {
-        p->unlink();
+        leave_line(q, *p);
         p->of->queue = nullptr;
     }
 }
 }  // namespace
 
 call_claim claim_call(function_core* f, future_ops const* ops) noexcept {
-    line* const calls = f->policy == call_policy::each ? nullptr : &line_of(*f->queue);
+    policy_queue* const calls = f->policy == call_policy::each ? nullptr : f->queue;
     if (calls) drop_orphans(*calls);
-    call_place const* const first = calls ? calls->front() : nullptr;
+    call_place const* const first = calls ? line_of(*calls).front() : nullptr;
     if (first && !is_here(*first->of)) return {nullptr, refusal(errc::wrong_thread)};
     call_block* const before = first ? newest(*calls, ops) : nullptr;
     if (f->policy == call_policy::singleton && first) {
@@ -124,16 +153,16 @@ call_claim claim_call(function_core* f, future_ops const* ops) noexcept {
         retain_future(before);
         c->last = before;
     }
-    if (calls) {
-        c->queue = f->queue;
-        calls->push_back(c->place);
-    }
+    c->queue = calls;
+    if (calls) join_line(*calls, c->place);
     return {c, 0};
 }
 
 void adopt_call(future_block* call, task_block* task) noexcept {
     call_block& c = call_at(call);
     c.task = task;
+    task->in_call = true;
+    task->call = &c;
     // One that was asked for its id while it waited for its task keeps it.
     if (c.id.value != 0) task->id = c.id;
     c.by = c.id = task->id;
@@ -148,10 +177,15 @@ void start_call(future_block* call, task_block* task) noexcept {
 void refuse_call(future_block* call, error why) noexcept { fail_block(*call, why); }
 
 namespace {
+// The task is not the call's any more.
+void leave_task(call_block& c) noexcept {
+    if (task_block* const t = std::exchange(c.task, nullptr)) t->in_call = false;
+}
+
 void leave_line(call_block& c) noexcept {
     policy_queue* const q = std::exchange(c.queue, nullptr);
     if (!q) return;
-    c.place.unlink();
+    leave_line(*q, c.place);
     // The next one's turn.
     call_place* const next = line_of(*q).front();
     if (!next) return;
@@ -184,14 +218,14 @@ void* begin_call(future_block* call) noexcept {
     if (c.queue && c.function->policy == call_policy::synchronized && line_of(*c.queue).front() != &c.place) {
         auto const turn = wait_for_turn(c);
         if (!turn && !t.cancelled) {
-            c.task = nullptr;
+            leave_task(c);
             fail_block(c, turn.error());
             return nullptr;
         }
     }
     // Cancelled before it began: it never does.
     if (!t.cancelled) return c.outcome;
-    c.task = nullptr;
+    leave_task(c);
     fail_block(c, canceled_call(t));
     return nullptr;
 }
@@ -199,7 +233,7 @@ void* begin_call(future_block* call) noexcept {
 void finish_call(future_block* call) noexcept {
     call_block& c = call_at(call);
     task_block& t = *c.task;
-    c.task = nullptr;
+    leave_task(c);
     if (auto const failed = c.ops->failure(c.outcome); t.cancelled && !failed && failed == error(errc::canceled))
         c.ops->fail(c.outcome, canceled_call(t));
     announce(&c);
@@ -209,7 +243,7 @@ void finish_call(future_block* call) noexcept {
 void end_call(future_block* call) noexcept {
     call_block& c = call_at(call);
     if (is_here(c)) {
-        c.task = nullptr;
+        leave_task(c);
         // Never run: its task was cancelled, or its arguments could not be copied.
         if (is_pending(c)) fail_block(c, current_scheduler && current_scheduler->current && current_scheduler->current->cancelled
                                              ? canceled_call(*current_scheduler->current) : error(errc::closed));

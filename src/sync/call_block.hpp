@@ -7,9 +7,13 @@
 namespace spruce::inline v0::detail {
 
 struct call_block;
+struct pool_core;
 // Its place in the line of its policy, from the call to its end.
 struct call_place : list_link {
     call_block* of = nullptr;
+    call_place* older = nullptr;       // those of the same type before and behind it
+    call_place* newer = nullptr;
+    call_place* next_type = nullptr;   // of the newest of its type: that of another
 };
 
 // A call that waits for its task: a cancellation takes it back, and afterwards destroys it, which runs users' code.
@@ -21,6 +25,7 @@ struct queued_call {
 struct call_block : future_block {
     task_block* task = nullptr;           // while it runs
     queued_call* queued = nullptr;        // while it waits for its task
+    pool_core const* pool = nullptr;      // whose job it is
     function_core* function = nullptr;    // held until it ends
     policy_queue* queue = nullptr;        // null: of no policy, or the group has gone
     call_place place;

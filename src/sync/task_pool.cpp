@@ -74,9 +74,7 @@ void leave(pool_job& j) noexcept {
 bool is_own(pool_core& p) noexcept {
     task_block const* const self = current_scheduler ? current_scheduler->current : nullptr;
     if (!self) return false;
-    for (auto* const jobs : {&p.begun, &p.canceled})
-        for (pool_job* j = jobs->front(); j; j = jobs->after(*j))
-            if (j->call && static_cast<call_block&>(*j->call).task == self) return true;
+    if (self->in_call && static_cast<call_block const*>(self->call)->pool == &p) return true;
     for (pool_job* j = p.taken_back.front(); j; j = p.taken_back.after(*j))
         if (j->taken_back_by == self) return true;
     return false;
@@ -211,6 +209,7 @@ void add_job(pool_job* j, pool_job_ops const* ops, future_block* call) noexcept 
     j->call = call;
     retain_future(call);
     static_cast<call_block&>(*call).queued = j;
+    static_cast<call_block&>(*call).pool = j->of;
     pool_core& p = *j->of;
     p.waiting.push_back(*j);
     // Its body's constructor may have waited until the pool's end came by.

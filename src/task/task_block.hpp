@@ -64,6 +64,7 @@ struct alignas(sizeof(void*) == 8 ? 64 : 16) task_block : listener {
     bool with_group : 1 = false;          // its group has cancelled it
     bool noted : 1 = false;               // its group keeps its error, and reports it unless somebody looks; `group` stands
     bool placed : 1 = false;              // `ring_place` is known
+    bool in_call : 1 = false;             // `call` is
     stack_class size_class{};
     [[no_unique_address]] execution machine;
 
@@ -86,6 +87,7 @@ struct alignas(sizeof(void*) == 8 ? 64 : 16) task_block : listener {
     std::int64_t pace_ns;                 // if `paced`: how long; its complement, as long as it is to stand still
     alignas(done_handlers) std::byte handlers_room[sizeof(done_handlers)];
     std::uint32_t ring_place;             // if `placed`: where it once stood in the ready ring
+    void* call;                           // if `in_call`: of which function's, or pool's, it is the task
     alignas(post_node) std::byte release_note[sizeof(post_node)];   // see drop_handle()
     char name[stall_watch::name_bytes];
 

@@ -10,8 +10,107 @@ using namespace spruce;
 using namespace std::chrono_literals;
 
 namespace {
+constexpr int many = 20'000;
 constexpr task_options small{.stack_size = 16 << 10};
 }  // namespace
+
+// -- calls, emitters, futures, pools
+
+TEST("twenty thousand synchronized calls, and as many of two types of one group, find the newest of theirs") {
+    auto r = run_virtually([]() -> result<void> {
+        int running = 0, most = 0;
+        async_function<int(int)> one_by_one([&](int i) {
+            most = std::max(most, ++running);
+            static_cast<void>(yield());
+            --running;
+            return i;
+        }, {.policy = call_policy::synchronized});
+        std::vector<future<int>> all;
+        for (int i = 0; i != many / 4; ++i) all.push_back(one_by_one(i));
+        for (int i = 0; i != many / 4; ++i) CHECK_EQ(all[static_cast<std::size_t>(i)].get().value_or(-1), i);
+        CHECK_EQ(most, 1);
+
+        event over;
+        policy_group group;
+        int behind = 0;
+        async_function<int()> counts([&](call_context<int>& c) {
+            behind += c.last().done() ? 0 : 1;
+            static_cast<void>(over.wait());
+            return 1;
+        }, {.policy = call_policy::pass_last, .group = &group});
+        async_function<long()> other([&] {
+            static_cast<void>(over.wait());
+            return 2L;
+        }, {.policy = call_policy::pass_last, .group = &group});
+        all.clear();
+        std::vector<future<long>> others;
+        for (int i = 0; i != many / 4; ++i) {
+            all.push_back(counts());
+            others.push_back(other());
+        }
+        over.set();
+        for (auto& f : all) CHECK_EQ(f.get().value_or(0), 1);
+        for (auto& f : others) CHECK_EQ(f.get().value_or(0), 2L);
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("the newest unfinished call of a type is passed on, whichever of the older and newer ones have ended") {
+    auto r = run_virtually([]() -> result<void> {
+        policy_group group;
+        std::vector<std::unique_ptr<event>> ends;
+        for (int i = 0; i != 6; ++i) ends.push_back(std::make_unique<event>());
+        std::vector<future<int>> lasts;
+        async_function<int(int)> f([&](call_context<int>& c, int i) {
+            lasts.push_back(c.last());
+            static_cast<void>(ends[static_cast<std::size_t>(i)]->wait());
+            return i;
+        }, {.policy = call_policy::pass_last, .group = &group});
+        async_function<long()> other([] { return 1L; }, {.policy = call_policy::pass_last, .group = &group});
+        auto a = f(0), b = f(1);
+        CHECK_EQ(other().get().value_or(0), 1L);
+        auto c = f(2);
+        ends[1]->set();
+        settle();
+        auto d = f(3);          // the newest is c
+        ends[2]->set();
+        ends[3]->set();
+        settle();
+        auto e = f(4);          // a alone is left
+        ends[0]->set();
+        ends[4]->set();
+        settle();
+        auto g = f(5);          // none is
+        ends[5]->set();
+        CHECK_EQ(lasts[1].get().value_or(-1), 0);
+        CHECK_EQ(lasts[2].get().value_or(-1), 1);
+        CHECK_EQ(lasts[3].get().value_or(-1), 2);
+        CHECK_EQ(lasts[4].get().value_or(-1), 0);
+        CHECK(lasts[5].get() == errc::wrong_state);
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("joining a pool does not look at its jobs, but for a job of its own") {
+    constexpr int count = 10'000;
+    auto r = run_virtually([]() -> result<void> {
+        task_pool pool(count + 1, {.bound = count});
+        event over;
+        for (int i = 0; i != count; ++i) CHECK(pool.submit([&] { static_cast<void>(over.wait()); }).ok());
+        errc own{};
+        CHECK(pool.submit([&] { own = ending_of(pool.join()); }).ok());
+        settle();
+        CHECK(own == errc::deadlock);
+        async_function<bool()> outside([&] { return pool.join(in(1ms)) == errc::timed_out; });
+        CHECK(outside().get().value_or(false));
+        for (int i = 0; i != 10 * count; ++i) CHECK(pool.join(in(0s)) == errc::timed_out);
+        over.set();
+        return pool.join();
+    });
+    CHECK(r.ok());
+}
 
 TEST("tasks are run at once from anywhere among fifty thousand that are ready, and the others keep their order") {
     constexpr std::size_t count = 50'000;
