@@ -23,15 +23,15 @@ namespace detail {
 struct connected_slot;
 struct emission;
 
-// Who is connected, in the order in which they are called.
+// Who is connected, and who watches that, in the order in which they are called.
 struct emitter_core : pinned {
     SPRUCE_API explicit emitter_core(std::size_t bound) noexcept;
     SPRUCE_API ~emitter_core();
-    void* head[2];
+    void* head[2];                    // room for the head of a list
+    void* watchers[2];                // who is told of connections; not counted
     emission* running = nullptr;      // calls of emit that have not come back, on whatever stacks
     std::uint64_t next_number = 0;    // of the next connection
     std::size_t count = 0, bound;
-    std::size_t watchers = 0;         // who is told of connections; not counted
     bool ending = false;
 };
 

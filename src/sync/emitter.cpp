@@ -18,6 +18,7 @@ struct connected_slot : list_link {
     std::size_t bytes = 0, alignment = 0;
     std::uint32_t pins = 0;              // emits that stand here
     bool held = false;                   // a connection object lives
+    bool first = false;                  // connected before those who were there
     bool once = false, told_end = false;
     bool watches = false;                // is told of connections, not of emissions
 };
@@ -45,6 +46,9 @@ namespace {
 intrusive_list<connected_slot>& slots(emitter_core& c) noexcept {
     return *std::launder(reinterpret_cast<intrusive_list<connected_slot>*>(c.head));
 }
+intrusive_list<connected_slot>& watchers(emitter_core& c) noexcept {
+    return *std::launder(reinterpret_cast<intrusive_list<connected_slot>*>(c.watchers));
+}
 
 void free_slot(connected_slot& s) noexcept {
     memory_hook const memory = s.memory;
@@ -65,19 +69,27 @@ void unpin(connected_slot& s) noexcept {
 }
 
 void take_off(connected_slot& s) noexcept {
-    --(s.watches ? s.of->watchers : s.of->count);
+    if (!s.watches) --s.of->count;
     s.of = nullptr;
+}
+
+// Of all, the one that comes first where connections and watchers stand in one line, as they were made.
+connected_slot* take_oldest(emitter_core& c) noexcept {
+    connected_slot const* const s = slots(c).front();
+    connected_slot const* const w = watchers(c).front();
+    return s && (!w || s->first || s->number < w->number) ? slots(c).take_front() : watchers(c).take_front();
 }
 }  // namespace
 
 emitter_core::emitter_core(std::size_t most) noexcept : bound(most) {
     ::new (static_cast<void*>(head)) intrusive_list<connected_slot>;
+    ::new (static_cast<void*>(watchers)) intrusive_list<connected_slot>;
 }
 
 emitter_core::~emitter_core() {
     ending = true;
     for (emission* e = running; e; e = e->next) e->of = nullptr;
-    while (connected_slot* const s = slots(*this).take_front()) {
+    while (connected_slot* const s = take_oldest(*this)) {
         bool const was = s->of != nullptr;
         if (was) take_off(*s);
         ++s->pins;
@@ -104,16 +116,15 @@ connection_claim claim_connection(emitter_core& to, std::size_t size, std::size_
 void unclaim_connection(connected_slot* s) noexcept { free_slot(*s); }
 
 namespace {
-// Calls each(slot) for those that were connected when it began, in their order, as long as the emitter lives; each() says
-// whether it has disconnected that one, which is told to who watches.
+// Calls each(slot) for those of the list that were connected when it began, in their order, as long as the emitter lives;
+// each() says whether it has disconnected that one, which is told to who watches.
 // Returns: whether the emitter still lives.
-template <class Each> bool walk(emitter_core& over, Each each) noexcept;
+template <class Each> bool walk(emitter_core& over, intrusive_list<connected_slot>& list, Each each) noexcept;
 
 void tell_change(emitter_core& of, bool connected) noexcept {
-    if (of.watchers == 0 || of.ending) return;
+    if (watchers(of).empty() || of.ending) return;
     connection_change change{connected, of.count};
-    walk(of, [&](connected_slot& s) {
-        if (!s.watches) return false;
+    walk(of, watchers(of), [&](connected_slot& s) {
         if (s.once && of.count == 0) return false;   // it waits for somebody to be there
         if (s.once) take_off(s);
         s.ops->run(s.callable, &change);
@@ -121,15 +132,15 @@ void tell_change(emitter_core& of, bool connected) noexcept {
     });
 }
 
-template <class Each> bool walk(emitter_core& over, Each each) noexcept {
+template <class Each> bool walk(emitter_core& over, intrusive_list<connected_slot>& list, Each each) noexcept {
     emission here(over);
     std::uint64_t const end = over.next_number;
-    connected_slot* at = slots(over).front();
+    connected_slot* at = list.front();
     if (at) ++at->pins;
     while (at) {
         if (at->of && at->number < end && each(*at) && here.of) tell_change(*here.of, false);
         // The next one is pinned first: the end of this one's callable may disconnect it.
-        connected_slot* const next = here.of ? slots(over).after(*at) : nullptr;
+        connected_slot* const next = here.of ? list.after(*at) : nullptr;
         if (next) ++next->pins;
         unpin(*at);
         if (!here.of && next) {
@@ -145,20 +156,21 @@ template <class Each> bool walk(emitter_core& over, Each each) noexcept {
 void arm_connection(emitter_core& to, connected_slot* s, callable_ops const* ops, connection_kind kind) noexcept {
     s->of = &to;
     s->ops = ops;
+    s->first = kind.first;
     s->once = kind.once;
     s->told_end = kind.told_end;
     s->watches = kind.watches;
     s->held = true;
     s->number = to.next_number++;
-    ++(kind.watches ? to.watchers : to.count);
+    if (kind.watches) return watchers(to).push_back(*s);
+    ++to.count;
     kind.first ? slots(to).push_front(*s) : slots(to).push_back(*s);
-    if (!kind.watches) tell_change(to, true);
+    tell_change(to, true);
 }
 
 bool emit_to(emitter_core& from, void* argument) noexcept {
     if (from.ending) return false;
-    return walk(from, [&](connected_slot& s) {
-        if (s.watches) return false;
+    return walk(from, slots(from), [&](connected_slot& s) {
         bool const once = s.once;
         if (once) take_off(s);
         s.ops->run(s.callable, argument);
@@ -169,8 +181,7 @@ bool emit_to(emitter_core& from, void* argument) noexcept {
 void disconnect_all(emitter_core& from) noexcept {
     if (from.ending) return;
     // What is connected meanwhile, by the callables' ends, stays.
-    walk(from, [](connected_slot& s) {
-        if (s.watches) return false;
+    walk(from, slots(from), [](connected_slot& s) {
         take_off(s);
         if (s.told_end) s.ops->run(s.callable, nullptr);
         return true;
@@ -180,8 +191,8 @@ void disconnect_all(emitter_core& from) noexcept {
 std::size_t disconnect_equal(emitter_core& from, callable_ops const* ops, bool (*equal)(void const*, void const*), void const* to) noexcept {
     std::size_t found = 0;
     if (from.ending) return found;
-    walk(from, [&](connected_slot& s) {
-        if (s.ops != ops || s.watches || !equal(s.callable, to)) return false;
+    walk(from, slots(from), [&](connected_slot& s) {
+        if (s.ops != ops || !equal(s.callable, to)) return false;
         take_off(s);
         ++found;
         return true;
@@ -191,7 +202,7 @@ std::size_t disconnect_equal(emitter_core& from, callable_ops const* ops, bool (
 
 bool disconnect(connected_slot* s) noexcept {
     if (!s->of) return false;
-    bool const told = !s->watches && s->of->watchers != 0;
+    bool const told = !s->watches && !watchers(*s->of).empty();
     if (!told) {
         take_off(*s);
         if (s->pins == 0) drop_callable(*s);

@@ -112,6 +112,57 @@ TEST("joining a pool does not look at its jobs, but for a job of its own") {
     CHECK(r.ok());
 }
 
+TEST("sixty thousand connect and disconnect beside one who watches, and as many watchers hear of one") {
+    constexpr int count = 60'000;
+    emitter<int> e(count);
+    std::size_t told = 0, called = 0, last = 0;
+    std::vector<connection> all;
+    {
+        auto const watch = e.on_change([&](connection_change const& c) {
+            ++told;
+            last = c.size;
+        });
+        for (int i = 0; i != count; ++i) all.push_back(e.connect([&](int) { ++called; }));
+        CHECK_EQ(told, std::size_t{count});
+        CHECK_EQ(last, std::size_t{count});
+        all.clear();
+        CHECK_EQ(told, 2 * std::size_t{count});
+        CHECK_EQ(last, 0U);
+    }
+    for (int i = 0; i != count; ++i) all.push_back(e.on_change([](connection_change const&) {}));
+    auto const one = e.connect([&](int) { ++called; });
+    for (int i = 0; i != count; ++i) e.emit(1);
+    CHECK_EQ(called, std::size_t{count});
+}
+
+TEST("at an emitter's end its connections and watchers end in the order in which they were made, the first ones first") {
+    std::string ended;
+    struct note {
+        std::string* to;
+        char what;
+        note(std::string& s, char c) : to(&s), what(c) {}
+        note(note&& other) noexcept : to(std::exchange(other.to, nullptr)), what(other.what) {}
+        ~note() {
+            if (to) *to += what;
+        }
+        void operator()(int) const {}
+        void operator()(connection_change const&) const {}
+    };
+    std::vector<connection> all;
+    {
+        emitter<int> e;
+        all.push_back(e.on_change(note(ended, 'a')));
+        all.push_back(e.connect(note(ended, 'b')));
+        all.push_back(e.on_change(note(ended, 'c')));
+        all.push_back(e.connect_first(note(ended, 'd')));
+        all.push_back(e.on_change(note(ended, 'e')));
+        all.push_back(e.connect(note(ended, 'f')));
+        all.push_back(e.connect_first(note(ended, 'g')));
+        ended.clear();
+    }
+    CHECK_EQ(ended, "gdabcef");
+}
+
 TEST("tasks are run at once from anywhere among fifty thousand that are ready, and the others keep their order") {
     constexpr std::size_t count = 50'000;
     auto r = run_virtually([]() -> result<void> {
