@@ -129,7 +129,7 @@ private:
 // Cancel: is handed on: to the task, and what it waits for, as of task::cancel(). f that has not begun never does.
 template <class F>
     requires detail::startable<F>
-[[nodiscard]] auto run_on(loop_ref const& on, F&& f, deadline dl = {}) -> typename detail::task_elsewhere<std::decay_t<F>>::outcome {
+[[nodiscard]] auto run_on(loop_ref on, F&& f, deadline dl = {}) -> typename detail::task_elsewhere<std::decay_t<F>>::outcome {
     using elsewhere = detail::task_elsewhere<std::decay_t<F>>;
     auto const t = elsewhere::make(std::decay_t<F>(std::forward<F>(f)), dl);
     if (!t) return errc::no_memory;

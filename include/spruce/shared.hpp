@@ -32,6 +32,7 @@ struct shared_entry {
     error why = errc::closed;    // what a claim found in a value's place
     bool claimed = false;
     bool has_item = false;       // … the claim keeps a value
+    bool begun = false;          // of an event: the wait has looked, and knows `seen`
     std::uint64_t seen = 0;      // of an event: how often it had been set when the wait began
 };
 

@@ -2,6 +2,8 @@
 // stands until it is known how the call went: that it ran, or that it never will.
 #include <spruce/loop.hpp>
 
+#include <utility>
+
 #include "../sys/thread_gate.hpp"
 #include "hub.hpp"
 
@@ -80,7 +82,24 @@ struct call_of_task : awaited, list_link {
 namespace {
 constexpr callable_ops told_ops{[](void*, void*) noexcept {}, [](void* call) noexcept { static_cast<call_of_task*>(call)->end(); }, 0, 1};
 
+// The caller's name for the other loop may go while others run, before the call is sent. A task that is abandoned there
+// lets go as well.
+struct door_hold : outside_wait {
+    door_hold(remote* r, hub& h) noexcept
+        : outside_wait([](outside_wait& self) noexcept { static_cast<door_hold&>(self).end(); }), door(r) {
+        retain(door);
+        h.outside_waits.push_back(*this);
+    }
+    ~door_hold() { end(); }
+    void end() noexcept {
+        unlink();
+        if (remote* const r = std::exchange(door, nullptr)) release(r);
+    }
+    remote* door;
+};
+
 result<void> park_for(hub& h, remote* to, void (*run)(void*) noexcept, void* context, deadline dl) noexcept {
+    door_hold until_sent(to, h);
     SPRUCE_CHECK(h.ext->begin_wait());
     // The other thread sends its news to this loop's door, from this frame: which keeps the door, also where destroy()
     // abandons the task.
@@ -98,6 +117,7 @@ result<void> park_for(hub& h, remote* to, void (*run)(void*) noexcept, void* con
     call.told.embedded = true;
     call.told.to = kept.door;
     SPRUCE_TRY(post_node* const node, send(to, call));
+    until_sent.end();
     call.sent = node;
     h.calls_awaited.push_back(call);
     auto waited = h.ext->park_for_call(&call.waiter, dl, false);

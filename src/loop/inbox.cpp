@@ -143,6 +143,11 @@ result<void> send_post(remote* to, post_node* node, callable_ops const* ops) noe
     }
     node->references.store(2, std::memory_order_relaxed);   // the sender's handle, and the inbox
     node->state.store(post_state::queued, std::memory_order_release);
+    // A node in a page keeps that, and the page the door: ours is not given back before we are through.
+    if (!node->in_page) {
+        push_and_wake(*to, *node);
+        return {};
+    }
     to->queue.push(*node);
     to->wake();
     return {};
@@ -167,6 +172,7 @@ bool remote_is_here(remote const* r) noexcept { return r && current_hub && curre
 
 result<void> stop_remote(remote* r) noexcept {
     if (!r) return errc::no_loop;
+    loop_ref const until_it_ends(r);   // the loop that it stops may end at once, and with it who named it
     if (errc const refused = enter(*r, false); refused != errc{}) return refused;
     // A flag, not a call: it needs no memory and cannot be lost.
     r->stop_asked.store(1, std::memory_order_release);
@@ -201,8 +207,7 @@ void wake_node(post_node* n) noexcept {
     if (waker_of(*n).pending.exchange(1, std::memory_order_acq_rel) != 0) return;
     if (enter(*n->to, false) != errc{}) return;   // the loop is dead: pending stays, which keeps further calls cheap
     n->references.fetch_add(1, std::memory_order_relaxed);
-    n->to->queue.push(*n);
-    n->to->wake();
+    push_and_wake(*n->to, *n);   // the function may end its waker before this thread is through
 }
 
 void drop_waker(post_node* n) noexcept {

@@ -123,6 +123,12 @@ result<void> join_loop_thread(own_loop* l, deadline dl) noexcept {
     if (fork_mark() != l->mark) return with_detail(errc::closed, "the thread is the parent's");
     SPRUCE_CHECK(begin_wait());
     if (l->thread && is_own_thread(*l->thread)) return with_detail(errc::deadlock, "a thread that joins itself");
+    // The handle may go while a task waits.
+    l->holders.fetch_add(1, std::memory_order_relaxed);
+    struct held {
+        own_loop* l;
+        ~held() { let_go(l); }
+    } const until_it_ends{l};
     if (!has_ended(*l)) {
         auto const waited = l->over.wait(dl);
         // Plain code of a thread that has a loop blocks, as does everybody where the event has no memory.

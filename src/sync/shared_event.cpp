@@ -27,6 +27,7 @@ void choose(shared_source& s, told_waiters& out) noexcept {
 }
 bool claim(shared_source& s, shared_entry& at) noexcept {
     auto& e = event_of(s);
+    if (!std::exchange(at.begun, true)) at.seen = e.sets;
     at.has_item = is_over(e, at.seen);
     at.why = errc::closed;
     return at.has_item || e.dead;
@@ -99,10 +100,7 @@ result<void> shared_event::condition::arm(wait_point& p) noexcept {
     auto* const e = of_->state_;
     if (!e) return errc::no_memory;
     if (entry_.note) return arm_shared(*e, e->line, entry_, p);   // which says why not
-    {
-        shared_turn const turn(*e);
-        entry_.seen = e->sets;
-    }
+    entry_.begun = false;
     return arm_shared(*e, e->line, entry_, p);
 }
 

@@ -72,17 +72,27 @@ result<shared_note*> make_note(void* room, shared_source& s, shared_line& l) noe
     return ::new (room) shared_note(s, l, *current_hub);
 }
 
-// With the lock. Ahead of who returns stand only those that were woken in vain, too, and came before it.
+shared_waiter* before(shared_line& l, shared_waiter& w) noexcept {
+    return l.waiting.front() == &w ? nullptr : static_cast<shared_waiter*>(w.previous);
+}
+// With the lock. Ahead of who returns stand only those that were woken in vain, too, and came before it; mostly they return
+// in that order.
 void enter(shared_line& l, shared_waiter& w) noexcept {
     w.at = shared_waiter::place::in_line;
     if (w.number == 0) {
         w.number = ++l.arrivals;
         return l.waiting.push_back(w);
     }
-    shared_waiter* at = l.waiting.front();
-    while (at && at->number < w.number) at = l.waiting.after(*at);
-    if (at) w.insert_before(*at);
-    else l.waiting.push_back(w);
+    shared_waiter* at = l.returned;
+    while (at && at->number > w.number) at = before(l, *at);
+    if (at == l.returned) l.returned = &w;
+    if (at) w.insert_before(*at->next);
+    else l.waiting.push_front(w);
+}
+void take_out(shared_line& l, shared_waiter& w) noexcept {
+    if (l.returned == &w) l.returned = before(l, w);
+    w.unlink();
+    w.at = shared_waiter::place::away;
 }
 void enter(shared_note& n) noexcept {
     n.references.fetch_add(1, std::memory_order_relaxed);
@@ -137,8 +147,7 @@ void leave(shared_note& n) noexcept {
         shared_turn const turn(s);
         std::uint32_t given_back = 1;
         if (n.at == shared_waiter::place::in_line) {
-            static_cast<shared_waiter&>(n).unlink();
-            n.at = shared_waiter::place::away;
+            take_out(n.line, n);
             given_back = 2;
         } else if (n.at == shared_waiter::place::told) {
             if (n.arrived) settle(n.line, n);
@@ -168,8 +177,9 @@ void release(shared_source& s) noexcept {
 
 void choose_from(shared_line& l, std::size_t most, told_waiters& out) noexcept {
     while (l.told < most) {
-        shared_waiter* const w = l.waiting.take_front();
+        shared_waiter* const w = l.waiting.front();
         if (!w) return;
+        take_out(l, *w);
         w->at = shared_waiter::place::told;
         ++l.told;
         out.push_back(*w);
@@ -218,7 +228,7 @@ result<void> block(shared_source& s, shared_line& l, shared_attempt attempt, voi
             {
                 shared_turn const turn(s);
                 if (w.at == shared_waiter::place::in_line) {
-                    w.unlink();
+                    take_out(l, w);
                     return errc::timed_out;
                 }
             }
@@ -258,7 +268,26 @@ result<void> park_for(shared_note& n, shared_attempt attempt, void* call, char c
 }
 }  // namespace
 
+namespace {
+// A call's hold on its source, until it has a note: on another thread the object may be destroyed meanwhile, and so it may
+// on this one, where the call lets others run before it looks. A task that is abandoned there lets go as well.
+struct call_hold : outside_wait {
+    explicit call_hold(shared_source& s) noexcept
+        : outside_wait([](outside_wait& self) noexcept { static_cast<call_hold&>(self).end(); }), of(&s) {
+        retain(s);
+        if (current_hub) current_hub->outside_waits.push_back(*this);
+    }
+    ~call_hold() { end(); }
+    void end() noexcept {
+        unlink();
+        if (shared_source* const s = std::exchange(of, nullptr)) release(*s);
+    }
+    shared_source* of;
+};
+}  // namespace
+
 result<void> wait_shared(shared_source& s, shared_line& l, shared_attempt attempt, void* call, char const* noun, deadline dl) noexcept {
+    call_hold held(s);
     SPRUCE_CHECK(begin_wait());
     bool const in_task = current_scheduler && current_scheduler->current;
     void* room = nullptr;
@@ -269,14 +298,10 @@ result<void> wait_shared(shared_source& s, shared_line& l, shared_attempt attemp
         if (!there && in_task) room = take_spare(s);
     }
     if (there) return at_once<result<void>>({});
-    if (!current_hub) {
-        retain(s);
-        auto const ended = block(s, l, attempt, call, dl);
-        release(s);
-        return ended;
-    }
+    if (!current_hub) return block(s, l, attempt, call, dl);
     if (!in_task) return errc::not_in_task;
     SPRUCE_TRY(shared_note* const n, make_note(room, s, l));
+    held.end();   // the note has its own
     auto const ended = park_for(*n, attempt, call, noun, anchored(dl));
     leave(*n);
     return ended;
@@ -285,6 +310,7 @@ result<void> wait_shared(shared_source& s, shared_line& l, shared_attempt attemp
 // -- conditions
 
 result<void> arm_shared(shared_source& s, shared_line& l, shared_entry& e, wait_point& p) noexcept {
+    call_hold const held(s);
     if (!current_hub) return errc::no_loop;
     if (e.note) return with_detail(errc::already_registered, "a condition that another task waits for");
     s.lock.lock();

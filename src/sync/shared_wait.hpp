@@ -30,6 +30,7 @@ using told_waiters = intrusive_list<shared_waiter>;
 // Those who wait for one thing of a source. With its lock.
 struct shared_line {
     told_waiters waiting;         // by their numbers
+    shared_waiter* returned = nullptr;   // of those: the last who had been told in vain, all of whom stand before the rest
     std::uint64_t arrivals = 0;
     std::size_t told = 0;
 };
