@@ -59,6 +59,7 @@ enum class message_action : std::uint8_t {
 
 namespace detail {
 struct mailbox_state;
+struct message_slot;
 
 // What the library does with messages whose type it does not know.
 struct message_ops {
@@ -88,6 +89,7 @@ struct message_receiver : pinned {
     void (*fire)(message_receiver& self) noexcept = nullptr;
     wait_point* point = nullptr;    // of a condition
     message_receiver* next = nullptr;   // of the same wait
+    message_slot* has = nullptr;    // what was found for it, if that still names it
     task_block* who = nullptr;
     std::uint64_t armed_at = 0;     // the dispatch in which it was
     bool armed = false;

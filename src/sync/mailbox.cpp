@@ -1,6 +1,8 @@
 // Mailboxes: messages are judged by the filters of who waits, and wait themselves in slots that were made beforehand.
 #include "mailbox.hpp"
 
+#include <bit>
+
 #include "../base/round_up.hpp"
 #include "../base/text_line.hpp"
 
@@ -74,29 +76,56 @@ struct sweeping : outside_wait {
     }
     mailbox_state& box;
 };
+
+bool is_kept(mailbox_state const& box, message_line& l) noexcept {
+    if (l.judged_in == box.waits) return true;
+    if (judge(box, box.name(*l.first)) < message_action::defer) return false;
+    l.judged_in = box.waits;
+    return true;
+}
+
+// The first that was queued before this wait and that nobody in it keeps; or null. What is filed comes before what is not.
+// Of few names the first of each will do, so that what is kept need not be passed each time.
+message_slot* next_dropped(mailbox_state& box) noexcept {
+    constexpr std::size_t few = 32;
+    message_slot* found = nullptr;
+    if (box.line_count <= few) {
+        for (message_line* l = box.lines.front(); l; l = box.lines.after(*l))
+            if (l->first->number <= box.sent_before && !is_kept(box, *l) && (!found || l->first->number < found->number)) found = l->first;
+    } else {
+        message_slot*& at = box.judged_to;
+        while (at && at->line && at->number <= box.sent_before && is_kept(box, *at->line)) at = box.queue.after(*at);
+        if (at && at->line && at->number <= box.sent_before) found = at;
+    }
+    while (!found && box.unfiled && box.unfiled->number <= box.sent_before) {
+        if (judge(box, box.name(*box.unfiled)) < message_action::defer) found = box.unfiled;
+        else file(box, *box.unfiled);
+    }
+    return found;
+}
 }  // namespace
 
 bool sweep(mailbox_state& box) noexcept {
     holding here(box);
     bool dropped = false;
-    for (;;) {
-        message_slot* s = box.queue.front();
-        while (s && !s->unjudged) s = box.queue.after(*s);
-        if (!s || !box.receivers) return dropped;
-        std::string_view const name = box.ops->name(s->item);
+    while (box.receivers && !box.swept) {
+        message_slot* const s = next_dropped(box);
+        if (!s) {
+            box.swept = true;
+            break;
+        }
+        std::string_view const name = box.name(*s);
         message_action const said = judge(box, name);
-        s->unjudged = false;
-        if (said >= message_action::defer) continue;
         dropped = true;
-        s->unlink();
-        --box.count;
         unnamed_text const text(name);
         task_block* const who = box.receivers->who;
         sweeping const known(box);
-        box.ops->destroy(s->item);
+        dequeue(box, *s);
+        box.ops->destroy(box.item(*s));
         box.free.push_front(*s);
         if (said == message_action::unnamed) tell_unnamed(who, text.text);
     }
+    return dropped;
 }
 
 namespace {
@@ -119,23 +148,29 @@ mailbox_state* make_mailbox(std::size_t bound, message_ops const& ops) noexcept 
     std::size_t const alignment = ops.alignment > alignof(mailbox_state) ? ops.alignment : alignof(mailbox_state);
     auto const round = [&](std::size_t n) { return round_up(n, alignment); };
     std::size_t const head = round(sizeof(mailbox_state)), room = round(sizeof(message_slot)) + round(ops.size);
-    if (bound >= static_cast<std::size_t>(-1) / 2 / room - head) return nullptr;
+    std::size_t const behind = sizeof(message_line) + sizeof(message_line*);   // there are fewer buckets than slots
+    if (bound >= static_cast<std::size_t>(-1) / 4 / (room + behind) - head) return nullptr;
+    std::size_t const slots = bound + 1, buckets = std::bit_floor(slots);
     memory_hook const memory = memory_here();
-    std::size_t const bytes = head + (bound + 1) * room;
-    void* const block = allocate(memory, bytes, alignment);
+    std::size_t const lines_at = round_up(head + slots * room, alignof(message_line));
+    std::size_t const buckets_at = lines_at + slots * sizeof(message_line);
+    std::size_t const bytes = buckets_at + buckets * sizeof(message_line*);
+    auto* const block = static_cast<std::byte*>(allocate(memory, bytes, alignment));
     if (!block) return nullptr;
-    auto* const box = ::new (block) mailbox_state;
+    auto* const box = ::new (static_cast<void*>(block)) mailbox_state;
     box->ops = &ops;
     box->memory = memory;
     box->bytes = bytes;
     box->alignment = alignment;
     box->bound = bound;
-    std::byte* at = static_cast<std::byte*>(block) + head;
-    for (std::size_t i = 0; i <= bound; ++i, at += room) {
-        auto* const s = ::new (static_cast<void*>(at)) message_slot;
-        s->item = at + round(sizeof(message_slot));
-        box->free.push_back(*s);
+    box->item_at = round(sizeof(message_slot));
+    for (std::size_t i = 0; i != slots; ++i) {
+        box->free.push_back(*::new (static_cast<void*>(block + head + i * room)) message_slot);
+        box->free_lines.push_back(*::new (static_cast<void*>(block + lines_at + i * sizeof(message_line))) message_line);
     }
+    box->buckets = reinterpret_cast<message_line**>(block + buckets_at);
+    for (std::size_t i = 0; i != buckets; ++i) ::new (static_cast<void*>(box->buckets + i)) message_line*(nullptr);
+    box->bucket_mask = static_cast<std::uint32_t>(buckets - 1);
     return box;
 }
 
@@ -154,9 +189,9 @@ void close_mailbox(mailbox_state* box) noexcept {
 void end_mailbox(mailbox_state* box) noexcept {
     box->dead = true;
     close_mailbox(box);
-    while (message_slot* const s = box->queue.take_front()) {
-        --box->count;
-        box->ops->destroy(s->item);
+    while (message_slot* const s = box->queue.front()) {
+        dequeue(*box, *s);
+        box->ops->destroy(box->item(*s));
     }
     drop_mailbox(box);
 }
@@ -191,17 +226,14 @@ result<void> send_message(mailbox_state* b, void* message) noexcept {
     bool const is_taken = first && !(first->waits && first->who && first->who->state == task_state::ready);
     if (box.count >= box.bound + (is_taken ? 1 : 0) || box.free.empty()) return errc::full;
     message_slot& s = *box.free.take_front();
-    box.ops->put(s.item, message);
-    s.claimed = taker;
-    s.unjudged = false;
-    box.queue.push_back(s);
-    ++box.count;
+    box.ops->put(box.item(s), message);
+    enqueue(box, s);
+    if (taker) claim(box, s, *taker);
     if (swaps) taker = assign_to_any(box);
     if (!taker) {
         if (box.count <= box.bound) return {};
-        s.unlink();
-        --box.count;
-        box.ops->destroy(s.item);
+        dequeue(box, s);
+        box.ops->destroy(box.item(s));
         box.free.push_front(s);
         return errc::full;
     }

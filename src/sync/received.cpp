@@ -5,15 +5,16 @@ namespace spruce::inline v0::detail {
 
 void add_receiver(mailbox_state& box, message_receiver& r) noexcept {
     if (!box.receivers) {
-        for (message_slot* s = box.queue.front(); s; s = box.queue.after(*s)) {
-            s->unjudged = true;
-            s->claimed = nullptr;
-        }
+        ++box.waits;   // nothing is anybody's
+        box.sent_before = box.sent;
+        box.swept = false;
+        box.judged_to = box.queue.front();
     }
     message_receiver** at = &box.receivers;
     while (*at) at = &(*at)->next;
     *at = &r;
     r.next = nullptr;
+    r.has = nullptr;
     r.armed = true;
     r.told = r.waits = false;
     r.who = current_scheduler ? current_scheduler->current : nullptr;
@@ -37,20 +38,35 @@ bool is_for_all(mailbox_state const& box) noexcept {
 }
 
 namespace {
+// What r has, if it still does.
+message_slot* kept_for(mailbox_state const& box, message_receiver const& r) noexcept {
+    return r.has && owner_of(box, *r.has) == &r ? r.has : nullptr;
+}
+// The first behind that number which another receiver has, and which r would take.
+message_slot* next_claimed(mailbox_state& box, message_receiver const& r, std::uint64_t behind) noexcept {
+    message_slot* found = nullptr;
+    for (message_receiver const* other = box.receivers; other; other = other->next) {
+        message_slot* const s = kept_for(box, *other);
+        if (!s || s->number <= behind || (found && found->number < s->number)) continue;
+        if (r.filter->accept.has(box.name(*s))) found = s;
+    }
+    return found;
+}
+
 // A message for r, of a wait for all: one that is nobody's, or that of another, who can do with another one. Who has a
 // message once has one ever after, though not the same; and whoever can have one does, after each message and each
 // receiver that is added. So deep as there are receivers.
 bool assign(mailbox_state& box, message_receiver& r) noexcept {
     r.asked = true;
-    for (bool const free : {true, false}) {
-        for (message_slot* s = box.queue.front(); s; s = box.queue.after(*s)) {
-            if (free != !s->claimed || !r.filter->accept.has(box.ops->name(s->item))) continue;
-            if (!free && (s->claimed->asked || !assign(box, *s->claimed))) continue;
-            s->claimed = &r;
-            return true;
-        }
+    message_slot* s = first_free(box, r.filter->accept);
+    for (std::uint64_t behind = 0; !s; behind = s->number, s = nullptr) {
+        s = next_claimed(box, r, behind);
+        if (!s) return false;
+        message_receiver& owner = *s->claimed;
+        if (!owner.asked && assign(box, owner)) break;
     }
-    return false;
+    claim(box, *s, r);
+    return true;
 }
 }  // namespace
 
@@ -65,21 +81,16 @@ message_receiver* assign_to_any(mailbox_state& box) noexcept {
 
 namespace {
 message_slot* find_for(mailbox_state& box, message_receiver const& r) noexcept {
-    message_slot* found = nullptr;
-    for (message_slot* s = box.queue.front(); s; s = box.queue.after(*s)) {
-        if (s->claimed == &r) return s;
-        if (!found && !s->claimed && r.filter->accept.has(box.ops->name(s->item))) found = s;
-    }
-    return found;
+    message_slot* const kept = kept_for(box, r);
+    return kept ? kept : first_free(box, r.filter->accept);
 }
 }  // namespace
 
 bool take_for(mailbox_state& box, message_receiver const& r, void* room) noexcept {
     message_slot* const s = find_for(box, r);
     if (!s) return false;
-    s->unlink();
-    --box.count;
-    box.ops->give(room, s->item);
+    dequeue(box, *s);
+    box.ops->give(room, box.item(*s));
     box.free.push_front(*s);
     return true;
 }
@@ -101,7 +112,7 @@ result<void> arm_receiver(message_receiver& r) noexcept {
         return {};
     }
     message_slot* const s = find_for(box, r);
-    if (s) s->claimed = &r;
+    if (s) claim(box, *s, r);
     if (s || box.closed) tell(r);
     return {};
 }

@@ -11,8 +11,108 @@ using namespace std::chrono_literals;
 
 namespace {
 constexpr int many = 20'000;
+constexpr std::size_t room_for_many = 2 * many + 2;
 constexpr task_options small{.stack_size = 16 << 10};
+
+void send_all(mailbox<int>& box, std::string_view name, int count = many) {
+    for (int i = 0; i != count; ++i) REQUIRE(box.send({name, i}).ok());
+}
 }  // namespace
+
+// -- mailboxes
+
+TEST("twenty thousand queued messages are received one by one, in the order in which they were sent") {
+    auto r = run_virtually([]() -> result<void> {
+        mailbox<int> box(room_for_many);
+        send_all(box, "a");
+        for (int i = 0; i != many; ++i) CHECK_EQ(box.receive({.accept = {"a"}})->value, i);
+        CHECK_EQ(box.size(), 0U);
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("messages behind twenty thousand deferred ones are found, by filters that take turns") {
+    auto r = run_virtually([]() -> result<void> {
+        mailbox<int> box(room_for_many);
+        send_all(box, "later");
+        send_all(box, "now");
+        for (int i = 0; i != many; ++i) {
+            CHECK_EQ(box.receive({.accept = {"now"}, .defer = {"later"}})->value, i);
+            CHECK_EQ(box.receive({.accept = {"none", "later"}, .defer = {"now"}})->value, i);
+        }
+        CHECK_EQ(box.size(), 0U);
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("a message is handed over at once past twenty thousand that its receiver defers") {
+    auto r = run_virtually([]() -> result<void> {
+        mailbox<int> box(room_for_many);
+        int got = 0;
+        auto receiver = spawn([&] {
+            for (; got != many; ++got) REQUIRE(box.receive({.accept = {"now"}, .defer = {"later"}})->value == got);
+        });
+        CHECK(yield().ok());
+        send_all(box, "later");
+        send_all(box, "now");
+        CHECK_EQ(got, many);
+        CHECK_EQ(box.size(), std::size_t{many});
+        return receiver.join();
+    });
+    CHECK(r.ok());
+}
+
+TEST("twenty thousand messages of as many names are dropped in the order in which they were sent") {
+    auto r = run_virtually([]() -> result<void> {
+        mailbox<int> box(room_for_many);
+        std::vector<std::string> names, told;
+        (*loop::current()).on_unhandled([&](unhandled const& u) { told.emplace_back(u.what); });
+        for (int i = 0; i != many; ++i) names.push_back("n" + std::to_string(i));
+        // Filed beforehand by waits that need not wait, or not at all.
+        for (int round = 0; round != 2; ++round) {
+            told.clear();
+            for (int i = 0; i != many; ++i) {
+                REQUIRE(box.send({names[static_cast<std::size_t>(i)], i}).ok());
+                if (i % 100 == 0) REQUIRE(box.send({"kept", i}).ok());
+            }
+            if (round == 0) {
+                REQUIRE(box.send({"first", 0}).ok());
+                received wanted(box, "first");
+                CHECK(wait_any(wanted).ok());
+            }
+            CHECK(box.receive({.accept = {"kept"}})->value == 0);
+            REQUIRE(told.size() == names.size());
+            for (std::size_t i = 0; i != told.size(); ++i) CHECK(told[i].find("'" + names[i] + "'") != std::string::npos);
+            for (int i = 100; i != many; i += 100) CHECK_EQ(box.receive({.accept = {"kept"}})->value, i);
+        }
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("waits for one of several, and for all, find their messages among twenty thousand") {
+    auto r = run_virtually([]() -> result<void> {
+        mailbox<int> box(room_for_many);
+        send_all(box, "a");
+        send_all(box, "b");
+        received a(box, message_filter{.accept = {"a"}, .defer = {"b"}}), b(box, message_filter{.accept = {"b"}, .defer = {"a"}});
+        for (int i = 0; i != many / 2; ++i) {
+            auto const both = wait_all(b, a);
+            REQUIRE(both.ok());
+            CHECK_EQ(std::get<0>(*both)->value, i);
+            CHECK_EQ(std::get<1>(*both)->value, i);
+        }
+        for (int i = many / 2; i != many; ++i) {
+            auto const one = wait_any(b, in(1h));
+            REQUIRE(one.ok() && one->index() == 0);
+        }
+        CHECK_EQ(box.size(), std::size_t{many / 2});
+        return {};
+    });
+    CHECK(r.ok());
+}
 
 // -- calls, emitters, futures, pools
 
