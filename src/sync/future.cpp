@@ -135,6 +135,7 @@ void fail_block(future_block& b, error why) noexcept {
 
 namespace {
 future_block* told_of_source(future_link& l) noexcept {
+    l.owner->ahead = &root_of(*l.owner->source);
     l.owner->state = future_state::done;
     return l.owner;
 }
@@ -176,7 +177,10 @@ void resolve(future_block& first) noexcept {
         // A set's outcome is made of copies: what is the users' may run here, and drop handles.
         if (b->kind == future_kind::set && b->state != future_state::done) {
             auto& s = static_cast<future_set&>(*b);
-            if (s.collect) s.collect(s.outcome, &s, s.winner);
+            if (s.collect) {
+                forget_ways();   // they may ask of those who are behind a cut, and not told yet
+                s.collect(s.outcome, &s, s.winner);
+            }
         }
         b->state = future_state::done;
         tell_all(h, *b);
@@ -196,32 +200,112 @@ void resolve(future_block& first) noexcept {
 
 // -- following
 
-bool leads_to(future_block& from, future_block& what) noexcept {
-    // Whom nobody follows or gathers, nobody leads to.
-    if (!what.listened || what.listeners().links.empty()) return &from == &what;
-    // Each search has a number, so that no block is visited twice.
-    static constinit thread_local std::uint32_t searches = 0;
-    std::uint32_t const search = ++searches;
-    future_block* todo = &from;
-    from.seek = nullptr;
-    from.sought = search;
-    auto add = [&](future_block* b) {
-        if (!b || b->sought == search) return;
-        b->sought = search;
-        b->seek = todo;
-        todo = b;
-    };
-    while (todo) {
-        future_block& b = *todo;
-        todo = b.seek;
-        if (&b == &what) return true;
-        if (!is_pending(b)) continue;
-        add(b.source);
-        if (b.kind != future_kind::set) continue;
-        auto& s = static_cast<future_set&>(b);
-        for (std::size_t i = 0; i != s.count; ++i) add(block_of_word(s.members[i].word));
+namespace {
+constinit thread_local std::uint64_t ways = 1;   // hints of earlier ones count no more
+
+bool stops_cancellation(future_block& b) noexcept { return b.shielded || b.has_cancelers(); }
+future_block& step(future_block& b) noexcept { return b.ahead_at == ways ? *b.ahead : *b.source; }
+}  // namespace
+
+void forget_ways() noexcept { ++ways; }
+
+// Those that it passes are told of where it has come to, so that all the ways of a long chain are walked once.
+future_block& way_on(future_block& b) noexcept {
+    future_block* end = &step(b);
+    while (end->state == future_state::following && !stops_cancellation(*end)) end = &step(*end);
+    for (future_block* at = &b; at != end;) {
+        future_block& next = step(*at);
+        at->ahead = end;
+        at->ahead_at = ways;
+        at = &next;
     }
-    return false;
+    return *end;
+}
+
+future_block& end_of_way(future_block& b) noexcept {
+    future_block* r = &b;
+    bool const here = is_here(b);   // elsewhere nothing is written
+    while (r->state == future_state::following) r = here ? &way_on(*r) : r->source;
+    return r->source ? *r->ahead : *r;
+}
+
+// A search through futures that take others' outcomes, or gather them, an edge at a time.
+namespace {
+class search {
+public:
+    search(future_block& first, std::uint32_t mark) noexcept : todo_(&first), mark_(mark) {
+        first.seek = nullptr;
+        first.sought = mark;
+    }
+    // What the next edge leads to; null: this one leads nowhere.
+    future_block* next(future_block* (*edge)(search& self) noexcept) noexcept {
+        if (!at_) {
+            at_ = todo_;
+            if (!at_) return nullptr;
+            todo_ = at_->seek;
+            place_ = 0;
+            link_ = nullptr;
+        }
+        return edge(*this);
+    }
+    bool over() const noexcept { return !at_ && !todo_; }
+    // Adds it, unless it was met. Returns: whether the search of that other mark has met it.
+    bool add(future_block& b, std::uint32_t other) noexcept {
+        if (b.sought == other) return true;
+        if (b.sought == mark_) return false;
+        b.sought = mark_;
+        b.seek = todo_;
+        todo_ = &b;
+        return false;
+    }
+    std::uint32_t mark() const noexcept { return mark_; }
+
+    // Whose outcome the block at hand takes, one after another.
+    static future_block* source(search& self) noexcept {
+        future_block& b = *self.at_;
+        if (b.kind == future_kind::set && is_pending(b)) {
+            auto& s = static_cast<future_set&>(b);
+            if (self.place_ != s.count) return block_of_word(s.members[self.place_++].word);
+        } else if (is_pending(b) && self.place_++ == 0) {
+            return b.source;
+        }
+        self.at_ = nullptr;
+        return nullptr;
+    }
+    // Who takes its outcome.
+    static future_block* taker(search& self) noexcept {
+        future_block& b = *self.at_;
+        if (b.listened) {
+            auto& links = b.listeners().links;
+            self.link_ = self.link_ ? links.after(*self.link_) : links.front();
+            if (self.link_) return self.link_->owner;
+        }
+        self.at_ = nullptr;
+        return nullptr;
+    }
+
+private:
+    future_block* todo_;
+    future_block* at_ = nullptr;
+    std::size_t place_ = 0;
+    future_link* link_ = nullptr;
+    std::uint32_t mark_;
+};
+}  // namespace
+
+// From both sides, an edge here and an edge there: it takes no longer than the smaller one takes, so that chains and trees
+// of any shape can be put together one by one.
+bool leads_to(future_block& from, future_block& what) noexcept {
+    if (&from == &what) return true;
+    static constinit thread_local std::uint32_t searches = 0;
+    searches += 2;
+    search down(from, searches), up(what, searches + 1);
+    for (;;) {
+        if (future_block* const b = down.next(search::source); b && down.add(*b, up.mark())) return true;
+        if (down.over()) return false;
+        if (future_block* const b = up.next(search::taker); b && up.add(*b, down.mark())) return true;
+        if (up.over()) return false;
+    }
 }
 
 result<void> follow_future(future_block* b, future_ref const& other) noexcept {
@@ -235,6 +319,7 @@ result<void> follow_future(future_block* b, future_ref const& other) noexcept {
     retain_future(of);
     b->source = of;
     if (of->state == future_state::done) {
+        b->ahead = &root_of(*of);
         resolve(*b);
         return {};
     }
@@ -244,7 +329,7 @@ result<void> follow_future(future_block* b, future_ref const& other) noexcept {
     // Its watchers hear how far the other one is.
     progress ignored;
     std::uint32_t heard = 0;
-    if (progress_since(of, heard, ignored)) tell_watchers(*b);
+    if (b->listened && progress_since(of, heard, ignored)) tell_watchers(*b);
     return {};
 }
 

@@ -70,6 +70,8 @@ struct future_block {
     future_block* walk;               // the next of those that have their outcome now, or that are to be freed
     future_block* seek;               // the next of a search that runs nobody
     std::uint32_t sought = 0;         // the last such search that came by
+    future_block* ahead = nullptr;    // see way_on(); of one that is done and has a source: whose outcome it has
+    std::uint64_t ahead_at = 0;
     memory_hook memory;
     std::size_t bytes = 0, alignment = 0;
     alignas(post_node) std::byte note[sizeof(post_node)];   // for the end of a handle on another thread
@@ -101,12 +103,17 @@ inline bool is_here(future_block const& b) noexcept {
 inline bool is_orphan(future_block const& b) noexcept { return !remote_alive(b.door); }
 inline error why_not_here(future_block const& b) noexcept { return is_orphan(b) ? errc::closed : errc::wrong_thread; }
 
-// The one whose outcome it has, or will have.
+// The one whose outcome it has, or will have. A chain may be long, and is not walked each time: who is done knows the end
+// of it, and who is not remembers where its way has led to the last time.
+future_block& end_of_way(future_block& b) noexcept;
 inline future_block& root_of(future_block& b) noexcept {
-    future_block* r = &b;
-    while (r->source) r = r->source;
-    return *r;
+    if (!b.source) return b;
+    return b.state == future_state::done ? *b.ahead : end_of_way(b);
 }
+// Of one that follows: the next on its way that follows nobody, or where a cancellation may stop.
+future_block& way_on(future_block& b) noexcept;
+// What was remembered of ways does not count any more: one of them has been cut, or a cancellation may stop where it did not.
+void forget_ways() noexcept;
 inline bool is_pending(future_block const& b) noexcept { return b.state != future_state::done; }
 // Whether anybody waits for its outcome, or subscribed to it.
 inline bool has_interest(future_block& b) noexcept {

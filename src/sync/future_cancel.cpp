@@ -21,13 +21,18 @@ awaiting* waits_for_future(task_block& t) noexcept {
 void stop_following(future_block& b) noexcept {
     b.follows.unlink();
     b.state = future_state::pending;
-    if (future_block* const was = std::exchange(b.source, nullptr)) release_future(was);
+    future_block* const was = std::exchange(b.source, nullptr);
+    if (!was) return;
+    // It gets an outcome at once, and those who follow it know their ways by that; but what ends with what it followed runs
+    // users' code before.
+    if (was->references.load(std::memory_order_relaxed) <= std::uint32_t{was->makers} + 1) forget_ways();
+    release_future(was);
 }
 }  // namespace
 
 bool can_cancel(future_block& first) noexcept {
     future_block* b = &first;
-    for (; b->state == future_state::following && !b->has_cancelers(); b = b->source)
+    for (; b->state == future_state::following && !b->has_cancelers(); b = &way_on(*b))
         if (b->shielded) return false;
     if (b->state == future_state::done) return false;
     if (b->kind == future_kind::call) {
@@ -109,7 +114,10 @@ void cancel_when_dropped(future_block* b, std::uint8_t makers) noexcept { b->mak
 void expire_future(future_block* b, future_block* with) noexcept {
     if (!is_here(*b) || !is_pending(*b)) return;
     if (b->state == future_state::following) stop_following(*b);
-    if (with) static_cast<void>(cancel_future_for(with, identity(*b)));
+    if (with) {
+        forget_ways();
+        static_cast<void>(cancel_future_for(with, identity(*b)));
+    }
     fail_block(*b, error(errc::timed_out).caused_by(identity(*b)));
 }
 

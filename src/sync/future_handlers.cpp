@@ -27,7 +27,10 @@ handler arm_subscription(future_block* b, subscription what, handler_slot* s, ca
     }
     switch (what) {
     case subscription::done: b->listeners().subscribers.push_back(*s); break;
-    case subscription::cancel: b->listeners().cancelers.push_back(*s); break;
+    case subscription::cancel:
+        b->listeners().cancelers.push_back(*s);
+        if (b->state == future_state::following) forget_ways();
+        break;
     case subscription::progress:
         b->listeners().watchers.push_back(*s);
         if (root_of(*b).reports != 0) queue_slot(h, *s, true);

@@ -70,8 +70,9 @@ void look_at_members(future_set& s) noexcept {
 }
 
 void recall_members(future_set& s, task_id by) noexcept {
-    for (std::size_t i = 0; i != s.count; ++i) {
-        if (s.looks == set_looks::at_none || (s.looks == set_looks::at_winner && i != s.winner)) continue;
+    if (s.looks == set_looks::at_none) return;
+    bool const all = s.looks == set_looks::at_all;
+    for (std::size_t i = all ? 0 : s.winner; i < s.count && (all || i == s.winner); ++i) {
         if (future_block* const b = block_of_word(s.members[i].word); b && b->state == future_state::done) recall(root_of(*b), by);
     }
 }

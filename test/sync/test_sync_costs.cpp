@@ -263,6 +263,94 @@ TEST("at an emitter's end its connections and watchers end in the order in which
     CHECK_EQ(ended, "gdabcef");
 }
 
+TEST("a hundred thousand futures follow one another from either end, or onto a long chain, and all give their outcome") {
+    constexpr std::size_t count = 100'000;
+    auto r = run_virtually([]() -> result<void> {
+        for (int how = 0; how != 3; ++how) {
+            std::vector<promise<int>> all(count), more(how == 2 ? count : 0);
+            std::vector<future<int>> futures;
+            for (auto& p : all) futures.push_back(p.get_future());
+            int heard = 0;
+            [[maybe_unused]] auto const watch = all[1].get_future().on_progress([&](progress const&) { ++heard; });
+            if (how != 1)
+                for (std::size_t i = 1; i != count; ++i) CHECK(all[i].follow(futures[i - 1]).ok());
+            else
+                for (std::size_t i = count - 1; i != 0; --i) CHECK(all[i].follow(futures[i - 1]).ok());
+            CHECK(all[0].report(1, 2).ok());
+            // Short ones, each with a follower, onto the end of the long one.
+            for (std::size_t i = 0; i + 1 < more.size(); i += 2) {
+                CHECK(more[i].follow(more[i + 1].get_future()).ok());
+                CHECK(more[i + 1].follow(futures[count - 1]).ok());
+            }
+            for (auto& f : futures) CHECK(!f.cancelable());
+            CHECK(all[0].follow(futures[count - 1]) == errc::deadlock);
+            CHECK(all[0].set(7).ok());
+            for (auto& f : futures) CHECK_EQ(f.get().value_or(0), 7);
+            if (!more.empty()) CHECK_EQ(more[0].get_future().get().value_or(0), 7);
+            settle();
+            CHECK_EQ(heard, 1);
+        }
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("of a chain of futures in which each is waited for, each is canceled by itself, and the others go on") {
+    constexpr std::size_t count = 10'000;
+    auto r = run_virtually([]() -> result<void> {
+        std::vector<promise<int>> all(count);
+        std::vector<future<int>> futures;
+        for (auto& p : all) futures.push_back(p.get_future());
+        bool canceled = false;
+        [[maybe_unused]] auto const h = all[0].on_cancel([&] { canceled = true; });
+        for (std::size_t i = 1; i != count; ++i) CHECK(all[i].follow(futures[i - 1]).ok());
+        std::vector<task<void>> waiting;
+        for (std::size_t i = count - 1; i != 0; --i) waiting.push_back(spawn(small, [&, i] { static_cast<void>(futures[i].wait()); }));
+        CHECK(yield().ok());
+        for (std::size_t i = 0; i + 1 < waiting.size(); ++i) {
+            CHECK(waiting[i].cancel());
+            CHECK(futures[count - 1 - i].done());
+            CHECK(!futures[count - 2 - i].done());
+        }
+        CHECK(!canceled);
+        CHECK(all[0].set(1).ok());
+        CHECK_EQ(futures[1].get().value_or(0), 1);
+        CHECK(futures[count - 1].get() == errc::task_canceled);
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("a future of a chain that was cut has its own outcome, and what it followed another") {
+    auto r = run_virtually([]() -> result<void> {
+        promise<int> root, middle, last;
+        [[maybe_unused]] auto const h = root.on_cancel([] {});
+        auto at_root = root.get_future(), at_middle = middle.get_future(), at_last = last.get_future();
+        CHECK(middle.follow(at_root).ok());
+        CHECK(last.follow(at_middle).ok());
+        CHECK(at_last.cancelable() && at_middle.cancelable());   // ways are known
+        auto keeps = spawn([&] { return at_root.get(); });
+        CHECK(yield().ok());
+        CHECK(at_middle.cancel());
+        CHECK(at_last.get() == errc::task_canceled);
+        CHECK(!at_root.done());
+        CHECK(root.set(3).ok());
+        CHECK_EQ(keeps.get().value_or(0), 3);
+        CHECK(at_last.get() == errc::task_canceled);
+        // A shield on the way is seen by those who knew the way.
+        promise<int> deep;
+        [[maybe_unused]] auto const on_deep = deep.on_cancel([] {});
+        auto shielded = deep.get_future().shield();
+        promise<int> outer;
+        CHECK(outer.follow(shielded).ok());
+        CHECK(!outer.get_future().cancelable());
+        CHECK(deep.get_future().cancelable());
+        CHECK(deep.set(4).ok());
+        return {};
+    });
+    CHECK(r.ok());
+}
+
 TEST("tasks are run at once from anywhere among fifty thousand that are ready, and the others keep their order") {
     constexpr std::size_t count = 50'000;
     auto r = run_virtually([]() -> result<void> {
