@@ -56,15 +56,17 @@ struct channel_core : pinned {
     SPRUCE_API bool can_receive(wait_entry const& e) const noexcept;
     SPRUCE_API bool reserve_receive(wait_entry& e) noexcept;
     SPRUCE_API void unreserve_receive(wait_entry& e) noexcept;
+    SPRUCE_API void receive_goes_on(wait_entry& e) noexcept;
     SPRUCE_API result<void> finish_receive(wait_entry& e, void* room) noexcept;
     SPRUCE_API void arm_send(wait_entry& e, wait_point& p, void* value) noexcept;
     SPRUCE_API bool can_send(wait_entry const& e) const noexcept;
     SPRUCE_API bool reserve_send(wait_entry& e) noexcept;
     SPRUCE_API void unreserve_send(wait_entry& e) noexcept;
+    SPRUCE_API void send_goes_on(wait_entry& e) noexcept;
     SPRUCE_API result<void> finish_send(wait_entry& e, void* value) noexcept;
 
     item_ops const* items;
-    waiter_list senders, receivers;
+    contended_list senders, receivers;
     // In bytes, so that nothing is multiplied on the way: all places, where the first item lies, and what items take.
     std::size_t extent = 0, first = 0, used = 0;
     std::byte* places = nullptr;
@@ -72,7 +74,9 @@ struct channel_core : pinned {
     bool closed : 1 = false;
     bool refused : 1 = false;           // there was no memory for the places
 };
-SPRUCE_API void leave_channel(wait_entry& e) noexcept;
+// Out of the line; the channel may have gone.
+SPRUCE_API void leave_receivers(channel_core* c, wait_entry& e) noexcept;
+SPRUCE_API void leave_senders(channel_core* c, wait_entry& e) noexcept;
 }  // namespace detail
 
 template <class T> class sending;
@@ -159,10 +163,11 @@ public:
             of_->core_.arm_receive(entry_, p, &item_);
             return {};
         }
-        void disarm() noexcept { detail::leave_channel(entry_); }
+        void disarm() noexcept { detail::leave_receivers(&of_->core_, entry_); }
         bool ready() const noexcept { return of_->core_.can_receive(entry_); }
         bool reserve() noexcept { return of_->core_.reserve_receive(entry_); }
         void unreserve() noexcept { of_->core_.unreserve_receive(entry_); }
+        void goes_on() noexcept { of_->core_.receive_goes_on(entry_); }
         [[nodiscard]] result<T> take() noexcept {
             if (auto const got = of_->core_.finish_receive(entry_, &item_); !got) return got.error();
             result<T> item(std::move(item_));
@@ -198,10 +203,11 @@ public:
         of_->core_.arm_send(entry_, p, &value_);
         return {};
     }
-    void disarm() noexcept { detail::leave_channel(entry_); }
+    void disarm() noexcept { detail::leave_senders(&of_->core_, entry_); }
     bool ready() const noexcept { return of_->core_.can_send(entry_); }
     bool reserve() noexcept { return of_->core_.reserve_send(entry_); }
     void unreserve() noexcept { of_->core_.unreserve_send(entry_); }
+    void goes_on() noexcept { of_->core_.send_goes_on(entry_); }
     [[nodiscard]] result<void> take() noexcept { return of_->core_.finish_send(entry_, &value_); }
 
 private:

@@ -207,6 +207,9 @@ public:
         void unreserve() noexcept {
             if (of_) inner_.unreserve();
         }
+        void goes_on() noexcept {
+            if (of_) inner_.goes_on();
+        }
         [[nodiscard]] result<T> take() {
             auto item = inner_.take();
             if (item.ok()) asked_ = false;

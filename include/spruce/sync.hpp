@@ -108,6 +108,7 @@ public:
         SPRUCE_API bool ready() const noexcept;
         SPRUCE_API bool reserve() noexcept;
         SPRUCE_API void unreserve() noexcept;
+        SPRUCE_API void goes_on() noexcept;
         [[nodiscard]] SPRUCE_API result<permit> take() noexcept;
 
     private:
@@ -121,7 +122,7 @@ private:
     void hold(permit& by) noexcept;
     void let_go(permit& by) noexcept;
     bool give_to_first() noexcept;
-    detail::waiter_list waiters_;
+    detail::contended_list waiters_;
     permit* permits_ = nullptr;   // those that live, and those on their way to who waited
     std::size_t available_, bound_, held_ = 0;
 };

@@ -87,6 +87,11 @@ template <class C> inline constexpr condition_ops condition_ops_of{
         if constexpr (reservable<C>) return [](void* c) noexcept { static_cast<C*>(c)->unreserve(); };
         else return nullptr;
     }(),
+    [] {
+        if constexpr (requires(C& c) { { c.goes_on() } noexcept -> std::same_as<void>; })
+            return [](void* c) noexcept { static_cast<C*>(c)->goes_on(); };
+        else return nullptr;
+    }(),
 };
 
 // One argument of a wait: a condition in the caller's hands, or one that is made from it here.

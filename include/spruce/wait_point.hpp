@@ -51,6 +51,9 @@ struct condition_ops {
     // what those that are reserved already take, each after the other. All are given back before anything else happens.
     bool (*reserve)(void* condition) noexcept;
     void (*unreserve)(void* condition) noexcept;
+    // Of what wakes no more of those who wait for all than can have something; else null. It was woken in vain, or what it
+    // was told of has gone: its wait goes on, and another may be told.
+    void (*goes_on)(void* condition) noexcept;
 };
 struct condition_ref {
     void* condition;

@@ -14,6 +14,14 @@ struct waiter_list {
     void* head[2];
 };
 
+// The same, of what one of those who wait takes from the others; those who wait for all of several stand apart.
+struct contended_list {
+    SPRUCE_API contended_list() noexcept;
+    contended_list(contended_list const&) = delete;
+    contended_list& operator=(contended_list const&) = delete;
+    void* head[7];
+};
+
 // A call that may wait, from its beginning to its end. Those that complete without waiting are counted: after so many of them
 // (loop_options::call_budget) the task goes once round the ready ring, when nothing of the call is left to be done.
 SPRUCE_API void end_of_call() noexcept;

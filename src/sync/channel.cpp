@@ -1,7 +1,7 @@
 // Channels: items go from the sender's hands into the receiver's, or into the places between.
 #include <spruce/channel.hpp>
 
-#include "waiters.hpp"
+#include "contended.hpp"
 
 namespace spruce::inline v0::detail {
 
@@ -10,16 +10,15 @@ struct sending : parked {
     sending(void* v, error const& w) noexcept : parked("channel"), value(v), why(w) {}
     void* value;   // in the sender's frame; null: `why`
     error why;
+    parked* partner = nullptr;   // of a condition that reserves: whom it would give it to
 };
 struct receiving : parked {
     explicit receiving(void* r) noexcept : parked("channel"), room(r) {}
     void* room;    // in the receiver's frame
+    parked* partner = nullptr;   // … whom it would take it from
 };
-sending* first_sender(channel_core& c) noexcept { return static_cast<sending*>(take_taker(waiters(c.senders))); }
-
-void wake_all(waiter_list& l, error why) noexcept {
-    while (parked* const p = waiters(l).take_front()) wake_failed(*p, why);
-}
+sending* first_sender(channel_core& c) noexcept { return static_cast<sending*>(take_taker(contended_of(c.senders))); }
+bool nobody_waits(contended const& line) noexcept { return line.takers.empty() && line.untold.empty(); }
 }  // namespace
 
 namespace {
@@ -47,8 +46,8 @@ channel_core::channel_core(std::size_t capacity, item_ops const& ops) noexcept :
 }
 
 channel_core::~channel_core() {
-    wake_all(senders, errc::closed);
-    wake_all(receivers, errc::closed);
+    fail_line(contended_of(senders), errc::closed);
+    fail_line(contended_of(receivers), errc::closed);
     while (used != 0) items->destroy(leave_first(*this, items->size));
     if (places) release(memory, places, extent, items->alignment);
 }
@@ -59,7 +58,7 @@ namespace {
 
 // Hands an item to the first receiver who takes it, or puts it into a free slot. Returns: whether there was one.
 [[gnu::always_inline]] inline bool put_now(channel_core& c, void* value, error const& why) noexcept {
-    if (auto* const p = static_cast<receiving*>(take_taker(waiters(c.receivers)))) {
+    if (auto* const p = static_cast<receiving*>(take_taker(contended_of(c.receivers)))) {
         c.items->put(p->room, value, why);
         wake_inline(*p);
         return true;
@@ -67,6 +66,7 @@ namespace {
     if (c.used == c.extent) return false;
     c.items->put(next_place(c), value, why);
     c.used += c.items->size;
+    if (!contended_of(c.receivers).untold.empty()) [[unlikely]] tell_crowd(contended_of(c.receivers));
     return true;
 }
 
@@ -85,32 +85,41 @@ namespace {
         c.items->put(next_place(c), p->value, p->why);
         c.used += c.items->size;
         wake_inline(*p);
+    } else if (!contended_of(c.senders).untold.empty()) [[unlikely]] {
+        tell_crowd(contended_of(c.senders));
     }
     return true;
 }
 
+// It stands in its line, and waits from here on: those on the other side who wait for all may be told.
+[[gnu::noinline]] void tell_of(parked& p, contended& others) noexcept {
+    p.who = current_scheduler ? current_scheduler->current : nullptr;
+    if (p.who) tell_crowd(others);
+}
 // Their frames hold a waiter, which those who need not wait do without.
 [[gnu::noinline]] result<void> wait_to_send(channel_core& c, void* value, error const& why, deadline dl) noexcept {
     sending p(value, why);
-    waiters(c.senders).push_back(p);
+    contended_of(c.senders).takers.push_back(p);
+    if (!contended_of(c.receivers).untold.empty()) [[unlikely]] tell_of(p, contended_of(c.receivers));
     return park_here(p, dl);
 }
 [[gnu::noinline]] result<void> wait_to_receive(channel_core& c, void* room, deadline dl) noexcept {
     receiving p(room);
-    waiters(c.receivers).push_back(p);
+    contended_of(c.receivers).takers.push_back(p);
+    if (!contended_of(c.senders).untold.empty()) [[unlikely]] tell_of(p, contended_of(c.senders));
     return park_here(p, dl);
 }
 }  // namespace
 
 void* channel_core::place_now(std::size_t size) noexcept {
-    if (!may_wait() || closed || !waiters(receivers).empty() || !count_call_unless_last()) return nullptr;
+    if (!may_wait() || closed || !nobody_waits(contended_of(receivers)) || !count_call_unless_last()) return nullptr;
     std::byte* const place = next_place(*this);
     used += size;
     return place;
 }
 
 void* channel_core::first_now(std::size_t size) noexcept {
-    if (!may_wait() || !waiters(senders).empty() || !count_call_unless_last()) return nullptr;
+    if (!may_wait() || !nobody_waits(contended_of(senders)) || !count_call_unless_last()) return nullptr;
     return leave_first(*this, size);
 }
 
@@ -145,11 +154,11 @@ result<void> channel_core::receive(void* room, deadline dl) noexcept {
 
 void channel_core::close() noexcept {
     closed = true;
-    wake_all(senders, errc::closed);
+    fail_line(contended_of(senders), errc::closed);
     // When a condition takes, it finds what is left, or the end; until then it stays in the line, to hear if we die first.
-    intrusive_list<parked>& line = waiters(receivers);
-    for (parked *p = line.front(), *next; p; p = next) {
-        next = line.after(*p);
+    contended& line = contended_of(receivers);
+    for (parked *p = line.takers.front(), *next = nullptr; p; p = next) {
+        next = line.takers.after(*p);
         if (!p->who) {
             p->point->fire();
             continue;
@@ -157,25 +166,35 @@ void channel_core::close() noexcept {
         p->unlink();
         wake_failed(*p, errc::end_of_stream);
     }
+    while (parked* const p = line.untold.front()) {
+        line.returned = nullptr;
+        set_aside(line, *p);
+        p->point->fire();
+    }
 }
 
 // -- as conditions
 
 void channel_core::arm_receive(wait_entry& e, wait_point& p, void* room) noexcept {
-    waiters(receivers).push_back(enter<receiving>(e, p, room));
-    if (can_receive(e)) p.fire();
-    tell_line(waiters(senders));
+    auto& mine = enter<receiving>(e, p, room);
+    bool const there = can_receive(e);
+    enter_line(contended_of(receivers), mine, there);
+    if (there) p.fire();
+    else if (!waits_for_all(p)) tell_crowd(contended_of(senders));
 }
 
 bool channel_core::can_receive(wait_entry const& e) const noexcept {
     // Of a channel that was destroyed there is nothing left to look at.
-    return entry_of<receiving>(e).outcome != parked::how::waiting || refused || closed || used != 0 || has_taker(waiters(senders), entry_of<receiving>(e).point);
+    auto const& mine = entry_of<receiving>(e);
+    return mine.outcome != parked::how::waiting || refused || closed || used != 0 || find_taker(contended_of(senders), mine.point);
 }
 
 // A sender's value comes to the receiver, or into the slot that it leaves: as many are left as before.
 bool channel_core::reserve_receive(wait_entry& e) noexcept {
     auto& mine = entry_of<receiving>(e);
-    if (mine.outcome != parked::how::waiting || refused || speak_for(waiters(senders), mine.point)) return true;
+    if (mine.outcome != parked::how::waiting || refused) return true;
+    mine.partner = find_taker(contended_of(senders), mine.point);
+    if (mine.partner) return speak_for(*mine.partner, true), true;
     if (used == 0) return closed;
     used -= items->size;
     return mine.reserves = true;
@@ -185,7 +204,12 @@ void channel_core::unreserve_receive(wait_entry& e) noexcept {
     auto& mine = entry_of<receiving>(e);
     if (mine.outcome != parked::how::waiting) return;
     if (std::exchange(mine.reserves, false)) used += items->size;
-    let_off(waiters(senders));
+    if (parked* const partner = std::exchange(mine.partner, nullptr)) speak_for(*partner, false);
+}
+
+void channel_core::receive_goes_on(wait_entry& e) noexcept {
+    contended& line = contended_of(receivers);
+    if (entry_of<receiving>(e).outcome == parked::how::waiting && go_on(line, entry_of<receiving>(e)) && can_receive(e)) tell_crowd(line);
 }
 
 result<void> channel_core::finish_receive(wait_entry& e, void* room) noexcept {
@@ -195,18 +219,23 @@ result<void> channel_core::finish_receive(wait_entry& e, void* room) noexcept {
 }
 
 void channel_core::arm_send(wait_entry& e, wait_point& p, void* value) noexcept {
-    waiters(senders).push_back(enter<sending>(e, p, value, error(errc::closed)));
-    if (can_send(e)) p.fire();
-    tell_line(waiters(receivers));
+    auto& mine = enter<sending>(e, p, value, error(errc::closed));
+    bool const there = can_send(e);
+    enter_line(contended_of(senders), mine, there);
+    if (there) p.fire();
+    else if (!waits_for_all(p)) tell_crowd(contended_of(receivers));
 }
 
 bool channel_core::can_send(wait_entry const& e) const noexcept {
-    return entry_of<sending>(e).outcome != parked::how::waiting || refused || closed || used < extent || has_taker(waiters(receivers), entry_of<sending>(e).point);
+    auto const& mine = entry_of<sending>(e);
+    return mine.outcome != parked::how::waiting || refused || closed || used < extent || find_taker(contended_of(receivers), mine.point);
 }
 
 bool channel_core::reserve_send(wait_entry& e) noexcept {
     auto& mine = entry_of<sending>(e);
-    if (mine.outcome != parked::how::waiting || refused || closed || speak_for(waiters(receivers), mine.point)) return true;
+    if (mine.outcome != parked::how::waiting || refused || closed) return true;
+    mine.partner = find_taker(contended_of(receivers), mine.point);
+    if (mine.partner) return speak_for(*mine.partner, true), true;
     if (used == extent) return false;
     used += items->size;
     return mine.reserves = true;
@@ -216,7 +245,12 @@ void channel_core::unreserve_send(wait_entry& e) noexcept {
     auto& mine = entry_of<sending>(e);
     if (mine.outcome != parked::how::waiting) return;
     if (std::exchange(mine.reserves, false)) used -= items->size;
-    let_off(waiters(receivers));
+    if (parked* const partner = std::exchange(mine.partner, nullptr)) speak_for(*partner, false);
+}
+
+void channel_core::send_goes_on(wait_entry& e) noexcept {
+    contended& line = contended_of(senders);
+    if (entry_of<sending>(e).outcome == parked::how::waiting && go_on(line, entry_of<sending>(e)) && can_send(e)) tell_crowd(line);
 }
 
 result<void> channel_core::finish_send(wait_entry& e, void* value) noexcept {
@@ -225,6 +259,15 @@ result<void> channel_core::finish_send(wait_entry& e, void* value) noexcept {
     return mine.outcome == parked::how::fired ? result<void>() : try_send(value, errc::closed);
 }
 
-void leave_channel(wait_entry& e) noexcept { leave_line(e); }
+void leave_receivers(channel_core* c, wait_entry& e) noexcept {
+    if (!e.armed || entry_of<receiving>(e).outcome != parked::how::waiting) return static_cast<void>(e.armed = false);
+    contended& line = contended_of(c->receivers);
+    if (leave_line(line, e) && c->can_receive(e)) tell_crowd(line);
+}
+void leave_senders(channel_core* c, wait_entry& e) noexcept {
+    if (!e.armed || entry_of<sending>(e).outcome != parked::how::waiting) return static_cast<void>(e.armed = false);
+    contended& line = contended_of(c->senders);
+    if (leave_line(line, e) && c->can_send(e)) tell_crowd(line);
+}
 
 }  // namespace spruce::inline v0::detail

@@ -1,7 +1,7 @@
 // Semaphores: permits go from hand to hand.
 #include <spruce/sync.hpp>
 
-#include "waiters.hpp"
+#include "contended.hpp"
 
 namespace spruce::inline v0 {
 
@@ -19,7 +19,7 @@ struct semaphore::acquiring : parked {
 };
 
 semaphore::~semaphore() {
-    while (parked* const p = waiters(waiters_).take_front()) wake_failed(*p, errc::closed);
+    fail_line(contended_of(waiters_), errc::closed);
     for (permit* p = permits_; p; p = p->next_) p->of_ = nullptr;
 }
 
@@ -40,7 +40,7 @@ void semaphore::let_go(permit& by) noexcept {
 }
 
 bool semaphore::give_to_first() noexcept {
-    parked* const p = take_taker(waiters(waiters_));
+    parked* const p = take_taker(contended_of(waiters_));
     if (!p) return false;
     hold(static_cast<acquiring*>(p)->mine);
     wake_inline(*p);
@@ -61,7 +61,9 @@ void semaphore::permit::keep() noexcept {
 void semaphore::permit::give_back() noexcept {
     semaphore& s = *of_;
     s.let_go(*this);
-    if (!s.give_to_first()) ++s.available_;
+    if (s.give_to_first()) return;
+    ++s.available_;
+    tell_crowd(contended_of(s.waiters_));
 }
 
 result<semaphore::permit> semaphore::try_acquire() noexcept {
@@ -81,7 +83,7 @@ result<semaphore::permit> semaphore::try_acquire() noexcept {
         return now && !now->of_ ? result<permit>(errc::closed) : std::move(now);
     }
     acquiring p;
-    waiters(waiters_).push_back(p);
+    contended_of(waiters_).takers.push_back(p);
     SPRUCE_CHECK(park_here(p, dl));
     // It was given one, but the semaphore died before it could run.
     if (!p.mine.of_) return errc::closed;
@@ -95,12 +97,25 @@ result<void> semaphore::condition::arm(wait_point& p) noexcept {
     // Who waits for all of several stands in the line even if there is one now: others may take it meanwhile.
     acquiring& mine = enter<acquiring>(entry_, p);
     made_ = true;
-    waiters(of_->waiters_).push_back(mine);
-    if (of_->available_ != 0) p.fire();
+    bool const there = of_->available_ != 0;
+    enter_line(contended_of(of_->waiters_), mine, there);
+    if (there) p.fire();
     return {};
 }
 
-void semaphore::condition::disarm() noexcept { leave_line(entry_); }
+// The semaphore may have died, but not before it has told who waits.
+void semaphore::condition::disarm() noexcept {
+    if (!entry_.armed || entry_of<acquiring>(entry_).outcome != parked::how::waiting) return static_cast<void>(entry_.armed = false);
+    contended& line = contended_of(of_->waiters_);
+    if (leave_line(line, entry_) && of_->available_ != 0) tell_crowd(line);
+}
+
+void semaphore::condition::goes_on() noexcept {
+    auto& mine = entry_of<acquiring>(entry_);
+    if (mine.outcome != parked::how::waiting) return;
+    contended& line = contended_of(of_->waiters_);
+    if (go_on(line, mine) && of_->available_ != 0) tell_crowd(line);
+}
 
 bool semaphore::condition::ready() const noexcept {
     auto const& mine = entry_of<acquiring>(entry_);
@@ -137,6 +152,7 @@ result<void> semaphore::release(std::size_t n) noexcept {
     if (n > bound_ - available_ - held_) return errc::full;
     while (n != 0 && give_to_first()) --n;
     available_ += n;
+    while (n != 0 && tell_crowd(contended_of(waiters_))) --n;
     return {};
 }
 

@@ -131,6 +131,8 @@ struct parked : list_link {
     bool uncancellable = false;
     bool reserves = false;                // in a wait for all: something of its source is kept aside
     bool spoken_for = false;              // such a wait would take from it, or give to it, and nothing more
+    bool aside = false;                   // of a condition: its line has told it, or has nothing for it
+    bool pending = false;                 // … its task was woken for that, and has not looked yet
     how outcome = how::waiting;
     error reason = errc::canceled;        // if failed
     task_block* who = nullptr;            // null of a condition's place in a line

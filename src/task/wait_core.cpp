@@ -19,6 +19,8 @@ struct wait_core : parked {
     bool all;
     bool ending = false;              // what comes while it leaves its sources is not for it any more
     bool refused = false;             // it would park once more, and its task is to end
+    bool judging = false;             // it looks what there is
+    bool taking = false;              // it has found all that it waits for
     // From when it first parks until it has left its sources, by code that may be users' and wait.
     struct registered : outside_wait {
         explicit registered(wait_core& c) noexcept : outside_wait(lost), of(c) {}
@@ -76,6 +78,10 @@ struct wait_core : parked {
     void unfire(wait_point& p) noexcept {
         p.fired_ = false;
         ++missing;
+        goes_on(static_cast<std::size_t>(&p - points));
+    }
+    void goes_on(std::size_t i) noexcept {
+        if (auto* const tell = conditions[i].ops->goes_on; tell && i < armed) tell(conditions[i].condition);
     }
     // Whether the condition has something now. Another thread may have been faster than its point: then that has not fired.
     bool is_there(std::size_t i, std::int64_t now) noexcept {
@@ -94,34 +100,51 @@ struct wait_core : parked {
         return i;
     }
     // What was told of may have been taken by others meanwhile: such points have not fired.
-    bool all_there() noexcept {
+    bool looks_there() noexcept {
         for (std::size_t i = 0; i != count; ++i) {
             if (points[i].fired_ && conditions[i].ops->ready && !is_ready(i)) unfire(points[i]);
         }
-        return missing == 0 && are_apart() && claim_all();
+        return missing == 0 && are_apart();
+    }
+    bool all_there() noexcept {
+        judging = true;
+        bool const there = looks_there() && claim_all();
+        for (std::size_t i = 0; i != count && !there; ++i) goes_on(i);
+        judging = false;
+        return there;
+    }
+    // Another source has something for it.
+    bool told(wait_point& p) noexcept {
+        if (!p.fired_) {
+            p.fired_ = true;
+            --missing;
+        }
+        if (!who || outcome != how::waiting || !over() || !looks_there()) return false;
+        wake(*this);
+        return true;
     }
     // Two of them may have seen the same thing in one source, or the same partner in two.
     bool are_apart() noexcept {
         std::size_t i = 0;
         for (; i != count; ++i)
             if (auto* const reserve = conditions[i].ops->reserve; reserve && !reserve(conditions[i].condition)) break;
-        bool const all_are = i == count;
-        if (!all_are) unfire(points[i]);
+        std::size_t const failed = i;
         while (i-- != 0)
             if (auto* const unreserve = conditions[i].ops->unreserve) unreserve(conditions[i].condition);
-        return all_are;
+        if (failed != count) unfire(points[failed]);
+        return failed == count;
     }
     // What other threads take from, too: all of it, or nothing.
     bool claim_all() noexcept {
-        for (std::size_t i = 0; i != count; ++i) {
-            auto* const claim = conditions[i].ops->claim;
-            if (!claim || claim(conditions[i].condition)) continue;
-            unfire(points[i]);
-            while (i-- != 0)
-                if (auto* const unclaim = conditions[i].ops->unclaim) unclaim(conditions[i].condition);
-            return false;
-        }
-        return true;
+        std::size_t i = 0;
+        for (; i != count; ++i)
+            if (auto* const claim = conditions[i].ops->claim; claim && !claim(conditions[i].condition)) break;
+        if (i == count) return true;
+        std::size_t const failed = i;
+        while (i-- != 0)
+            if (auto* const unclaim = conditions[i].ops->unclaim) unclaim(conditions[i].condition);
+        unfire(points[failed]);
+        return false;
     }
 
     static bool has_passed(deadline dl, std::int64_t now) noexcept {
@@ -173,6 +196,7 @@ struct wait_core : parked {
         return {};
     }
     static wait_core& of(wait_point const& p) noexcept { return *p.of_; }
+    static bool has_fired(wait_point const& p) noexcept { return p.fired_; }
 };
 
 bool point_accepts(parked& p) noexcept { return wait_core::of(*p.point).accepts(p); }
@@ -181,25 +205,13 @@ bool would_accept(parked const& p, wait_point const* own) noexcept {
     wait_core const& c = wait_core::of(*p.point);
     return c.is_open() && !c.spoken_for && !(own && &c == &wait_core::of(*own));
 }
-namespace {
-parked& wait_of(parked& p) noexcept { return p.who ? p : wait_core::of(*p.point); }
-}  // namespace
-parked* speak_for(intrusive_list<parked>& line, wait_point const* own) noexcept {
-    for (parked* p = line.front(); p; p = line.after(*p)) {
-        if (!would_accept(*p, own)) continue;
-        wait_of(*p).spoken_for = true;
-        return p;
-    }
-    return nullptr;
-}
-void let_off(intrusive_list<parked>& line) noexcept {
-    for (parked* p = line.front(); p; p = line.after(*p)) wait_of(*p).spoken_for = false;
-}
+bool is_open(parked const& p) noexcept { return p.who || wait_core::of(*p.point).is_open(); }
+void speak_for(parked& p, bool is) noexcept { (p.who ? p : wait_core::of(*p.point)).spoken_for = is; }
 bool waits_for_all(wait_point const& p) noexcept { return wait_core::of(p).all; }
-void tell_line(intrusive_list<parked>& line) noexcept {
-    for (parked* p = line.front(); p; p = line.after(*p))
-        if (!p->who && wait_core::of(*p->point).all) p->point->fire();
-}
+bool point_told(wait_point& p) noexcept { return wait_core::of(p).told(p); }
+bool has_fired(wait_point const& p) noexcept { return wait_core::has_fired(p); }
+bool is_judging(wait_point const& p) noexcept { return wait_core::of(p).judging || wait_core::of(p).ending; }
+bool is_taking(wait_point const& p) noexcept { return wait_core::of(p).taking; }
 
 result<std::size_t> wait_for_any(condition_ref const* conditions, wait_point* points, std::size_t count) noexcept {
     if (!may_wait()) [[unlikely]] SPRUCE_CHECK(begin_wait());
@@ -210,6 +222,7 @@ result<std::size_t> wait_for_any(condition_ref const* conditions, wait_point* po
         ended = c.arm();   // of those that are left
         if (ended) ended = c.wait(never());
         if (ended) winner = c.winner(current_hub ? current_hub->now_ns : 0);
+        for (std::size_t i = 0; i != count && ended && winner == count; ++i) c.goes_on(i);
     }
     c.disarm();
     if (c.refused) SPRUCE_CHECK(begin_wait());   // says by whom
@@ -224,7 +237,9 @@ result<void> wait_for_all(condition_ref const* conditions, wait_point* points, s
     auto ended = c.arm();
     while (ended) {
         ended = c.wait(dl);
-        if (!ended || c.all_there()) break;
+        if (!ended) break;
+        c.taking = c.all_there();
+        if (c.taking) break;
     }
     c.disarm();
     if (c.refused) SPRUCE_CHECK(begin_wait());

@@ -15,30 +15,18 @@ inline bool accepts(parked& p) noexcept { return p.who || point_accepts(p); }
 // Whether accepts() would say so; nobody is told of anything.
 bool would_accept(parked const& p, wait_point const* own) noexcept;
 
-// The first in the line who takes what the source has to give, out of the line; or null.
-inline parked* take_taker(intrusive_list<parked>& line) noexcept {
-    for (parked* p = line.front(); p; p = line.after(*p)) {
-        if (!accepts(*p)) continue;
-        p->unlink();
-        return p;
-    }
-    return nullptr;
-}
-
-// Whether there is one, besides those who wait in the same wait as `own`.
-inline bool has_taker(intrusive_list<parked> const& line, wait_point const* own) noexcept {
-    for (parked const* p = line.front(); p; p = line.after(*p))
-        if (would_accept(*p, own)) return true;
-    return false;
-}
-// The first that would accept, besides `own`'s wait, and that nobody has spoken for: it is spoken for now. Or null.
-parked* speak_for(intrusive_list<parked>& line, wait_point const* own) noexcept;
-// Nobody in the line is spoken for any more.
-void let_off(intrusive_list<parked>& line) noexcept;
+// Whether it can be handed something at all, for now: nobody has woken it yet.
+bool is_open(parked const& p) noexcept;
+// The wait that it is of is, or is no more, spoken for.
+void speak_for(parked& p, bool is) noexcept;
 // Whether the point's wait is for all of several.
 bool waits_for_all(wait_point const& p) noexcept;
-// Tells those who wait for all of several that there is something, though it is not theirs yet.
-void tell_line(intrusive_list<parked>& line) noexcept;
+// Of such a wait: there is something for the point now. true: and for all others, too, so that its task was woken.
+bool point_told(wait_point& p) noexcept;
+bool has_fired(wait_point const& p) noexcept;
+// Its task looks what there is, or leaves: it is not told meanwhile. It takes all.
+bool is_judging(wait_point const& p) noexcept;
+bool is_taking(wait_point const& p) noexcept;
 
 // A condition's own kind of parked, made in its entry; P's constructor takes what follows. It stands in a source's line
 // like any waiter, and wake() fires its point.

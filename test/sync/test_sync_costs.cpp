@@ -114,6 +114,170 @@ TEST("waits for one of several, and for all, find their messages among twenty th
     CHECK(r.ok());
 }
 
+// -- waits for all
+
+namespace {
+// A semaphore as a condition that counts how often it is looked at.
+struct counting {
+    semaphore::condition inner;
+    int& looks;
+    counting(semaphore& s, int& n) : inner(s), looks(n) {}
+    result<void> arm(wait_point& p) noexcept { return inner.arm(p); }
+    void disarm() noexcept { inner.disarm(); }
+    bool ready() const noexcept { return ++looks, inner.ready(); }
+    bool reserve() noexcept { return inner.reserve(); }
+    void unreserve() noexcept { inner.unreserve(); }
+    void goes_on() noexcept { inner.goes_on(); }
+    result<semaphore::permit> take() noexcept { return inner.take(); }
+};
+}  // namespace
+
+TEST("of eight thousand who wait for all of several, each permit wakes one, the first") {
+    static constexpr int count = 8'000;
+    auto r = run_virtually([]() -> result<void> {
+        semaphore here(0), there(count);
+        std::vector<int> order;
+        int looked = 0;
+        task_group g;
+        for (int i = 0; i != count; ++i) {
+            static_cast<void>(g.spawn(small, [&, i] {
+                counting one(here, looked);
+                auto both = wait_all(one, there);
+                REQUIRE(both.ok());
+                std::get<0>(*both)->keep();
+                std::get<1>(*both)->keep();
+                order.push_back(i);
+            }));
+        }
+        CHECK(yield().ok());
+        looked = 0;
+        for (int i = 0; i != count; ++i) {
+            CHECK(here.release().ok());
+            CHECK(yield().ok());
+            CHECK_EQ(order.size(), static_cast<std::size_t>(i + 1));
+        }
+        CHECK(looked <= 4 * count);
+        for (int i = 0; i != count; ++i) CHECK_EQ(order[static_cast<std::size_t>(i)], i);
+        return g.join();
+    });
+    CHECK(r.ok());
+}
+
+TEST("a permit that passes from one to another of eight thousand who wait for it, and for more, wakes each once") {
+    static constexpr int count = 8'000;
+    auto r = run_virtually([]() -> result<void> {
+        semaphore one(1);
+        int had = 0;
+        task_group g;
+        for (int i = 0; i != count; ++i) {
+            static_cast<void>(g.spawn(small, [&] {
+                auto mine = wait_all(one, in(1h));
+                had += mine.ok();
+                static_cast<void>(yield());
+            }));
+        }
+        CHECK(g.join().ok());
+        CHECK_EQ(had, count);
+        CHECK_EQ(one.available(), 1U);
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("ten thousand who wait for more than a semaphore, or a channel, are in nobody's way") {
+    static constexpr int count = 10'000, rounds = 100'000;
+    auto r = run_virtually([]() -> result<void> {
+        semaphore permits(0);
+        channel<int> values(1), hands(0);
+        event never_set;
+        task_group g;
+        for (int i = 0; i != count; ++i) {
+            static_cast<void>(g.spawn(small, [&, how = i % 4] {
+                if (how == 0) static_cast<void>(wait_all(permits, never_set));
+                if (how == 1) static_cast<void>(wait_all(values, never_set));
+                if (how == 2) static_cast<void>(wait_all(sending(values, 1), never_set));
+                if (how == 3) static_cast<void>(wait_all(hands, never_set));
+            }));
+        }
+        int handed = 0;
+        static_cast<void>(g.spawn([&] {
+            while (hands.receive()) ++handed;
+        }));
+        CHECK(yield().ok());
+        for (int i = 0; i != rounds; ++i) {
+            CHECK(permits.release().ok());
+            permits.try_acquire()->keep();
+            CHECK(values.try_send(int(i)).ok());
+            CHECK_EQ(values.try_receive().value_or(-1), i);
+            if (i % 10 == 0) CHECK(hands.send(int(i)).ok());
+        }
+        CHECK(yield().ok());
+        CHECK_EQ(handed, rounds / 10);
+        hands.close();
+        g.cancel();
+        return g.join();
+    });
+    CHECK(r.ok());
+}
+
+TEST("what was sent while ten thousand waits were over already does not look at each of them") {
+    static constexpr int count = 10'000, values = 200'000;
+    auto r = run_virtually([]() -> result<void> {
+        channel<int> c(values);
+        semaphore permits(0);
+        event over;
+        task_group g;
+        int by_event = 0;
+        for (int i = 0; i != count; ++i)
+            static_cast<void>(g.spawn(small, [&] { by_event += wait_any(over, c, permits)->index() == 0; }));
+        CHECK(yield().ok());
+        over.set();
+        for (int i = 0; i != values; ++i) {
+            CHECK(c.try_send(int(i)).ok());
+            CHECK(permits.release().ok());
+        }
+        CHECK(g.join().ok());
+        CHECK_EQ(by_event, count);
+        CHECK_EQ(permits.available(), std::size_t{values});
+        for (int i = 0; i != values; ++i) CHECK_EQ(c.try_receive().value_or(-1), i);
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("who was woken for a permit and leaves it to others has the next one woken") {
+    auto r = run_virtually([]() -> result<void> {
+        semaphore a(0), b(1);
+        std::vector<int> order;
+        auto waits = [&](int who) {
+            return spawn([&, who] {
+                if (wait_all(a, b)) order.push_back(who);
+            });
+        };
+        auto first = waits(1), second = waits(2);
+        CHECK(yield().ok());
+        // The first is woken, and cancelled before it runs: it takes what it was woken for, or leaves it.
+        CHECK(a.release().ok());
+        auto taken = b.try_acquire();   // … and finds the other one gone
+        settle();
+        CHECK(order.empty());
+        taken->release();
+        settle();
+        CHECK_EQ(order.size(), 2U);   // each gives its permits back
+        // Woken in vain, and timed out.
+        auto gone = b.try_acquire();
+        auto third = waits(3);
+        auto short_lived = spawn([&] { return wait_all(a, b, in(1ms)).ok() ? 1 : 0; });
+        CHECK(sleep_for(10ms).ok());
+        gone->release();
+        CHECK_EQ(short_lived.get().value_or(-1), 0);
+        settle();
+        CHECK(order == (std::vector<int>{1, 2, 3}));
+        return {};
+    });
+    CHECK(r.ok());
+}
+
 // -- calls, emitters, futures, pools
 
 TEST("twenty thousand synchronized calls, and as many of two types of one group, find the newest of theirs") {
@@ -189,25 +353,6 @@ TEST("the newest unfinished call of a type is passed on, whichever of the older 
         CHECK_EQ(lasts[4].get().value_or(-1), 0);
         CHECK(lasts[5].get() == errc::wrong_state);
         return {};
-    });
-    CHECK(r.ok());
-}
-
-TEST("joining a pool does not look at its jobs, but for a job of its own") {
-    constexpr int count = 10'000;
-    auto r = run_virtually([]() -> result<void> {
-        task_pool pool(count + 1, {.bound = count});
-        event over;
-        for (int i = 0; i != count; ++i) CHECK(pool.submit([&] { static_cast<void>(over.wait()); }).ok());
-        errc own{};
-        CHECK(pool.submit([&] { own = ending_of(pool.join()); }).ok());
-        settle();
-        CHECK(own == errc::deadlock);
-        async_function<bool()> outside([&] { return pool.join(in(1ms)) == errc::timed_out; });
-        CHECK(outside().get().value_or(false));
-        for (int i = 0; i != 10 * count; ++i) CHECK(pool.join(in(0s)) == errc::timed_out);
-        over.set();
-        return pool.join();
     });
     CHECK(r.ok());
 }
@@ -347,6 +492,25 @@ TEST("a future of a chain that was cut has its own outcome, and what it followed
         CHECK(deep.get_future().cancelable());
         CHECK(deep.set(4).ok());
         return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("joining a pool does not look at its jobs, but for a job of its own") {
+    constexpr int count = 10'000;
+    auto r = run_virtually([]() -> result<void> {
+        task_pool pool(count + 1, {.bound = count});
+        event over;
+        for (int i = 0; i != count; ++i) CHECK(pool.submit([&] { static_cast<void>(over.wait()); }).ok());
+        errc own{};
+        CHECK(pool.submit([&] { own = ending_of(pool.join()); }).ok());
+        settle();
+        CHECK(own == errc::deadlock);
+        async_function<bool()> outside([&] { return pool.join(in(1ms)) == errc::timed_out; });
+        CHECK(outside().get().value_or(false));
+        for (int i = 0; i != 10 * count; ++i) CHECK(pool.join(in(0s)) == errc::timed_out);
+        over.set();
+        return pool.join();
     });
     CHECK(r.ok());
 }
