@@ -98,7 +98,7 @@ private:
 // Shields nest. Thread: the task's own stack. Outside a task it does nothing.
 class [[nodiscard]] cancel_shield : detail::pinned {
 public:
-    [[nodiscard]] cancel_shield() noexcept { detail::open_shield(state_); }
+    [[nodiscard("a shield shields as long as it lives")]] cancel_shield() noexcept { detail::open_shield(state_); }
     ~cancel_shield() { detail::close_shield(state_); }
 
 private:

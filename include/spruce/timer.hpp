@@ -79,7 +79,7 @@ public:
     // Begins, first d from now, or with `now` in the next pass, too. If it is active it begins anew; also within f, whose
     // return value then does not matter. If that fails it is not active.
     // Errors: invalid_argument (d is 0 or less), full, no_memory, no_loop, closed (the loop ends).
-    result<void> start(duration d, bool now = false) {
+    result<void> start(duration d, bool now = false) & {
         SPRUCE_CHECK(held());
         SPRUCE_TRY(loop& hub, loop::current());
         if (d <= duration::zero()) return detail::with_detail(errc::invalid_argument, "d: 0 or less");
@@ -95,6 +95,8 @@ public:
         beat_ = h;
         return {};
     }
+    // A timer that dies with the expression would never call.
+    result<void> start(duration d, bool now = false) && = delete;
 
 private:
     void beat() noexcept {
@@ -111,7 +113,7 @@ public:
     template <callback F> [[nodiscard]] explicit one_shot_timer(F&& f) : timer_base(std::forward<F>(f)) {}
     // Begins: f is called d from now; in the next pass if d is 0 or less. If it is active it begins anew. Within f it is
     // not active, and may be started. Errors: full, no_memory, no_loop, closed (the loop ends).
-    result<void> start(duration d) {
+    result<void> start(duration d) & {
         SPRUCE_CHECK(held());
         SPRUCE_TRY(loop& hub, loop::current());
         stop();
@@ -123,6 +125,7 @@ public:
         beat_ = h;
         return {};
     }
+    result<void> start(duration d) && = delete;
 };
 
 // Some of the hours of a day, or of the minutes of an hour, …; none stands for all.
@@ -179,7 +182,7 @@ public:
     template <callback F> [[nodiscard]] explicit at_timer(F&& f) : timer_base(std::forward<F>(f)) {}
     // Begins: f is called at the next of these times, and at all that follow. If it is active it begins anew.
     // Errors: invalid_argument (no such hour, minute or second), full, no_memory, no_loop, closed (the loop ends).
-    result<void> start(time_of_day when = {}) {
+    result<void> start(time_of_day when = {}) & {
         SPRUCE_CHECK(held());
         SPRUCE_TRY(loop& hub, loop::current());
         SPRUCE_TRY(schedule_.when, detail::checked(when));
@@ -191,6 +194,7 @@ public:
         beat_ = h;
         return {};
     }
+    result<void> start(time_of_day when = {}) && = delete;
     // How long until the next call, as far as the wall clock can be trusted. Errors: wrong_state (it is not active).
     [[nodiscard]] result<duration> next() const noexcept {
         if (!active()) return errc::wrong_state;
@@ -243,6 +247,7 @@ template <class F> struct timed_state {
     memory_hook memory;
     std::size_t holders = 1;
     bool over = false;    // the timed_function is gone
+    bool stopping = false;
     timed_link calls{};   // the list's head
 
     void drop() noexcept {
@@ -254,11 +259,13 @@ template <class F> struct timed_state {
     bool stop(bool* stands = nullptr) noexcept {
         ++holders;   // the arguments' ends may end the function
         bool any = false;
+        bool const outermost = !std::exchange(stopping, true);   // an argument's end may stop it, too
         for (; calls.next != &calls; any = true) {
             handler h = calls.next->self;
             calls.next->unlink();
             h.cancel();
         }
+        if (outermost) stopping = false;
         if (stands) *stands = !over;
         drop();
         return any;
@@ -319,12 +326,12 @@ public:
     }
 
     // f(args...) is called when the time is over; the arguments are moved, or copied, until then. What f throws goes to
-    // the loop's unhandled hook. Returns: false if it was ignored, as another call waits and the policy is once; or if
-    // there was no place for it (a bound of the loop, no memory, no loop).
+    // the loop's unhandled hook. Returns: false if it was ignored, as another call waits and the policy is once, or as
+    // calls are being taken back; or if there was no place for it (a bound of the loop, no memory, no loop).
     template <class... A>
         requires std::invocable<F&, std::decay_t<A>...>
-    bool operator()(A&&... args) {
-        if (!state_) return false;
+    bool operator()(A&&... args) & {
+        if (!state_ || state_->stopping) return false;
         bool const waits = state_->calls.next != &state_->calls;
         if (waits && state_->policy == timer_policy::once) return false;
         if (bool stands = true; waits && state_->policy == timer_policy::restart && (state_->stop(&stands), !stands)) return false;
@@ -335,7 +342,12 @@ public:
         state_->calls.previous->self = h;
         return true;
     }
-    // Takes the calls back that have not begun. Returns: true if there were any.
+    // One that dies with the expression would take the call back.
+    template <class... A>
+        requires std::invocable<F&, std::decay_t<A>...>
+    bool operator()(A&&... args) && = delete;
+    // Takes the calls back that have not begun. What the ends of their arguments call meanwhile is ignored. Returns: true if
+    // there were any.
     bool stop() noexcept { return state_ && state_->stop(); }
 
 private:

@@ -1,3 +1,4 @@
+#include <functional>
 #include <memory>
 #include <thread>
 
@@ -120,7 +121,8 @@ TEST("a timer that is active holds the run, allocates nothing when it fires, and
         CHECK(lonely.start(1ms) == errc::no_loop);
         CHECK(once.start(1ms) == errc::no_loop);
         CHECK(daily.start() == errc::no_loop);
-        CHECK(!timed(1ms, [] {})());
+        auto none = timed(1ms, [] {});
+        CHECK(!none());
     }).join();
     if (harness::spoilt_kernel()) harness::skip("what it tests makes no system call");
     testing::simulation world(harness::as_asked());
@@ -210,4 +212,40 @@ TEST("arguments that own the timed function may go when their calls are taken ba
         }
     });
     CHECK(r.ok());
+}
+
+namespace {
+template <class T> concept starts_at_once = requires { T([] {}).start(1ms); };
+template <class F> concept called_at_once = requires(F f) { std::move(f)(); };
+}  // namespace
+
+TEST("timers and functions that would die with the expression that starts them do not compile") {
+    static_assert(!starts_at_once<timer> && !starts_at_once<one_shot_timer>);
+    static_assert(!called_at_once<timed_function<void (*)()>>);
+    CHECK(!starts_at_once<timer>);
+}
+
+TEST("what the ends of taken-back arguments call is not called later, and stop() comes to an end") {
+    struct calls_again {
+        timed_function<std::function<void(std::shared_ptr<void>)>>* of;
+        std::shared_ptr<void> operator()() const {
+            return {static_cast<void*>(nullptr), [f = of](void*) { static_cast<void>((*f)(std::shared_ptr<void>())); }};
+        }
+    };
+    for (auto const how : {timer_policy::once, timer_policy::many, timer_policy::restart}) {
+        auto r = run_virtually([how]() -> result<void> {
+            int ran = 0;
+            timed_function<std::function<void(std::shared_ptr<void>)>> f(1ms, [&](std::shared_ptr<void>) { ++ran; }, how);
+            CHECK(f(calls_again{&f}()));
+            CHECK(f.stop());
+            CHECK(!f.stop());
+            SPRUCE_CHECK(sleep_for(5ms));
+            CHECK_EQ(ran, 0);
+            CHECK(f(std::shared_ptr<void>()));
+            SPRUCE_CHECK(sleep_for(5ms));
+            CHECK_EQ(ran, 1);
+            return {};
+        });
+        CHECK(r.ok());
+    }
 }
