@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "bound.hpp"
 #include "queue.hpp"
 #include "wait_point.hpp"
 #include "waiter_list.hpp"
@@ -99,8 +100,8 @@ private:
 
 // Values in the order in which they were sent. With a capacity so many are kept until somebody receives them; without, a
 // rendezvous: a sender waits for its receiver. Both are served first come, first served, and a value goes straight to the
-// receiver that waits for it. T moves without throwing. Nothing is allocated but the room for `capacity` values, when the
-// channel is made. Thread: one loop's; what does not wait may be called by plain code, too, on its thread.
+// receiver that waits for it. T moves without throwing, and its moves neither wait nor use the channel: they happen
+// while its places change. Nothing is allocated but the room for `capacity` values, when the channel is made. Thread: one loop's; what does not wait may be called by plain code, too, on its thread.
 // Lifetime: waiters that are left when it dies are woken with closed, and the values it keeps die with it.
 template <class T> class channel : detail::pinned {
     static_assert(std::is_object_v<T> && std::is_nothrow_move_constructible_v<T>, "a channel's values move without throwing");
@@ -151,8 +152,33 @@ public:
     void close() noexcept { core_.close(); }
     // How many values it keeps; those of senders that wait do not count.
     std::size_t size() const noexcept { return core_.used / sizeof(result<T>); }
-    // for (auto& value : c) receives until the end; an error, a cancellation for one, ends it, too.
-    receive_iterator<channel> begin() { return receive_iterator<channel>(*this); }
+    // for (auto& value : c) receives until the end. An error that was sent ends it, too, and so does a cancellation of who
+    // receives: status() tells of the one, the next wait of the other. Another range-for goes on behind it.
+    class iterator : detail::pinned {
+    public:
+        explicit iterator(channel& c) : of_(&c), life_(c.life_) { ++*this; }
+        T& operator*() noexcept { return *item_; }
+        iterator& operator++() {
+            item_ = errc::closed;
+            if (!life_.of) return *this;   // the channel has died
+            auto const got = of_->receive_into(item_);
+            if (!got) item_ = got.error();
+            else if (!item_.ok() && life_.of) of_->ended_ = item_.error();
+            return *this;
+        }
+        bool operator==(std::default_sentinel_t) const noexcept { return !item_.ok(); }
+
+    private:
+        channel* of_;
+        detail::anchor_link life_;
+        result<T> item_ = errc::closed;
+    };
+    iterator begin() {
+        ended_ = {};
+        return iterator(*this);
+    }
+    // How the last range-for ended, or goes on: ok, or the error that was sent in a value's place.
+    result<void> status() const noexcept { return ended_; }
     std::default_sentinel_t end() noexcept { return {}; }
 
     // In wait_any and wait_all: a value, as of receive(). Errors: end_of_stream, closed, no_memory, what send_error() sent.
@@ -183,6 +209,11 @@ public:
 
 private:
     friend class sending<T>;
+    // Puts an item, a value or an error that was sent, in place of an error.
+    result<void> receive_into(result<T>& item) {
+        if (void* const first = core_.used != 0 ? core_.first_now(sizeof(result<T>)) : nullptr) return item = moved_out(first), result<void>();
+        return core_.receive(&item, {});
+    }
     static result<T> moved_out(void* place) noexcept {
         auto* const old = std::launder(static_cast<result<T>*>(place));
         result<T> item(std::move(*old));
@@ -190,6 +221,8 @@ private:
         return item;
     }
     detail::channel_core core_;
+    result<void> ended_;
+    anchor life_;
 };
 
 // In wait_any and wait_all: sends a value on a channel, as of send(). It keeps the value until it is sent, and may be

@@ -116,7 +116,7 @@ SPRUCE_API result<void> take_message(message_receiver& r, void* room) noexcept;
 SPRUCE_API bool message_ready(message_receiver const& r) noexcept;
 }  // namespace detail
 
-// A bounded queue of messages, with one receiver at a time. T moves without throwing. Room for `bound` messages is
+// A bounded queue of messages, with one receiver at a time. T moves without throwing; its moves neither wait nor use the mailbox. Room for `bound` messages is
 // allocated when it is made, nothing later. Thread: one loop's; what does not wait may be called by plain code, too.
 // Lifetime: when it dies a receiver that waits gets closed, and unread messages die with it.
 template <class T> class mailbox : detail::pinned {

@@ -140,7 +140,7 @@ template <class T, class Order> inline constexpr queue_ops queue_ops_of{
 
 // Up to `bound` items that wait to be taken, given out in their order. Who waits, to push or to take, is served first
 // come, first served, and an item goes straight to the taker that waits for it. T moves without throwing, and Less does
-// not throw. Nothing is allocated but the room for the items, when the queue is made. Thread: one loop's; what does not
+// not throw; neither they wait nor use the queue: they run while its places change. Nothing is allocated but the room for the items, when the queue is made. Thread: one loop's; what does not
 // wait may be called by plain code, too, on its thread.
 // Lifetime: waiters that are left when it dies are woken with closed, and the items it keeps die with it.
 template <class T, class Order> class basic_queue : detail::pinned {

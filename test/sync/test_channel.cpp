@@ -396,3 +396,53 @@ TEST("a channel may be destroyed right after close(), or later: who waits for it
     });
     CHECK(r.ok());
 }
+
+TEST("an error sent through a channel ends a range-for, and status() tells it; the next range-for goes on behind it") {
+    auto r = run_virtually([]() -> result<void> {
+        for (std::size_t const capacity : {0u, 4u}) {
+            channel<int> c(capacity);
+            auto sender = spawn([&]() -> result<void> {
+                SPRUCE_CHECK(c.send(1));
+                SPRUCE_CHECK(c.send_error(errc::broken));
+                SPRUCE_CHECK(c.send(2));
+                c.close();
+                return {};
+            });
+            int sum = 0;
+            for (int n : c) sum += n;
+            CHECK_EQ(sum, 1);
+            CHECK_EQ(ending_of(c.status()), errc::broken);
+            for (int n : c) sum += n;
+            CHECK_EQ(sum, 3);
+            CHECK(c.status().ok());
+            CHECK(sender.get().ok());
+        }
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("a range-for over a channel that dies meanwhile ends, whoever waits and whoever has been given an error") {
+    auto r = run_virtually([]() -> result<void> {
+        for (bool const sends : {false, true}) {
+            auto c = std::make_unique<channel<int>>();
+            auto receiver = spawn([&] {
+                int n = 0;
+                for (int value : *c) n += value, c.reset();
+                return n;
+            });
+            settle();
+            CHECK(c->try_send(1).ok());
+            settle();
+            CHECK_EQ(receiver.get().value_or(0), 1);
+            c = std::make_unique<channel<int>>();
+            auto waiter = spawn([&] { for (int value : *c) static_cast<void>(value); });
+            settle();
+            if (sends) CHECK(c->send_error(errc::broken).ok());
+            c.reset();
+            CHECK(waiter.join().ok());
+        }
+        return {};
+    });
+    CHECK(r.ok());
+}
