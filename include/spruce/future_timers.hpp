@@ -35,10 +35,12 @@ template <class F> void give_timer(future_ref const& to, deadline dl, F&& f, fut
     if (ends) {
         handler const h = here->call_later(dl.remaining(), std::forward<F>(f));
         if (!h) return fail(h.error());
+        detail::keep_for_tasks(h);
         timer = h;
     }
     auto const h = subscribe<cancel_call<stops_timer>>(to, subscription::cancel, stops_timer{std::move(timer), std::move(with), to.block()});
     if (!h) return fail(h.error());
+    detail::keep_for_tasks(h);
     if (weak) cancel_when_dropped(to.block(), ends ? 2 : 1);
 }
 }  // namespace detail

@@ -98,6 +98,9 @@ template <class A> struct callback_argument<A> {
     A value;
 };
 
+// Tasks wait for what this callback does: it goes on when the loop has been deleted in one of its callbacks.
+SPRUCE_API void keep_for_tasks(handler const& which) noexcept;
+
 template <class F, class... A> void run_callback(void* callable, void* argument) noexcept {
     F& f = *static_cast<F*>(callable);
     call_guarded([&] {

@@ -47,6 +47,7 @@ concept finishes = requires(P const& p) {
 };
 
 namespace detail {
+struct loop_access;
 // The moments that hooks are for; the phases of each are in the order of their enumerators.
 enum class hook_point : std::uint8_t {
     before_start, at_start, after_start, turn, before_shutdown, at_shutdown, after_shutdown, exit
@@ -79,7 +80,11 @@ class loop : detail::pinned {
 public:
     // Errors: (by status()) already_registered if the thread has a loop, invalid_argument, no_memory, an errno.
     SPRUCE_API explicit loop(loop_options options = {}) noexcept;
-    // destroy(in(options.destroy_grace)). In one of its own callbacks it stops the run, and the loop ends with that.
+    // destroy(in(options.destroy_grace)). Inside one of its callbacks or tasks, or where a callable, a value or a hook of
+    // the user's ends within a call of the library, it stops the run, and the loop ends with that run or call. From here on
+    // none of its callbacks runs, hooks among them: exit hooks run at once, and all callables but those that are being called
+    // are destroyed. Calls from other threads and spawn() give closed. What tasks wait for goes on until they have ended.
+    // Thread: the loop's. On another one it ends the program, with the rule in words (a forked child leaves it alone).
     SPRUCE_API ~loop();
 
     // This thread's loop. The main thread gets one when it asks first, here or by spawn(); a loop made there later is
@@ -173,7 +178,7 @@ public:
     // One turn, which waits for something to do until the deadline. Errors: timed_out if nothing came.
     [[nodiscard]] SPRUCE_API result<void> run_once(deadline dl = {});
     // Runs until p() is true, stop() or the deadline, but for one turn at least unless p() is true at once.
-    // Errors: timed_out; closed if it was stopped first.
+    // Errors: timed_out; closed if it was stopped first, or deleted: then p is not asked any more.
     template <class P>
         requires(std::predicate<P&> && !finishes<P>)
     [[nodiscard]] result<void> run_until(P&& p, deadline dl = {}) {
@@ -203,7 +208,8 @@ public:
     // Cancels all tasks, drives whole turns, at least one, until they have ended, and drops all callbacks. Afterwards
     // every call gives closed. Tasks that are left at the deadline are abandoned: those that are ready run once more, all are
     // taken out of whatever they wait for, and none ever runs again; docs/cancellation.md tells what becomes of what they had.
-    // Errors: tasks_left (detail() names them); wrong_state inside a run or a task; closed the second time.
+    // Errors: tasks_left (detail() names them); wrong_state inside a run or a task, or while a callable, a value or a hook of
+    // the user's ends within a call of the library; wrong_thread; closed the second time.
     [[nodiscard]] SPRUCE_API result<void> destroy(deadline dl = {});
     // Keeps run() alive until the token dies. One taken while shutdown hooks run delays the next phase and the end; one
     // taken in the first phase of start hooks, the next phase.
@@ -230,7 +236,7 @@ public:
         return hook(static_cast<int>(phase), detail::hook_point::before_shutdown, std::forward<F>(f));
     }
     // Runs f once, when the loop ends: in destroy() or ~loop(), after the tasks have ended and before the callbacks go.
-    // Nothing new is taken then (closed).
+    // Nothing new is taken then (closed). Where ~loop() cannot end the tasks yet, inside a run, it runs before it returns.
     template <callback F> handler on_exit(F&& f) { return hook(0, detail::hook_point::exit, std::forward<F>(f)); }
     // From now on, when the process ends by exit() or main()'s return on this thread, the loop is destroyed first if
     // nobody did; the main thread's, which nobody made, has no other end. Where exit() is called inside a run, only the
@@ -238,7 +244,7 @@ public:
     [[nodiscard]] SPRUCE_API result<void> destroy_at_exit() noexcept;
     // f is told of exceptions that escape from callbacks and tasks, and of errors that nobody looked at; instead of
     // the line on stderr. The last one given counts. What f throws is lost. Where there is no memory for f, the hook
-    // before it is told so.
+    // before it is told so. Called by a task, f may wait; what others report meanwhile calls it again, on their stacks.
     template <std::invocable<unhandled const&> F> void on_unhandled(F&& f) {
         using held = std::decay_t<F>;
         auto c = detail::claim_handler(hub_, status_, sizeof(held), alignof(held));
@@ -348,6 +354,7 @@ private:
         return detail::arm_hook(hub_, c.slot, fill<>(c, std::forward<F>(f)), detail::hook_point(static_cast<int>(first) + phase));
     }
 
+    friend struct detail::loop_access;
     detail::hub* hub_ = nullptr;
     error status_ = errc::no_loop;
     int stop_signal_ = 0;

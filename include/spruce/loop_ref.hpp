@@ -31,6 +31,7 @@ SPRUCE_API bool cancel_post(post_node* n) noexcept;
 SPRUCE_API bool post_done(post_node const* n) noexcept;
 SPRUCE_API result<void> stop_remote(remote* r) noexcept;
 SPRUCE_API bool remote_alive(remote const* r) noexcept;
+SPRUCE_API bool remote_takes_calls(remote const* r) noexcept;
 SPRUCE_API bool remote_is_here(remote const* r) noexcept;
 SPRUCE_API result<post_node*> make_waker_node(hub* on, error const& status, std::size_t size, std::size_t alignment, void** room) noexcept;
 SPRUCE_API void arm_waker(post_node* n, callable_ops const* ops) noexcept;
@@ -166,7 +167,7 @@ public:
     // Errors: closed; no_loop of an empty one.
     result<void> stop() const { return detail::stop_remote(remote_); }
     // Whether the loop still takes calls; it may end right after.
-    bool alive() const noexcept { return remote_ && detail::remote_alive(remote_); }
+    bool alive() const noexcept { return remote_ && detail::remote_takes_calls(remote_); }
     // Whether the calling thread is the loop's; false of an empty one, and once the loop has ended.
     bool is_here() const noexcept { return detail::remote_is_here(remote_); }
 

@@ -92,6 +92,7 @@ public:
             // First, for without it nobody would hear of a task that is abandoned.
             of->at_exit = here->on_exit([t = of] { t->over.set(); });
             if (!of->at_exit.active()) return static_cast<void>(of->what.outcome.emplace(of->at_exit.error()));
+            keep_for_tasks(of->at_exit);
             auto made = spawn({.name = "run_on"}, [t = ends(of)] { call::run(&t.of->what); });
             if (!task_access::block(made)) {
                 of->at_exit.cancel();

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <sys/socket.h>
 
+#include "../loop/plain_scope.hpp"
 #include "../task/scheduler.hpp"
 #include "../sys/kernel_error.hpp"
 #include "fd_wait.hpp"
@@ -14,12 +15,14 @@ namespace detail {
 namespace {
 // The hub of the thread's loop, as long as that takes fds.
 result<hub*> open_hub() noexcept {
+    // Also one whose loop was deleted: what its tasks do until they have ended takes fds, as in destroy().
+    if (current_hub && current_hub->phase < hub_phase::ended) return current_hub;
     SPRUCE_TRY(loop& here, loop::current());
-    if (here.impl()->phase >= hub_phase::ended) return errc::closed;
     return here.impl();
 }
 
 result<stream_core> make_core(hub& h, int fd, int kind, bool fresh) noexcept {
+    plain_scope const scope(&h);
     char const* const evicted = fresh ? h.fds.evict(fd) : nullptr;
     SPRUCE_TRY(fd_entry* const e, h.fds.adopt(fd, fresh));
     stream_core c;
@@ -55,6 +58,7 @@ void close_core(stream_core& c) noexcept {
     c.written = was.written;
     if (was.fd < 0) return;
     // After its loop, or from another thread, only the number is left to give back.
+    plain_scope const scope;   // a reader of the same fd is canceled, and may be the last to own the loop
     if (current_hub && current_hub->serial == was.serial) {
         // Unless the number was closed behind our back, and is somebody else's now.
         if (was.entry->owners == was.owner) current_hub->fds.close(*was.entry);
@@ -171,6 +175,7 @@ result<stream> stream::adopt(int fd) {
 result<int> stream::release() {
     SPRUCE_CHECK(detail::usable(core_));
     int const fd = core_.fd;
+    detail::plain_scope const scope;
     detail::stream_core const was = std::exchange(core_, {});
     core_.written = was.written;
     detail::current_hub->fds.disown(*was.entry);

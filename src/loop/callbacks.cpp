@@ -1,7 +1,7 @@
 // The life of a callback: claimed, armed, queued, run, gone; and cancelled anywhere on the way.
 #include <spruce/loop.hpp>
 
-#include "hub.hpp"
+#include "plain_scope.hpp"
 
 namespace spruce::inline v0::detail {
 
@@ -24,7 +24,7 @@ void drop_hold(hub& h, handler_slot& s) noexcept {
 slot_claim claim_handler(hub* on, error const& status, std::size_t size, std::size_t alignment) noexcept {
     slot_claim c;
     if (!on) return c.why = status, c;
-    if (on->phase >= hub_phase::ending) return c.why = errc::closed, c;
+    if (on->phase >= hub_phase::ending || on->orphaned) return c.why = errc::closed, c;
     if (on != current_hub) return c.why = errc::wrong_thread, c;
     return on->handlers.claim(*on, size, alignment);
 }
@@ -58,6 +58,7 @@ void* queue_plain(hub* on, error const& status, callable_ops const* ops, handler
 handler arm_timer(hub* on, handler_slot* s, callable_ops const* ops, deadline dl, duration period) noexcept {
     s->ops = ops;
     if (auto reserved = on->timers.reserve(1); !reserved) {
+        plain_scope const scope(on);
         on->handlers.dispose(*s);
         return refused_handler(reserved.error());
     }
@@ -96,6 +97,7 @@ bool remove_fd_handler(hub* h, int fd, bool write) noexcept {
     if (!h || h != current_hub) return false;
     fd_entry* const e = h->fds.find(fd);
     listener* const l = !e ? nullptr : write ? e->on_write : e->on_read;
+    plain_scope const scope(h);
     // Somebody else's wait on that side is none of ours to remove.
     return l && l->notify == fd_slot_told && cancel_slot(*h, static_cast<handler_slot&>(*l));
 }
@@ -107,6 +109,7 @@ result<handler> arm_fd(hub* on, handler_slot* s, callable_ops const* ops, int fd
     s->number = fd;
     s->notify = fd_slot_told;
     if (auto watched = on->fds.watch(fd, write, *s); !watched) {
+        plain_scope const scope(on);
         on->handlers.dispose(*s);
         return watched.error();
     }
@@ -122,9 +125,7 @@ void set_unhandled(hub* on, handler_slot* s, callable_ops const* ops) noexcept {
     s->state = slot_state::armed;
     handler_slot* const before = on->unhandled_hook;
     on->unhandled_hook = s;
-    if (!before) return;
-    if (before->state == slot_state::running) before->state = slot_state::cancelled;   // freed when it comes back
-    else on->handlers.dispose(*before);
+    if (before) drop_unhandled(*on, *before);
 }
 
 // The hook before this one, or stderr, hears of it: nobody else could. A hook runs on no other thread than its loop's.
@@ -211,6 +212,7 @@ void run_slot(hub& h, handler_slot& s) noexcept {
 
 void detach_slot(hub& h, handler_slot& s) noexcept {
     drop_hold(h, s);
+    s.lasts = false;
     switch (s.kind) {
     case slot_kind::timer:
     case slot_kind::periodic:
@@ -259,12 +261,20 @@ bool cancel_slot(hub& h, handler_slot& s) noexcept {
     }
 }
 
-void drop_all_handlers(hub& h) noexcept {
+void drop_handlers(hub& h, whose_callbacks which) noexcept {
     for (std::size_t i = 0; i != h.handlers.made(); ++i) {
         handler_slot& s = h.handlers.at(i);
-        if (s.kind == slot_kind::unhandled) continue;
-        if (s.state == slot_state::armed || s.state == slot_state::queued) cancel_slot(h, s);
+        if (which == whose_callbacks::users && s.lasts) continue;
+        // One that is being called is not called again.
+        if (s.kind != slot_kind::unhandled) static_cast<void>(cancel_slot(h, s));
+        else if (which == whose_callbacks::all) h.handlers.dispose(s);
     }
+}
+
+void keep_for_tasks(handler const& name) noexcept {
+    hub* const h = current_hub;
+    if (!h || handler_access::generation(name) == 0 || handler_access::loop(name) != h->serial) return;
+    if (handler_slot* const s = h->handlers.find(handler_access::slot(name), handler_access::generation(name))) s->lasts = true;
 }
 
 }  // namespace spruce::inline v0::detail
@@ -289,14 +299,8 @@ bool loop::remove_writer(int fd) noexcept { return detail::remove_fd_handler(hub
 bool handler::cancel() noexcept {
     detail::handler_slot* const s = slot_of(*this);
     if (!s) return false;
-    detail::hub& h = *detail::current_hub;
-    // In plain code the callable may be the last to own the loop: that ends when it is through, not under its feet.
-    bool const plain = h.phase == detail::hub_phase::idle && !(h.ext && h.ext->in_task(h));
-    h.plain_cancels += plain;
-    bool const done = detail::cancel_slot(h, *s);
-    h.plain_cancels -= plain;
-    if (plain && h.plain_cancels == 0 && h.orphaned) static_cast<void>(detail::end_hub(h, in(h.options.destroy_grace)));
-    return done;
+    detail::plain_scope const scope;   // the callable may be the last to own the loop
+    return detail::cancel_slot(*detail::current_hub, *s);
 }
 
 bool handler::active() const noexcept {

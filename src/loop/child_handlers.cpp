@@ -4,7 +4,7 @@
 #include <cerrno>
 #include <csignal>
 
-#include "hub.hpp"
+#include "plain_scope.hpp"
 
 namespace spruce::inline v0::detail {
 
@@ -101,6 +101,7 @@ void rewatch_children(hub& h) noexcept {
 
 result<handler> arm_child(hub* on, handler_slot* s, callable_ops const* ops, int pid) noexcept {
     hub& h = *on;
+    plain_scope const scope(on);   // where it is refused, the callable ends here
     s->ops = ops;
     auto refuse = [&](error why) {
         s->kind = slot_kind::none;

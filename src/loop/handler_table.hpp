@@ -44,6 +44,7 @@ struct handler_slot : list_link, listener {
     bool again = false;                 // to run again: rearmed, or its event came while it ran
     bool by_signal = false;             // child: watched through SIGCHLD
     bool by_poller = false;             // child: the poller tells of it
+    bool lasts = false;                 // of the loop's own, or a task waits for it: it outlives the loop object
     child_end ended = child_end::unknown;   // child
     union {
         timer* time;                    // timer, periodic

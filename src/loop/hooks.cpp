@@ -24,7 +24,7 @@ handler arm_hook(hub* on, handler_slot* s, callable_ops const* ops, hook_point w
     return handler_access::name(on->serial, *s);
 }
 
-void run_hooks(hub& h, hook_point when) noexcept {
+void run_hooks(hub& h, hook_point when, whose_callbacks which) noexcept {
     auto& hooks = hooks_of(h, when);
     if (hooks.empty()) return;
     intrusive_list<handler_slot> now;
@@ -33,6 +33,7 @@ void run_hooks(hub& h, hook_point when) noexcept {
     while (handler_slot* const s = now.take_front()) {
         hooks.push_back(*s);
         if (s->state == slot_state::queued) continue;   // it is in the ready ring, and runs from there
+        if (which == whose_callbacks::users && s->lasts) continue;
         ++h.dispatches;
         if (h.watch) h.watch->begin(*s);
         run_slot(h, *s);

@@ -31,6 +31,8 @@ struct extension {
     std::size_t (*unfinished)(hub& h) noexcept;
     // Cancels those in the background, or all.
     void (*cancel_all)(hub& h, bool background_only) noexcept;
+    // From here on none is made.
+    void (*close)(hub& h) noexcept;
     // How many have not ended.
     std::size_t (*left)(hub& h, bool background_only) noexcept;
     // The loop ends: what is left is abandoned. `names` gets who they were.
@@ -64,6 +66,7 @@ struct guest_calls {
 };
 
 struct call_of_task;
+struct unhandled_call;
 
 // What a task has begun, and others know of, while it waits for something: its wait for what other threads give, for
 // several things, a barrier's action that it runs. Its task's wait alone would not tell.
@@ -130,7 +133,7 @@ struct hub {
     bool ghosts_seen = false;
     bool prepared = false;
     bool odd_one_is_posted = false;      // of a dispatch(max)
-    bool orphaned = false;               // its loop was destroyed inside a run, with whose end it ends
+    bool orphaned = false;               // its loop was deleted inside a run, or a call, with whose end it ends
     bool waker_watched = false;          // the poller has it; not where it refused
     signal_port port;
     bool port_open = false;
@@ -141,13 +144,13 @@ struct hub {
     intrusive_list<handler_slot> signal_handlers[64];   // by the signal's number
     std::uint8_t start_phases_begun = 3; // of this run; those of one that begins come in their turn
     bool ends_at_exit = false;           // with the process, if nobody destroys it before
+    bool exits_begun = false;            // the exit hooks have had their moment
     intrusive_list<call_of_task> calls_awaited;   // of other loops, by this one's tasks
     intrusive_list<outside_wait> outside_waits;
     handler_slot* unhandled_hook = nullptr;
-    bool in_unhandled = false;
-    std::uint32_t plain_cancels = 0;     // calls of cancel() in plain code that are under way
-    bool plain_unhandled = false;        // … and not on a task's stack, where the hook may wait
     handler_slot hole;                   // stands in the ready ring for what was taken out of it
+    unhandled_call* unhandled_calls = nullptr;   // of the hook, under way
+    std::uint32_t plain_calls = 0;       // calls in plain code that may run the user's: see plain_scope.hpp
     std::size_t cancelled_in_ring = 0;   // slots that were cancelled while queued, and wait for their entries
     guest* visit = nullptr;              // this loop is interleaved
     guest_calls const* visits = nullptr;
@@ -261,7 +264,9 @@ void detach_slot(hub& h, handler_slot& s) noexcept;
 void add_hold(hub& h, handler_slot& s) noexcept;
 void drop_hold(hub& h, handler_slot& s) noexcept;
 void expire_slot(hub& h, handler_slot& s) noexcept;
-void drop_all_handlers(hub& h) noexcept;
+// The users' alone; or those that tasks wait for, too; or, with the hooks for the unhandled, all.
+enum class whose_callbacks : std::uint8_t { users, users_and_tasks, all };
+void drop_handlers(hub& h, whose_callbacks which) noexcept;
 
 // -- signals and children
 // Listens for a signal that can_be_handled(), and looks again at how, where it listens already. 0, or -errno.
@@ -291,7 +296,10 @@ void take_back_awaited_calls(hub& h) noexcept;
 void tell_unhandled(hub* h, unhandled const& what) noexcept;
 // The same of what fd_table::evict() found, if anything: whose rule was broken, and by what.
 void tell_evicted(hub& h, int fd, char const* had) noexcept;
-void run_hooks(hub& h, hook_point when) noexcept;
+// Destroys a hook that counts no more; one that is being called when the last such call is over.
+void drop_unhandled(hub& h, handler_slot& hook) noexcept;
+// All of them, or the users' alone.
+void run_hooks(hub& h, hook_point when, whose_callbacks which = whose_callbacks::all) noexcept;
 // The hooks of a run's beginning and end, phase by phase, with the turns for what delays them.
 result<void> start_up(hub& h) noexcept;
 result<void> shut_down(hub& h) noexcept;
@@ -308,8 +316,12 @@ result<void> runnable(hub* h, error const& status) noexcept;
 void run_start_phase(hub& h, int phase) noexcept;
 void run_shutdown_phase(hub& h, int phase) noexcept;
 inline bool is_delayed(hub& h, delayed what) noexcept { return h.tokens[static_cast<int>(what)] != 0 && !h.stop_asked; }
-// The end of a hub, as destroy() says: afterwards it is gone.
+// The end of a hub, as destroy() says: afterwards it is gone, and its loop, if there is one yet, knows that.
 result<void> end_hub(hub& h, deadline dl) noexcept;
+// Its loop was deleted inside a run, or a call: no callback of the user's runs any more. Tasks go on, to be ended by
+// end_orphan(), which that run or call comes to.
+void orphan(hub& h) noexcept;
+void end_orphan(hub& h) noexcept;
 
 // Timers' owners are told apart by their lowest bit: handler slots, and listeners with it set.
 inline void* timer_owner(listener& l) noexcept {

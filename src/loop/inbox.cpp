@@ -60,12 +60,14 @@ template <class Node = post_node> Node* make_node(block_pages* pages, std::size_
 // Whether a sender that found the gate at `before` is one too many. (Numbers that are only compared later are `auto`: a
 // test that goes through every order of the steps puts its own atomics here, and learns what was looked at.)
 bool is_full(remote& r, auto const& before) noexcept {
-    if (before - r.left_seen.load(std::memory_order_relaxed) < r.most) [[likely]] return false;
+    auto const most = r.most.load(std::memory_order_relaxed);
+    if (before - r.left_seen.load(std::memory_order_relaxed) < most) [[likely]] return false;
     // As far as was known. What the loop has taken meanwhile is on the loop's line, which is fetched only now.
     auto const left = r.left.load(std::memory_order_acquire);
     r.left_seen.store(left, std::memory_order_relaxed);
-    return before - left >= r.most;
+    return before - left >= most;
 }
+bool takes_calls(remote const& r) noexcept { return r.most.load(std::memory_order_relaxed) != 0; }
 
 // Enters the gate with one more call. 0, or why not.
 errc enter(remote& r, bool bounded) noexcept {
@@ -73,7 +75,7 @@ errc enter(remote& r, bool bounded) noexcept {
     bool const closed = (before & 1) != 0;
     if (!closed && (!bounded || !is_full(r, before))) return {};
     r.gate.fetch_sub(2, std::memory_order_seq_cst);
-    return closed ? errc::closed : errc::full;
+    return closed || !takes_calls(r) ? errc::closed : errc::full;
 }
 
 // The loop may run the node, let go of it, and with it of the last name for its own door, before this thread has come
@@ -91,7 +93,7 @@ remote* make_remote(kernel& on, std::size_t bound) noexcept {
     if (!block) return nullptr;
     auto* const r = ::new (block) remote;
     r->on = &on;
-    r->most = bound > UINTPTR_MAX / 4 ? UINTPTR_MAX / 2 : bound * 2;
+    r->most.store(bound > UINTPTR_MAX / 4 ? UINTPTR_MAX / 2 : bound * 2, std::memory_order_relaxed);
     return r;
 }
 
@@ -125,7 +127,7 @@ result<post_node*> claim_post(remote* to, std::size_t size, std::size_t alignmen
     auto const before = to->gate.load(std::memory_order_relaxed);
     if ((before & 1) != 0) return errc::closed;
     // Not the last word, but what is refused anyway needs no memory: it would keep others' from being whole again.
-    if (is_full(*to, before)) return with_detail(errc::full, "inbox");
+    if (is_full(*to, before)) return takes_calls(*to) ? with_detail(errc::full, "inbox") : error(errc::closed);
     post_node* const node = make_node(&to->pages, size, alignment, room);
     if (!node) return errc::no_memory;
     return node;
@@ -168,11 +170,14 @@ bool post_done(post_node const* n) noexcept { return n->state.load(std::memory_o
 
 bool remote_alive(remote const* r) noexcept { return (r->gate.load(std::memory_order_acquire) & 1) == 0; }
 
+bool remote_takes_calls(remote const* r) noexcept { return remote_alive(r) && takes_calls(*r); }
+
 bool remote_is_here(remote const* r) noexcept { return r && current_hub && current_hub->door == r; }
 
 result<void> stop_remote(remote* r) noexcept {
     if (!r) return errc::no_loop;
     loop_ref const until_it_ends(r);   // the loop that it stops may end at once, and with it who named it
+    if (!takes_calls(*r)) return errc::closed;
     if (errc const refused = enter(*r, false); refused != errc{}) return refused;
     // A flag, not a call: it needs no memory and cannot be lost.
     r->stop_asked.store(1, std::memory_order_release);
@@ -186,7 +191,7 @@ result<void> stop_remote(remote* r) noexcept {
 result<post_node*> make_waker_node(hub* on, error const& status, std::size_t size, std::size_t alignment, void** room) noexcept {
     if (!on) return status;
     if (on != current_hub) return errc::wrong_thread;
-    if (on->phase >= hub_phase::ending) return errc::closed;
+    if (on->phase >= hub_phase::ending || on->orphaned) return errc::closed;
     waker_node* const node = make_node<waker_node>(nullptr, size, alignment, room);
     if (!node) return errc::no_memory;
     node->is_waker = true;
@@ -237,7 +242,7 @@ void run_node(post_node& n) noexcept {
         waker_of(n).pending.store(0, std::memory_order_seq_cst);
         if (waker_of(n).dropped.load(std::memory_order_seq_cst) != 0) {
             if (n.state.exchange(post_state::cancelled) != post_state::cancelled) n.ops->destroy(n.callable);
-        } else {
+        } else if (takes_calls(*n.to)) {
             n.ops->run(n.callable, nullptr);
         }
         return;
@@ -252,28 +257,6 @@ void run_node(post_node& n) noexcept {
     }
 }
 }  // namespace
-
-std::size_t run_posts(remote& r, std::size_t most, std::uint64_t& dispatches, stall_watch* const& watch) noexcept {
-    // Those that are there now; what they post themselves comes with the next turn.
-    auto const there = r.inside() / 2;
-    std::size_t count = 0;
-    while (count != there && count != most) {
-        post_node* const n = r.queue.take();
-        if (!n) break;
-        ++count;
-        r.took_one();
-        ++dispatches;   // whatever it is, what it reads from the clock is fresh
-        if (n->embedded) {
-            n->ops->destroy(n->callable);
-            continue;
-        }
-        if (watch) [[unlikely]] watch->begin("call from another thread", -1);
-        run_node(*n);
-        release(n);
-    }
-    if (watch) [[unlikely]] watch->end();
-    return count;
-}
 
 namespace {
 // Ends a node that will not run. Who waits for it is told, unless that is somebody in the process that forked.
@@ -295,6 +278,32 @@ void end_node(post_node& n, bool told = true) noexcept {
 }
 }  // namespace
 
+std::size_t run_posts(remote& r, std::size_t most, std::uint64_t& dispatches, stall_watch* const& watch) noexcept {
+    // Those that are there now; what they post themselves comes with the next turn.
+    auto const there = r.inside() / 2;
+    std::size_t count = 0;
+    while (count != there && count != most) {
+        post_node* const n = r.queue.take();
+        if (!n) break;
+        ++count;
+        r.took_one();
+        ++dispatches;   // whatever it is, what it reads from the clock is fresh
+        if (n->embedded) {
+            n->ops->destroy(n->callable);
+            continue;
+        }
+        if (!takes_calls(r) && !n->is_waker) [[unlikely]] {
+            end_node(*n);
+            continue;
+        }
+        if (watch) [[unlikely]] watch->begin("call from another thread", -1);
+        run_node(*n);
+        release(n);
+    }
+    if (watch) [[unlikely]] watch->end();
+    return count;
+}
+
 void inbox_after_fork(remote& r) noexcept {
     while (post_node* const n = r.queue.take()) {
         if (n->is_waker) waker_of(*n).pending.store(0, std::memory_order_seq_cst);
@@ -312,6 +321,8 @@ void inbox_after_fork(remote& r) noexcept {
     r.stop_asked.store(0, std::memory_order_seq_cst);
     r.pages.after_fork();
 }
+
+void close_to_calls(remote& r) noexcept { r.most.store(0, std::memory_order_relaxed); }
 
 void close_remote(remote& r) noexcept {
     r.gate.fetch_or(1, std::memory_order_seq_cst);

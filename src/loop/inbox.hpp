@@ -80,7 +80,7 @@ struct remote {
     // -- seldom written
     atomic<std::uint32_t> references{1};
     atomic<std::uint32_t> asleep{0};   // the hub waits in the kernel, or is about to
-    std::uintptr_t most = 0;   // twice the calls that may be inside
+    std::atomic<std::uintptr_t> most{0};   // twice the calls that may be inside; 0: the loop object is gone, and takes none
     kernel* on = nullptr;
     int wake_fd = -1;                       // valid while anybody may be waking
     hub* owner = nullptr;                   // the loop's thread only
@@ -136,6 +136,8 @@ remote* make_remote(kernel& on, std::size_t bound) noexcept;
 // Runs the calls that were there at the start, each counted in `dispatches` before it begins; any of them may begin or end
 // the watch. Returns how many.
 std::size_t run_posts(remote& r, std::size_t most, std::uint64_t& dispatches, stall_watch* const& watch) noexcept;
+// The loop object is gone: no call runs any more, and none is taken. Notices to tasks come through to the end.
+void close_to_calls(remote& r) noexcept;
 // Closes the gate, waits until no sender is inside, and ends what is left: cancelled, its callable destroyed.
 void close_remote(remote& r) noexcept;
 // In a forked child: empty again, and nobody is inside. The calls that were pending are the parent's.

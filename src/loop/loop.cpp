@@ -5,13 +5,24 @@
 #include <cerrno>
 #include <csignal>
 #include <new>
+#include <utility>
+
+#include <spruce/verify.hpp>
 
 #include "../sys/threads.hpp"
-#include "hub.hpp"
+#include "plain_scope.hpp"
 
 namespace spruce::inline v0::detail {
 
 constinit thread_local hub* current_hub = nullptr;
+
+// What the floor of loops alone may do with one.
+struct loop_access {
+    static void end(loop& l) noexcept {
+        l.status_ = errc::closed;
+        l.hub_ = nullptr;
+    }
+};
 
 namespace {
 constinit std::atomic<std::uint32_t> serials{0};
@@ -146,20 +157,35 @@ result<void> end_hub(hub& h, deadline dl) noexcept {
             outcome = with_detail(errc::tasks_left, names);
         }
     }
+    h.exits_begun = true;
     run_hooks(h, hook_point::exit);
     // Callables first, while the hub still answers: their destructors may cancel, post and close.
-    drop_all_handlers(h);
+    drop_handlers(h, whose_callbacks::users_and_tasks);
     close_remote(*h.door);
     if (h.leak_fd >= 0) h.reports->left(h, h.leak_fd);
-    if (h.unhandled_hook) h.handlers.dispose(*std::exchange(h.unhandled_hook, nullptr));
+    h.unhandled_hook = nullptr;
+    drop_handlers(h, whose_callbacks::all);   // also the hooks that tasks were abandoned in
     h.thread_signals.end();
     if (h.ext) h.ext->end(h);
     h.phase = hub_phase::ended;
     current_hub = nullptr;
     thread_clock = {};
+    if (!h.orphaned) loop_access::end(h.owner);
     free_hub(&h);
     return outcome;
 }
+
+void orphan(hub& h) noexcept {
+    if (std::exchange(h.orphaned, true)) return;
+    h.stop_asked = true;
+    if (h.ext) h.ext->close(h);
+    close_to_calls(*h.door);
+    if (!std::exchange(h.exits_begun, true)) run_hooks(h, hook_point::exit, whose_callbacks::users);   // now or never
+    drop_handlers(h, whose_callbacks::users);
+    if (handler_slot* const hook = std::exchange(h.unhandled_hook, nullptr)) drop_unhandled(h, *hook);
+}
+
+void end_orphan(hub& h) noexcept { static_cast<void>(end_hub(h, in(h.options.destroy_grace))); }
 
 hub::hub(loop& o, loop_options const& opts, kernel& k) noexcept
     : ready(opts.memory), call_budget(opts.call_budget < UINT32_MAX ? static_cast<std::uint32_t>(opts.call_budget) : UINT32_MAX), on(k), calls(k.calls), fds(opts.memory, opts.max_fds), timers(opts.memory, opts.tick),
@@ -207,6 +233,7 @@ loop::loop(loop_options options) noexcept {
             h->stop_asked = true;
             if (!h->orphaned) h->owner.stop_signal_ = sig;   // else there is no loop any more
         });
+        if (made) detail::keep_for_tasks(*made);   // as long as they are to end, the signal does not kill the process
         if (made) continue;
         error const why = made.error();
         static_cast<void>(destroy());   // there is nothing in it yet
@@ -216,21 +243,24 @@ loop::loop(loop_options options) noexcept {
 }
 
 loop::~loop() {
-    if (!hub_ || destroy(in(hub_->options.destroy_grace)) != errc::wrong_state || !hub_) return;
-    // Inside its own run: that ends after this turn, and the hub with it. Or inside a cancel(), which ends it, too.
-    hub_->orphaned = hub_->stop_asked = true;
+    if (!hub_) return;
+    hub& h = *hub_;
+    if (&h != detail::current_hub) {
+        // In a forked child its thread may not have come along, and nothing of the parent's is touched.
+        SPRUCE_VERIFY(h.fds.is_parents(), "a loop is destroyed on its own thread: this is another one; ask it to stop() by a loop_ref");
+        return;
+    }
+    // Inside its own run: that ends after this turn, and the hub with it. Or inside a call on it, which ends it, too.
+    if (destroy(in(h.options.destroy_grace)) == errc::wrong_state && hub_) detail::orphan(h);
 }
 
 result<void> loop::destroy(deadline dl) {
     if (!hub_) return status_;
     hub& h = *hub_;
     if (&h != detail::current_hub) return errc::wrong_thread;
-    if (h.phase != hub_phase::idle || h.plain_unhandled || h.plain_cancels != 0 || (h.ext && h.ext->in_task(h)))
+    if (h.phase != hub_phase::idle || h.plain_calls != 0 || (h.ext && h.ext->in_task(h)))
         return detail::with_detail(errc::wrong_state, "the loop runs");
-    auto outcome = detail::end_hub(h, dl);
-    status_ = errc::closed;
-    hub_ = nullptr;
-    return outcome;
+    return detail::end_hub(h, dl);   // in which this object itself may go
 }
 
 namespace {
@@ -272,6 +302,7 @@ result<void> loop::after_fork() {
     hub& h = *hub_;
     if (&h != detail::current_hub) return errc::wrong_thread;
     if (!h.fds.is_parents()) return {};   // nothing is shared, and nothing to be thrown away
+    detail::plain_scope const scope;      // the parent's calls end here, and a guest's post
     return detail::renew_in_child(h);
 }
 

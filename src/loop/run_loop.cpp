@@ -81,7 +81,8 @@ result<void> run_hub_until(hub* on, error const& status, predicate_call done, vo
     hub& h = *on;
     std::int64_t const until = h.due_of(dl);
     running_scope const scope(h);
-    for (bool first = true; !done(predicate); first = false) {
+    // One that was deleted may have taken with it what the predicate looks at.
+    for (bool first = true; h.orphaned || !done(predicate); first = false) {
         if (h.stop_asked) return with_detail(errc::closed, "stop()");
         if (!first && until != no_time && h.now_ns >= until) return errc::timed_out;
         if (int const failed = turn(h, until); failed < 0) return poller_failed(failed);

@@ -15,7 +15,7 @@ struct running_scope {
         h_.thread_signals.end();
         h_.phase = hub_phase::idle;
         h_.stop_asked = h_.leave_asked = false;
-        if (h_.orphaned) static_cast<void>(end_hub(h_, in(h_.options.destroy_grace)));
+        if (h_.orphaned && h_.plain_calls == 0) end_orphan(h_);   // else the call ends it in which this run is
     }
     running_scope(running_scope const&) = delete;
     running_scope& operator=(running_scope const&) = delete;

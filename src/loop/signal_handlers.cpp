@@ -4,7 +4,7 @@
 #include <csignal>
 #include <iterator>
 
-#include "hub.hpp"
+#include "plain_scope.hpp"
 
 namespace spruce::inline v0::detail {
 
@@ -92,6 +92,7 @@ error signal_refused(hub const& h, int failed) noexcept {
 result<handler> arm_signal(hub* on, handler_slot* s, callable_ops const* ops, int signal) noexcept {
     s->ops = ops;
     hub& h = *on;
+    plain_scope const scope(on);   // where it is refused, the callable ends here
     if (int const failed = can_be_handled(signal) ? subscribe_signal(h, signal) : -EINVAL; failed < 0) {
         h.handlers.dispose(*s);
         return signal_refused(h, failed);
@@ -129,13 +130,15 @@ namespace spruce::inline v0 {
 
 bool loop::remove_signal_handlers(int sig) noexcept {
     if (!hub_ || hub_ != detail::current_hub) return false;
+    detail::hub& h = *hub_;   // a callable may be the last to own the loop, of which this object is all
+    detail::plain_scope const scope(&h);
     if (sig < 1 || sig >= detail::signal_limit) return false;
-    auto& list = detail::handlers_of(*hub_, sig);
+    auto& list = detail::handlers_of(h, sig);
     bool any = false;
     // The callable's destructor may add and remove others: what the list holds is looked at anew after each, and who is
     // cancelled is in it no more.
     while (detail::handler_slot* const s = detail::from(list, list.front(), sig)) {
-        if (!detail::cancel_slot(*hub_, *s)) break;
+        if (!detail::cancel_slot(h, *s)) break;
         any = true;
     }
     return any;

@@ -2,7 +2,7 @@
 #include <unistd.h>
 
 #include "../base/text_line.hpp"
-#include "hub.hpp"
+#include "plain_scope.hpp"
 
 namespace spruce::inline v0::detail {
 
@@ -18,20 +18,47 @@ void write_line(unhandled const& what) noexcept {
 }
 }  // namespace
 
+// A call of the hook. In a task it may wait, and others come meanwhile, each on the stack of who reports.
+struct unhandled_call {
+    handler_slot& hook;
+    std::uint64_t by;        // the task; 0: plain code, or a callback
+    unhandled_call* next;
+};
+
+namespace {
+std::uint64_t task_here() noexcept { return thread_task_id ? thread_task_id() : 0; }
+
+// Whether the hook is what reports: it is lost what that throws, as telling the hook of it might never end.
+bool is_of_hook(hub const& h, std::uint64_t by) noexcept {
+    unhandled_call const* c = h.unhandled_calls;
+    while (c && c->by != by) c = c->next;
+    return c != nullptr;
+}
+bool is_called(hub const& h, handler_slot const& hook) noexcept {
+    unhandled_call const* c = h.unhandled_calls;
+    while (c && &c->hook != &hook) c = c->next;
+    return c != nullptr;
+}
+void take_out(hub& h, unhandled_call& call) noexcept {
+    unhandled_call** at = &h.unhandled_calls;
+    while (*at != &call) at = &(*at)->next;
+    *at = call.next;
+}
+}  // namespace
+
 void tell_unhandled(hub* h, unhandled const& what) noexcept {
-    // What the hook itself throws is lost: telling the hook of it might never end.
-    if (!h || !h->unhandled_hook) {
-        if (!h || !h->in_unhandled) write_line(what);
-        return;
-    }
-    if (h->in_unhandled) return;
-    h->in_unhandled = true;
-    h->plain_unhandled = !(h->ext && h->ext->in_task(*h));
+    std::uint64_t const by = task_here();
+    if (h && is_of_hook(*h, by)) return;
+    if (!h || !h->unhandled_hook) return write_line(what);
+    plain_scope const scope(h);
     handler_slot& hook = *h->unhandled_hook;
+    unhandled_call call{hook, by, h->unhandled_calls};
+    h->unhandled_calls = &call;
     hook.state = slot_state::running;
     hook.ops->run(hook.callable, const_cast<unhandled*>(&what));
-    h->in_unhandled = h->plain_unhandled = false;
-    if (hook.state == slot_state::cancelled) h->handlers.dispose(hook);   // replaced by itself
+    take_out(*h, call);
+    if (is_called(*h, hook)) return;
+    if (hook.state == slot_state::cancelled) h->handlers.dispose(hook);   // replaced meanwhile
     else hook.state = slot_state::armed;
 }
 
@@ -42,6 +69,12 @@ void tell_evicted(hub& h, int fd, char const* had) noexcept {
     line.put("fd ").put(static_cast<std::uint64_t>(fd)).put(" was closed while ").put(had);
     line.put(" of this loop had it: close the stream, or remove the handler, first");
     tell_unhandled(&h, {{}, "", line.string(), errc::closed});
+}
+
+void drop_unhandled(hub& h, handler_slot& hook) noexcept {
+    plain_scope const scope(&h);   // it may be the last to own the loop
+    if (is_called(h, hook)) hook.state = slot_state::cancelled;
+    else h.handlers.dispose(hook);
 }
 
 void callback_threw(char const* what) noexcept {

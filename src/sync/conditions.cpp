@@ -52,6 +52,7 @@ result<handler_slot*> claim_for(void* condition) noexcept {
     slot_claim const c = claim_handler(current_hub, errc::no_loop, sizeof(void*), alignof(void*));
     if (!c.room) return c.why;
     *static_cast<void**>(c.room) = condition;
+    c.slot->lasts = true;   // a task waits for it, or did
     return c.slot;
 }
 }  // namespace

@@ -170,6 +170,7 @@ void resolve(future_block& first) noexcept {
         return tell_waiters(first);
     }
     hub& h = *current_hub;
+    plain_scope const scope(&h);   // what is copied for sets, or dropped, may be the last to own the loop
     retain_future(&first);
     first.walk = nullptr;
     future_block* last = &first;

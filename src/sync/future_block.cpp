@@ -164,6 +164,7 @@ void end_block(future_block* first) noexcept {
         if (!first->fine && is_here(*first)) report_unseen(*first);
         return free_block(*first);
     }
+    plain_scope const scope;   // an outcome may be the last to own the loop
     // Those that only the dead named die with them: in a line, however long the chain is.
     first->walk = nullptr;
     for (future_block* dead = first; dead;) {

@@ -7,6 +7,7 @@
 
 #include "../base/atomic.hpp"
 #include "../loop/inbox.hpp"
+#include "../loop/plain_scope.hpp"
 #include "../task/scheduler.hpp"
 #include "waiters.hpp"
 

@@ -95,17 +95,20 @@ void cancel_down(future_block& first, task_id by) noexcept {
 
 bool cancel_future(future_block* b) noexcept {
     if (!is_here(*b) || !can_cancel(*b)) return false;
+    plain_scope const scope;   // a job that never ran may be the last to own the loop
     cancel_down(*b, identity(*b));
     return true;
 }
 
 bool cancel_future_for(future_block* b, task_id cause) noexcept {
     if (!is_here(*b) || !can_cancel(*b)) return false;
+    plain_scope const scope;   // a job that never ran may be the last to own the loop
     cancel_down(*b, cause.value != 0 ? cause : identity(*b));
     return true;
 }
 
 void forsake(future_block& b) noexcept {
+    plain_scope const scope;
     if (is_pending(b) && can_cancel(b)) cancel_down(b, identity(b));
 }
 

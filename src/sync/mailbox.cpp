@@ -5,6 +5,7 @@
 
 #include "../base/round_up.hpp"
 #include "../base/text_line.hpp"
+#include "../loop/plain_scope.hpp"
 
 namespace spruce::inline v0::detail {
 
@@ -187,6 +188,7 @@ void close_mailbox(mailbox_state* box) noexcept {
 }
 
 void end_mailbox(mailbox_state* box) noexcept {
+    plain_scope const scope;   // a message may be the last to own the loop
     box->dead = true;
     close_mailbox(box);
     while (message_slot* const s = box->queue.front()) {
@@ -205,6 +207,7 @@ message_action action_in(mailbox_state const* box, std::string_view name) noexce
 
 result<void> send_message(mailbox_state* b, void* message) noexcept {
     mailbox_state& box = *b;
+    plain_scope const scope;   // a message that is dropped, the hook, or the receiver may be the last to own the loop
     holding here(box);
     if (still_waits(box)) sweep(box);
     if (box.closed) return errc::closed;

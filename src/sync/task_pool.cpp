@@ -5,6 +5,7 @@
 #include <spruce/task_pool.hpp>
 
 #include "../base/round_up.hpp"
+#include "../loop/plain_scope.hpp"
 #include "call_block.hpp"
 
 namespace spruce::inline v0::detail {
@@ -205,6 +206,7 @@ job_claim claim_job(pool_core* p, future_ops const* ops, std::size_t size, std::
 void unclaim_job(pool_job* j) noexcept { leave(*j); }
 
 void add_job(pool_job* j, pool_job_ops const* ops, future_block* call) noexcept {
+    plain_scope const scope;
     j->ops = ops;
     j->call = call;
     retain_future(call);
@@ -247,6 +249,7 @@ void close_pool(pool_core* p) noexcept {
 }
 
 void end_pool(pool_core* p) noexcept {
+    plain_scope const scope;   // a job that never ran may be the last to own the loop
     if (is_here(*p)) {
         close_pool(p);
         p->ending = true;

@@ -1,6 +1,7 @@
 // What a task's handle can ask: to join, to have the outcome, to cancel, its name.
 
 #include "../base/text_line.hpp"
+#include "../loop/plain_scope.hpp"
 #include "scheduler.hpp"
 #include "wait_core.hpp"
 
@@ -171,6 +172,7 @@ result<void> switch_now(task_block* block) noexcept {
         return with_detail(errc::wrong_state, "the task runs, waits or has ended");
     scheduler& s = *t.home;
     hub& h = s.h;
+    plain_scope const scope(&h);   // the task may be the last to own the loop
     ready_entry e{};
     if (!h.ready.extract(ring_node(t), &e, &h.hole, ring_places)) return errc::wrong_state;
     // While its credit is 0, whoever leaves looks here first, and comes back to us.

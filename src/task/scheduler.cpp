@@ -196,6 +196,8 @@ void cancel_all(hub& h, bool background_only) noexcept {
     });
 }
 
+void close(hub& h) noexcept { static_cast<scheduler*>(h.ext_state)->places = 0; }
+
 std::size_t left(hub& h, bool background_only) noexcept {
     auto& s = *static_cast<scheduler*>(h.ext_state);
     return background_only ? s.live_background : s.live;
@@ -309,14 +311,14 @@ void orphan_released(task_arena* a) noexcept {
     if (a->kept.fetch_sub(1, std::memory_order_acq_rel) == 1) free_arena(a);
 }
 
-extension const task_extension{resume, unfinished, cancel_all, left, abandon, after_fork, in_task, census,
+extension const task_extension{resume, unfinished, cancel_all, close, left, abandon, after_fork, in_task, census,
                                begin_wait, park_for_call, wake_for_call, end};
 
 result<scheduler*> need_scheduler() noexcept {
     if (current_scheduler) return current_scheduler;
     SPRUCE_TRY(loop& here, loop::current());
     hub& h = *here.impl();
-    if (h.phase >= hub_phase::ending) return errc::closed;
+    if (h.phase >= hub_phase::ending || h.orphaned) return errc::closed;
     SPRUCE_CHECK(switch_supported());
     void* const room = allocate(h.options.memory, sizeof(scheduler), alignof(scheduler));
     void* const arena = room ? allocate({}, sizeof(task_arena), alignof(task_arena)) : nullptr;

@@ -3,6 +3,7 @@
 #include <new>
 
 #include "../base/text_line.hpp"
+#include "../loop/plain_scope.hpp"
 #include "../sys/binding.hpp"
 #include "failure_reports.hpp"
 #include "scheduler.hpp"
@@ -27,7 +28,7 @@ layout lay_out(std::byte* top, std::size_t size, std::size_t alignment) noexcept
 // many at a time, so that most births only compare two numbers; kept until the loop ends.
 result<void> make_places(scheduler& s) noexcept {
     hub& h = s.h;
-    if (h.phase >= hub_phase::ending) return errc::closed;
+    if (h.phase >= hub_phase::ending || h.orphaned) return errc::closed;
     std::size_t const most = h.options.max_tasks;
     if (s.live >= most) return with_detail(errc::full, "max_tasks");
     if (s.live == s.reserved) {
@@ -198,6 +199,7 @@ namespace {
 void release_here(task_block& t) noexcept {
     t.held = false;
     if (t.state != task_state::ended) return;
+    plain_scope const scope(&t.home->h);   // the hook, or its value, may be the last to own the loop
     leave_if_failed(t);
     if (!t.trivial()) t.ops->drop_outcome(t.payload);
     free_block(t);

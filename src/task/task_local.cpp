@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "../base/round_up.hpp"
+#include "../loop/plain_scope.hpp"
 #include "scheduler.hpp"
 
 namespace spruce::inline v0::detail {
@@ -57,6 +58,7 @@ void drop_local(local_value* v) noexcept { free_local(current_scheduler->h, v); 
 bool reset_local(std::uint64_t key) noexcept {
     scheduler* const s = current_scheduler;
     if (!s) return false;
+    plain_scope const scope(&s->h);   // the value may be the last to own the loop
     for (local_value** at = &list_of(*s); *at; at = &(*at)->next) {
         if ((*at)->key != key) continue;
         local_value* const v = *at;

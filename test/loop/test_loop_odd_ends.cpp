@@ -261,7 +261,7 @@ TEST("a loop that one of its own callbacks destroys ends its run, and is destroy
         else if (way == 2) outcome = same.run_until([] { return false; }, in(1h));
         else outcome = same.dispatch().ok() ? result<void>() : result<void>(errc::closed);
         CHECK(way == 2 ? outcome == errc::closed : outcome.ok());
-        CHECK_EQ(ran, 2);
+        CHECK_EQ(ran, 1);   // what was queued behind it is not called any more
         CHECK(!door.alive());
         CHECK_EQ(counted.use_count(), 1);
     }
