@@ -37,17 +37,19 @@ inline void report_current_exception() noexcept {
 }
 #endif
 
-// Calls `f`, and reports what escapes from it.
-template <class F> void call_guarded(F&& f) noexcept {
+// Calls `f`, and reports what escapes from it. Returns: whether nothing did.
+template <class F> bool call_guarded(F&& f) noexcept {
 #if SPRUCE_THROWS
     try {
         std::forward<F>(f)();
     } catch (...) {
         report_current_exception();
+        return false;
     }
 #else
     std::forward<F>(f)();
 #endif
+    return true;
 }
 
 // Moves f into the room, as a Held; if that throws, undo() gives the room back first.

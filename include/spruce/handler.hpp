@@ -98,13 +98,15 @@ template <class A> struct callback_argument<A> {
     A value;
 };
 
+// What it threw was reported: one that would be called again for the same reason, an fd's, is canceled.
+SPRUCE_API void callback_failed(handler const& which) noexcept;
 // Tasks wait for what this callback does: it goes on when the loop has been deleted in one of its callbacks.
 SPRUCE_API void keep_for_tasks(handler const& which) noexcept;
 
 template <class F, class... A> void run_callback(void* callable, void* argument) noexcept {
     F& f = *static_cast<F*>(callable);
-    call_guarded([&] {
-        auto& given = *static_cast<callback_argument<A...>*>(argument);
+    auto& given = *static_cast<callback_argument<A...>*>(argument);
+    bool const ended = call_guarded([&] {
         if constexpr (std::invocable<F&, A...>) {
             if constexpr (sizeof...(A) == 0) static_cast<void>(f());
             else static_cast<void>(f(std::move(given.value)));
@@ -113,6 +115,7 @@ template <class F, class... A> void run_callback(void* callable, void* argument)
             else static_cast<void>(f(given.self, std::move(given.value)));
         }
     });
+    if (!ended) callback_failed(given.self);
 }
 
 // Without destroy() where there is nothing to do.

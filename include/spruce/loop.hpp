@@ -124,7 +124,9 @@ public:
         return c.room ? detail::arm_idle(hub_, c.slot, fill<>(c, std::forward<F>(f))) : detail::refused_handler(c.why);
     }
     // Runs f whenever fd can be read without waiting (or is at its end, or has failed), once a turn, until
-    // cancelled. Holds run(). What cannot be polled (regular files) is always ready.
+    // cancelled. Holds run(). What cannot be polled (regular files) is always ready. Once f has thrown, which is reported,
+    // it is canceled: the fd would be ready for ever. loop_options::keep_failing_fd_callbacks keeps it. (Timers, signals
+    // and hooks that throw stay: they come by themselves.)
     // Errors: already_registered (one reader an fd), invalid_argument (no such fd), full, no_memory, an errno.
     // Lifetime: cancel it before closing the fd.
     template <callback F> [[nodiscard]] result<handler> add_reader(int fd, F&& f) {

@@ -31,6 +31,7 @@ struct loop_options {
     // awake; 0: never; at most a second. About what being woken costs. Nobody waits awake as a guest, nor for a thread on its own core.
     duration spin = std::chrono::microseconds(30);
     bool stop_on_signals = false;           // SIGTERM stops it, and SIGINT unless the program handles or ignores it
+    bool keep_failing_fd_callbacks = false; // a reader or writer that throws stays; else it is canceled once that is reported
     bool use_signalfd = false;              // signals by signalfd; every thread must block them
     spruce::poller poller = spruce::poller::best;
     memory_hook memory{};                   // for all that belongs to this loop

@@ -277,6 +277,13 @@ void keep_for_tasks(handler const& name) noexcept {
     if (handler_slot* const s = h->handlers.find(handler_access::slot(name), handler_access::generation(name))) s->lasts = true;
 }
 
+void callback_failed(handler const& name) noexcept {
+    hub* const h = current_hub;
+    if (!h || h->options.keep_failing_fd_callbacks || handler_access::loop(name) != h->serial) return;
+    handler_slot* const s = h->handlers.find(handler_access::slot(name), handler_access::generation(name));
+    if (s && (s->kind == slot_kind::reader || s->kind == slot_kind::writer)) static_cast<void>(cancel_slot(*h, *s));
+}
+
 }  // namespace spruce::inline v0::detail
 
 namespace spruce::inline v0 {
