@@ -45,7 +45,8 @@ public:
     explicit operator bool() const noexcept { return generation_ != 0; }
 
     // For timers: the callback is to run at `dl` instead, and counts as armed anew. A one-shot timer may do this
-    // inside its own callback, and runs again. never() suspends it. Returns: false if it is no active timer.
+    // inside its own callback, and runs again. A relative one counts from this call. never() suspends it.
+    // Returns: false if it is no active timer.
     SPRUCE_API bool rearm(deadline dl) noexcept;
 
     // For timers: when it is due. Errors: wrong_state if it is no active timer, or suspended.

@@ -108,7 +108,8 @@ public:
             return c.room ? detail::arm_soon(hub_, c.slot, fill<>(c, std::forward<F>(f))) : detail::refused_handler(c.why);
         }
     }
-    // Runs f once, d from now; at once (next pass) if d is 0 or less. Holds run().
+    // Runs f once, d from now, which is when this is called; at once (next pass) if d is 0 or less, but after the timers
+    // whose time has come before. Holds run().
     template <callback F> handler call_later(duration d, F&& f) { return call_timer(in(d), {}, std::forward<F>(f)); }
     // Runs f once at t; a t in the past is soon. Holds run().
     template <callback F> handler call_at(time_point t, F&& f) { return call_timer(at(t), {}, std::forward<F>(f)); }
@@ -168,7 +169,8 @@ public:
     // -- time
     // The time of this turn; outside one, the time now.
     SPRUCE_API time_point time() const noexcept;
-    // Moves a simulated kernel's clock. Errors: not_supported on the real kernel, invalid_argument if d < 0.
+    // Moves a simulated kernel's clock. Errors: not_supported on the real kernel, invalid_argument (d < 0, or beyond what
+    // the clock can show).
     SPRUCE_API result<void> advance(duration d);
 
     // -- running. All: wrong_state inside a run or a task.

@@ -214,7 +214,7 @@ result<tcp_stream> tcp_listener::accept(deadline dl) {
             told_ns_ = now;
             detail::tell_unhandled(&h, {this_task::id(), this_task::name(), "accept waits until there is room", why});
         }
-        if (dl.how() == deadline::kind::relative) dl = at(time_point(duration(h.due_of(dl))));
+        if (dl.how() == deadline::kind::relative) dl = at(time_point(duration(h.due_from_now(dl))));
         if (dl.passed()) return errc::timed_out;
         // The pause is a wait for the other side of the fd, which never comes but which close() ends.
         deadline until = in(dl.remaining() < accept_pause ? dl.remaining() : accept_pause);

@@ -67,9 +67,11 @@ handler arm_timer(hub* on, handler_slot* s, callable_ops const* ops, deadline dl
     s->time = on->timers.take(s);
     s->state = slot_state::armed;
     add_hold(*on, *s);
-    std::int64_t const due = s->due_ns = on->due_of(dl);
-    // What is due already runs in the next pass: one hop, in the order of its making.
-    if (dl.how() == deadline::kind::relative ? dl.ns() <= 0 : due <= on->now_ns && on->phase == hub_phase::running) make_ready(*on, *s);
+    std::int64_t const due = s->due_ns = on->due_from_now(dl);
+    // What is due already runs in the next pass: one hop, in the order of its making. But behind what was to run before it,
+    // and has not been seen to be due yet: then it is a timer among those.
+    bool const soon = dl.how() == deadline::kind::relative ? dl.ns() <= 0 : due <= on->now_ns && on->phase == hub_phase::running;
+    if (soon && on->timers.earliest_ns() > due) make_ready(*on, *s);
     else on->timers.arm(*s->time, due);
     on->rouse();
     return handler_access::name(on->serial, *s);
@@ -325,7 +327,7 @@ bool handler::rearm(deadline dl) noexcept {
     detail::handler_slot* const s = slot_of(*this);
     if (!s || !is_timer(*s) || s->state == detail::slot_state::cancelled) return false;
     detail::hub& h = *detail::current_hub;
-    std::int64_t const due = s->due_ns = h.due_of(dl);
+    std::int64_t const due = s->due_ns = h.due_from_now(dl);
     if (s->state == detail::slot_state::running) s->again = true;
     if (due == detail::no_time) {
         h.timers.disarm(*s->time);

@@ -193,6 +193,11 @@ struct hub {
     // Whether a run is under way, in a turn of it or between two.
     bool in_run() const noexcept { return phase == hub_phase::running || visit; }
 
+    // The time now, read afresh, whatever this dispatch has read before.
+    std::int64_t read_now() noexcept {
+        fresh_at = dispatches - 1;
+        return fresh_now();
+    }
     // The time now, read at most once a dispatch; plain code always reads afresh.
     std::int64_t fresh_now() noexcept {
         if (dispatching && fresh_at == dispatches) return fresh_ns;
@@ -200,15 +205,15 @@ struct hub {
         fresh_at = dispatches;
         return fresh_ns;
     }
-    // When a deadline is, on this clock; no_time for never.
+    // When a deadline is, on this clock; no_time for never. Of several that count from one reading.
     std::int64_t due_of(deadline dl) noexcept {
         if (dl.how() == deadline::kind::never) return no_time;
         if (dl.how() == deadline::kind::absolute) return dl.ns();
         std::int64_t const from = fresh_now();
         return dl.ns() > no_time - from ? no_time : from + dl.ns();
     }
-    // The same for what waits now, or for a scope around waits: counted from now, whatever this dispatch has done since
-    // it last asked. A wait ends the dispatch, so that is a reading each at most.
+    // The same for what waits now, for a scope around waits, and for timers: counted from now, whatever this dispatch has
+    // done since it last asked.
     std::int64_t due_from_now(deadline dl) noexcept {
         if (dl.how() == deadline::kind::relative) fresh_at = dispatches - 1;
         return due_of(dl);

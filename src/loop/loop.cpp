@@ -298,6 +298,7 @@ result<void> loop::advance(duration d) {
 loop_ref loop::remote() const noexcept { return loop_ref(hub_ ? hub_->door : nullptr); }
 
 result<void> loop::after_fork() {
+    if (got == -EINVAL || got == -EOVERFLOW) return detail::with_detail(errc::invalid_argument, "d: the clock does not go that far");
     if (!hub_) return status_;
     hub& h = *hub_;
     if (&h != detail::current_hub) return errc::wrong_thread;

@@ -79,7 +79,7 @@ result<void> report_progress(future_block* b, std::uint64_t position, std::uint6
     progress& p = b->now;
     p.position = position;
     p.maximum = maximum != 0 && position > maximum ? position : maximum;
-    p.elapsed = duration(current_hub->fresh_now() - b->began_ns);
+    p.elapsed = duration(current_hub->read_now() - b->began_ns);
     p.remaining = remaining_of(p);
     if (++b->reports == 0) b->reports = 1;
     tell_watchers(*b);

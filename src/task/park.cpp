@@ -278,7 +278,7 @@ result<void> sleep_until_woken(deadline dl) noexcept {
 
 // Until the interval is over that holds then, and the task is to go on.
 result<void> pause(scheduler& s, task_block& t) noexcept {
-    std::int64_t const began = s.h.fresh_now();
+    std::int64_t const began = s.h.read_now();
     while (t.paced) {
         SPRUCE_CHECK(begin_wait());   // it may have been cancelled since a change of its pace has woken it
         pace const now = pace_of(t);

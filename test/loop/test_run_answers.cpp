@@ -1,0 +1,102 @@
+// What a loop answers about itself: when what is made in a callback is due, in which order it runs, whether it runs, whether
+// its tasks can be woken yet, and by what it was stopped.
+#include <csignal>
+#include <cstdlib>
+#include <string>
+#include <unistd.h>
+
+#include <spruce/process.hpp>
+#include <spruce/spruce.hpp>
+
+#include "../harness/axes.hpp"
+#include "../harness/forked.hpp"
+
+using namespace spruce;
+using namespace std::chrono_literals;
+using harness::world;
+
+TEST("a timer that is overdue runs before what was to run at once after it, in a callback, a task and plain code") {
+    testing::simulation clock(harness::as_asked());
+    for (int from = 0; from != 3; ++from) {
+        loop l(loop_options{.on = clock.on()});
+        std::string seen;
+        auto const make = [&] {
+            loop& here = *loop::current();
+            here.call_later(1ms, [&] { seen += 'a'; });
+            clock.advance(5ms);   // it computes
+            here.call_later(0ms, [&] { seen += 'b'; });
+            here.call_later(-1h, [&] { seen += 'c'; });
+            here.call_at(clock.now() - 3ms, [&] { seen += 'd'; });
+        };
+        if (from == 0) make();
+        else if (from == 1) l.call_soon(make);
+        else spawn(make);
+        CHECK(l.run().ok());
+        // The last is a time between the first and the second: behind the one, and before the others.
+        CHECK_EQ(std::string_view(seen), "adbc");
+    }
+}
+
+TEST("what is to run at once runs in the next pass where no timer is overdue") {
+    testing::simulation clock(harness::as_asked());
+    loop l(loop_options{.on = clock.on()});
+    std::string seen;
+    l.call_soon([&] {
+        l.call_later(1ms, [&] { seen += 't'; });
+        l.call_later(0ms, [&] { seen += 'a'; });
+        l.call_soon([&] { seen += 'b'; });
+        l.call_later(0ms, [&] { seen += 'c'; });
+    });
+    CHECK(l.run().ok());
+    CHECK_EQ(std::string_view(seen), "abct");
+}
+
+TEST("a relative time counts from the call that is given it, however long the callback has computed before") {
+    testing::simulation clock(harness::as_asked());
+    loop l(loop_options{.on = clock.on()});
+    auto const began = clock.now();
+    std::string seen;
+    auto const at_least = [&](char name, duration d) {
+        return [&, name, d] {
+            seen += name;
+            CHECK(clock.now() - began >= 50ms + d);
+            CHECK(clock.now() - began <= 51ms + d);
+        };
+    };
+    handler again = l.call_later(1h, at_least('r', 10ms));
+    timer beats(at_least('p', 20ms));
+    one_shot_timer once(at_least('o', 30ms));
+    auto calls = timed(40ms, at_least('t', 40ms));
+    future<void> d;
+    l.call_soon([&] {
+        l.call_later(1h, [] {}).cancel();   // reads the clock
+        clock.advance(50ms);
+        l.call_later(5ms, at_least('l', 5ms));
+        CHECK(again.rearm(in(10ms)));
+        CHECK(beats.start(20ms).ok());
+        CHECK(once.start(30ms).ok());
+        CHECK(calls());
+        d = delay(45ms);
+        d.on_done([&](result<void> const&) {
+            beats.stop();
+            at_least('d', 45ms)();
+        });
+        l.call_every(60ms, [&](handler self) {
+            at_least('e', 60ms)();
+            self.cancel();
+        });
+    });
+    l.call_later(75ms, [&] { beats.stop(); });
+    CHECK(l.run().ok());
+    CHECK_EQ(std::string_view(seen), "lrpotde");
+}
+
+TEST("advance() beyond what the clock can show is an invalid argument") {
+    testing::simulation clock(harness::as_asked());
+    loop l(loop_options{.on = clock.on()});
+    CHECK(l.advance(duration::max()) == errc::invalid_argument);
+    CHECK(l.advance(-1ns) == errc::invalid_argument);
+    CHECK(l.advance(1h).ok());
+    CHECK(l.advance(duration::max()) == errc::invalid_argument);
+}
+
