@@ -175,7 +175,8 @@ public:
 
     // -- running. All: wrong_state inside a run or a task.
     // Runs until nothing holds it, or stop(). Errors: deadlock if tasks are left in waits that nothing can end
-    // (detail() names the first); an errno if the poller failed: then it may be run again.
+    // (detail() names the first); an errno if the poller failed: then it may be run again. Before it is called a deadlock,
+    // idle callbacks run as long as there are any, and on_turn() hooks get 1,000 turns in which nothing else is left.
     [[nodiscard]] SPRUCE_API result<void> run();
     // Runs until stop(), with nothing to do if need be.
     [[nodiscard]] SPRUCE_API result<void> run_forever();
@@ -218,7 +219,7 @@ public:
     // Keeps run() alive until the token dies. One taken while shutdown hooks run delays the next phase and the end; one
     // taken in the first phase of start hooks, the next phase.
     [[nodiscard]] SPRUCE_API hold_token hold() noexcept;
-    // Whether a run is under way.
+    // Whether a run is under way; not yet while it is in its first start phase, `before`, and what that delays.
     SPRUCE_API bool running() const noexcept;
     SPRUCE_API loop_state state() const noexcept;
     // -- hooks. All run in the order they were given, each time, until they are cancelled; none can wait, or holds run().

@@ -308,6 +308,8 @@ void run_hooks(hub& h, hook_point when, whose_callbacks which = whose_callbacks:
 // The hooks of a run's beginning and end, phase by phase, with the turns for what delays them.
 result<void> start_up(hub& h) noexcept;
 result<void> shut_down(hub& h) noexcept;
+// How many turns a run makes for the hooks at their ends, when nothing else could end what its tasks wait for.
+inline constexpr unsigned turns_for_hooks = 1'000;
 error poller_failed(int failed) noexcept;
 // For tests: who makes the runs of this process instead, if set.
 using run_filter = result<void> (*)(hub& h, bool for_ever) noexcept;

@@ -43,6 +43,14 @@ error stuck(hub& h) noexcept {
 }
 
 namespace {
+// Whether what does not keep a run going may end a wait yet: idle callbacks that have not run, and hooks at the end of a
+// turn. The latter stay for ever: they get so many turns in which nothing else is left.
+bool may_be_woken(hub& h, unsigned& turns) noexcept {
+    if (h.stop_asked || !h.ext || h.ext->unfinished(h) == 0) return false;
+    bool const first = turns++ == 0;   // a signal may have come, too
+    return first || !h.idlers.empty() || (turns < turns_for_hooks && !h.hooks[static_cast<int>(hook_point::turn)].empty());
+}
+
 // Those in the background end with the run: cancelled, and driven until they have.
 result<void> end_background(hub& h) noexcept {
     if (!h.ext || h.ext->left(h, true) == 0) return {};
@@ -59,11 +67,12 @@ result<void> end_background(hub& h) noexcept {
 result<void> run_hub(hub& h, bool for_ever) noexcept {
     running_scope const scope(h);
     result<void> outcome = start_up(h);
-    while (outcome && !h.stop_asked && (for_ever || is_held(h))) {
-        if (int const failed = turn(h, no_time); failed < 0) {
-            outcome = poller_failed(failed);
-            break;
-        }
+    unsigned dry = 0;
+    while (outcome && !h.stop_asked) {
+        bool const held = for_ever || is_held(h);
+        if (held) dry = 0;
+        else if (!may_be_woken(h, dry)) break;
+        if (int const failed = turn(h, held ? no_time : 0); failed < 0) outcome = poller_failed(failed);
     }
     bool const ran_dry = !h.stop_asked && outcome.ok();
     if (auto shut = shut_down(h); !shut && outcome) outcome = shut;
@@ -137,7 +146,7 @@ result<void> loop::leave() noexcept {
     return stopped;
 }
 
-bool loop::running() const noexcept { return hub_ && hub_->in_run(); }
+bool loop::running() const noexcept { return hub_ && hub_->in_run() && hub_->start_phases_begun > 1; }
 
 loop_state loop::state() const noexcept {
     if (!hub_ || hub_->phase == hub_phase::ended) return loop_state::ended;

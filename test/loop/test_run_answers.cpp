@@ -100,3 +100,76 @@ TEST("advance() beyond what the clock can show is an invalid argument") {
     CHECK(l.advance(duration::max()) == errc::invalid_argument);
 }
 
+TEST("a loop does not run yet in its first start hooks, and what delays them, and runs from the second phase on") {
+    world w;
+    loop l(w.options());
+    std::string seen;
+    auto const note = [&](char name) { seen += name, seen += l.running() ? '+' : '-'; };
+    l.on_start(start_phase::before, [&] {
+        note('b');
+        spawn([&, held = l.hold()] {
+            CHECK(sleep_for(1ms).ok());
+            note('t');
+        });
+    });
+    l.on_start(start_phase::during, [&] { note('d'); });
+    l.on_start(start_phase::after, [&] { note('a'); });
+    l.on_shutdown(shutdown_phase::after, [&] { note('s'); });
+    CHECK(l.run().ok());
+    CHECK(l.run().ok());
+    CHECK_EQ(std::string_view(seen), "b-t-d+a+s+b-t-d+a+s+");
+    CHECK(l.run_until([&] { return l.running(); }, in(0s)).ok());
+    CHECK(!l.running());
+}
+
+TEST("what does not hold a run may end its tasks' waits yet: idle callbacks and hooks at the ends of turns come first") {
+    if (!harness::option("host").empty()) harness::skip("a guest makes no turns for that");
+    world w;
+    loop l(w.options());
+    event done;
+    auto t = spawn([&] { CHECK(done.wait().ok()); });
+    CHECK(l.run() == errc::deadlock);
+    l.call_when_idle([&] { done.set(); });   // pending when the next run begins
+    CHECK(l.run().ok());
+    CHECK(t.done());
+    done.clear();
+    t = spawn([&] {
+        // Once nothing else is left, and more than once.
+        loop::current()->call_when_idle([&] {
+            loop::current()->call_when_idle([&] { loop::current()->call_when_idle([&] { done.set(); }); });
+        });
+        CHECK(done.wait().ok());
+    });
+    CHECK(l.run().ok());
+    done.clear();
+    int turns = 0;
+    handler hook = l.on_turn([&] {
+        if (++turns == 5) done.set();
+    });
+    t = spawn([&] { CHECK(done.wait().ok()); });
+    CHECK(l.run().ok());
+    CHECK(t.done());
+    done.clear();
+    // One that never will ends in the deadlock that it is.
+    t = spawn([&] { CHECK(done.wait() == errc::canceled); });
+    CHECK(l.run() == errc::deadlock);
+    CHECK(turns < 10'000);
+    hook.cancel();
+    CHECK(l.run() == errc::deadlock);
+    CHECK(t.cancel());
+    CHECK(l.run().ok());
+}
+
+TEST("a signal that came before a run may end what its tasks wait for") {
+    if (harness::simulated()) harness::skip("the real kernel's signals");
+    if (!harness::option("host").empty()) harness::skip("a guest makes no turns for that");
+    world w;
+    loop l(w.options());
+    event done;
+    CHECK(l.add_signal_handler(SIGUSR2, [&] { done.set(); }).ok());
+    auto t = spawn([&] { CHECK(done.wait().ok()); });
+    CHECK(l.run() == errc::deadlock);
+    ::raise(SIGUSR2);
+    CHECK(l.run().ok());
+}
+
