@@ -208,7 +208,8 @@ public:
     SPRUCE_API result<void> stop() noexcept;
     // The same, and no shutdown hook runs any more, but the rest of a phase that has begun.
     SPRUCE_API result<void> leave() noexcept;
-    // The signal that last came by stop_on_signals; 0: none. Also once the loop has ended, for die_of() in process.hpp.
+    // The signal that last came by stop_on_signals; 0: none. Also once the loop has ended, for die_of() in process.hpp. The
+    // free stop_signal() of run.hpp tells it where no loop is left to ask.
     int stop_signal() const noexcept { return stop_signal_; }
     // Cancels all tasks, drives whole turns, at least one, until they have ended, and drops all callbacks. Afterwards
     // every call gives closed. Tasks that are left at the deadline are abandoned: those that are ready run once more, all are

@@ -3,7 +3,7 @@
 #include <atomic>
 #include <cstdlib>
 
-#include "hub.hpp"
+#include "never_run.hpp"
 
 namespace spruce::inline v0::detail {
 
@@ -93,6 +93,7 @@ constinit std::atomic<int> told_exit{0};
 void at_exit() {
     hub* const h = current_hub;
     if (!h || !h->ends_at_exit || h->fds.is_parents()) return;
+    tell_never_run(*h);
     // An orphaned one has no owner to ask; it is inside a run.
     if (h->orphaned || h->owner.destroy(in(h->options.destroy_grace)) == errc::wrong_state) run_hooks(*h, hook_point::exit);
 }

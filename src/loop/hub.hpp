@@ -145,6 +145,7 @@ struct hub {
     std::uint8_t start_phases_begun = 3; // of this run; those of one that begins come in their turn
     bool ends_at_exit = false;           // with the process, if nobody destroys it before
     bool exits_begun = false;            // the exit hooks have had their moment
+    bool ran = false;                    // some run of it has begun
     intrusive_list<call_of_task> calls_awaited;   // of other loops, by this one's tasks
     intrusive_list<outside_wait> outside_waits;
     handler_slot* unhandled_hook = nullptr;
@@ -222,6 +223,8 @@ struct hub {
 
 // The hub of this thread, or null.
 extern SPRUCE_API constinit thread_local hub* current_hub;
+// The signal that stopped this thread's last loop by stop_on_signals, or 0.
+extern constinit thread_local int last_stop_signal;
 // How many loops the process has, on all threads.
 std::uint32_t living_loops() noexcept;
 

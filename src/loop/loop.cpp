@@ -10,11 +10,13 @@
 #include <spruce/verify.hpp>
 
 #include "../sys/threads.hpp"
+#include "never_run.hpp"
 #include "plain_scope.hpp"
 
 namespace spruce::inline v0::detail {
 
 constinit thread_local hub* current_hub = nullptr;
+constinit thread_local int last_stop_signal = 0;
 
 // What the floor of loops alone may do with one.
 struct loop_access {
@@ -225,12 +227,14 @@ loop::loop(loop_options options) noexcept {
     }
     detail::current_hub = hub_;
     detail::thread_clock = {detail::hub_clock, hub_};
+    detail::last_stop_signal = 0;
     if (!options.stop_on_signals) return;
     for (int const sig : {SIGINT, SIGTERM}) {
         // Ctrl-C is often the program's own, or ignored by who started it in the background.
         if (sig == SIGINT && !on->simulated && detail::handled_elsewhere(sig)) continue;
         auto made = add_signal_handler(sig, [h = hub_, sig] {
             h->stop_asked = true;
+            detail::last_stop_signal = sig;
             if (!h->orphaned) h->owner.stop_signal_ = sig;   // else there is no loop any more
         });
         if (made) detail::keep_for_tasks(*made);   // as long as they are to end, the signal does not kill the process
@@ -269,6 +273,8 @@ namespace {
 alignas(loop) constinit unsigned char implicit_room[sizeof(loop)] = {};
 }  // namespace
 
+bool detail::is_implicit(loop const& l) noexcept { return static_cast<void const*>(&l) == implicit_room; }
+
 result<loop&> loop::current() noexcept {
     if (detail::current_hub) {
         if (detail::current_hub->orphaned) return errc::closed;
@@ -277,6 +283,7 @@ result<loop&> loop::current() noexcept {
     if (!detail::on_main_thread()) return errc::no_loop;
     auto* const made = ::new (static_cast<void*>(implicit_room)) loop;
     if (auto fine = made->status(); !fine) return fine.error();
+    detail::watch_for_exit();
     return *made;
 }
 
@@ -291,6 +298,7 @@ result<void> loop::advance(duration d) {
     if (d.count() < 0) return detail::with_detail(errc::invalid_argument, "d: negative");
     int const got = hub_->on.advance(hub_->on.context, d.count());
     if (got == -ENOSYS) return detail::with_detail(errc::not_supported, "the real kernel's clock moves by itself");
+    if (got == -EINVAL || got == -EOVERFLOW) return detail::with_detail(errc::invalid_argument, "d: the clock does not go that far");
     if (got < 0) return detail::kernel_error(got);
     return {};
 }
@@ -298,7 +306,6 @@ result<void> loop::advance(duration d) {
 loop_ref loop::remote() const noexcept { return loop_ref(hub_ ? hub_->door : nullptr); }
 
 result<void> loop::after_fork() {
-    if (got == -EINVAL || got == -EOVERFLOW) return detail::with_detail(errc::invalid_argument, "d: the clock does not go that far");
     if (!hub_) return status_;
     hub& h = *hub_;
     if (&h != detail::current_hub) return errc::wrong_thread;

@@ -173,3 +173,68 @@ TEST("a signal that came before a run may end what its tasks wait for") {
     CHECK(l.run().ok());
 }
 
+TEST("a run that a signal stopped says so, by stop_signal() and in its error, and one that failed does not") {
+    if (harness::simulated()) harness::skip("the real kernel's signals");
+    for (int const sig : {SIGTERM, SIGINT}) {
+        auto const ended = run({.stop_on_signals = true}, [sig]() -> result<void> {
+            ::raise(sig);
+            return sleep_for(1h);
+        });
+        CHECK(ended == errc::closed);
+        CHECK_EQ(stop_signal(), sig);
+        CHECK_EQ(std::string_view(ended.error().detail()), sig == SIGTERM ? "stopped by SIGTERM" : "stopped by SIGINT");
+    }
+    CHECK(run({.stop_on_signals = true}, []() -> result<void> { return errc::broken; }) == errc::broken);
+    CHECK_EQ(stop_signal(), 0);
+    CHECK(run([]() -> result<void> {
+              static_cast<void>(loop::current()->stop());
+              return sleep_for(1h);
+          }) == errc::closed);
+    CHECK_EQ(stop_signal(), 0);
+    auto const child = harness::forked([] {
+        auto const served = run({.stop_on_signals = true}, []() -> result<void> {
+            ::raise(SIGTERM);
+            return sleep_for(1h);
+        });
+        if (int const sig = stop_signal()) die_of(sig);
+        ::_exit(served ? 0 : 1);
+    });
+    CHECK(WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGTERM);
+}
+
+TEST("tasks and callbacks of a main thread's loop that nobody runs are reported when the program exits") {
+    auto const spawned = harness::forked([] {
+        spawn([] {});
+        spawn([] {});
+        std::exit(0);
+    });
+    CHECK(spawned.says("never run: 2 tasks are left"));
+    CHECK(WIFEXITED(spawned.status) && WEXITSTATUS(spawned.status) == 0);
+    auto const both = harness::forked([] {
+        static_cast<void>(loop::current()->destroy_at_exit());
+        loop::current()->call_later(1s, [] {});
+        spawn([] {});
+        std::exit(0);
+    });
+    CHECK(both.says("never run: 1 task and 1 callback are left"));
+    // Nothing is said of one that was run, that has nothing, that was destroyed, or that another process made.
+    auto const silent = harness::forked([] {
+        loop::current()->on_exit([] {});
+        spawn([] { static_cast<void>(sleep_for(1h)); });
+        static_cast<void>(loop::current()->run_once(in(0s)));
+        std::exit(0);
+    });
+    CHECK_EQ(std::string_view(silent.said), "");
+    auto const destroyed = harness::forked([] {
+        spawn([] {});
+        static_cast<void>(loop::current()->destroy());
+        std::exit(0);
+    });
+    CHECK_EQ(std::string_view(destroyed.said), "");
+    auto const forked_again = harness::forked([] {
+        spawn([] {});
+        if (::fork() == 0) std::exit(0);
+        ::_exit(0);
+    });
+    CHECK_EQ(std::string_view(forked_again.said), "");
+}
