@@ -70,7 +70,7 @@ SPRUCE_API void* callable_of(function_core* f) noexcept;
 // A new call; or, without one, the word of another one's future, or of a refusal.
 struct call_claim {
     future_block* call;
-    std::uintptr_t word;
+    error_word word;
 };
 SPRUCE_API call_claim claim_call(function_core* f, future_ops const* ops) noexcept;
 SPRUCE_API task_options call_options(function_core* f) noexcept;

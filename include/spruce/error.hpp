@@ -45,6 +45,7 @@ namespace detail {
 // The library's own errors, and the system's.
 extern SPRUCE_API error_domain const spruce_domain;
 extern SPRUCE_API error_domain const errno_domain;
+struct error_access;
 }  // namespace detail
 
 // Names a task or a deadline scope. One counter for the whole process, never reused; 0 is nobody.
@@ -58,20 +59,24 @@ struct task_id {
 class error {
 public:
     error(errc c) noexcept : error(detail::spruce_domain, static_cast<int>(c)) {}
-    error(error_domain const& d, int code) noexcept : domain_(&d), code_(code) {}
+    error(error_domain const& d, int code) noexcept : word_(reinterpret_cast<std::uintptr_t>(&d)), code_(code) {}
     // The error for a value of errno.
     static error from_errno(int value) noexcept { return {detail::errno_domain, value}; }
 
     int code() const noexcept { return code_; }
-    error_domain const& domain() const noexcept { return *domain_; }
+    error_domain const& domain() const noexcept {
+        if ((word_ & 1) == 0) return *reinterpret_cast<error_domain const*>(static_cast<std::uintptr_t>(word_));
+        return (word_ & 2) != 0 ? detail::errno_domain : detail::spruce_domain;
+    }
     // The errno, or 0 if the error did not come from the system.
-    int errno_value() const noexcept { return domain_ == &detail::errno_domain ? code_ : 0; }
+    int errno_value() const noexcept { return &domain() == &detail::errno_domain ? code_ : 0; }
     // A short name: "timed_out", "ECONNREFUSED"; the domain's name for errors of a user's domain. Never null.
     SPRUCE_API char const* name() const noexcept;
     // A sentence that says what happened. Never null.
-    char const* message() const noexcept { return domain_->message(code_); }
+    char const* message() const noexcept { return domain().message(code_); }
     // What it concerns (an address, a path, an argument's name, an exception's text), as long as the thread remembers;
-    // else "". It goes with the error from a task to who asks for it by get(), a group's join() or run().
+    // else "". It belongs to this value and its copies, wherever they go on this thread: an error that is made by hand has
+    // none, nor has one of a user's domain.
     // Lifetime: the text is good until sixteen more errors with details have come up on this thread.
     SPRUCE_API char const* detail() const noexcept;
     // The low half of the id of the task or scope that caused it, for logs; 0 when nobody did.
@@ -79,7 +84,9 @@ public:
     // Whether that task or scope caused it.
     bool is_from(task_id id) const noexcept { return id.value != 0 && origin_ == static_cast<std::uint32_t>(id.value); }
 
-    friend bool operator==(error const& a, error const& b) noexcept { return a.domain_ == b.domain_ && a.code_ == b.code_; }
+    friend bool operator==(error const& a, error const& b) noexcept {
+        return a.code_ == b.code_ && (a.word_ == b.word_ || &a.domain() == &b.domain());
+    }
 
     // The same error, caused by that task or scope.
     error caused_by(task_id id) const noexcept {
@@ -93,24 +100,28 @@ public:
 
 private:
     template <class T> friend class result;
+    friend struct detail::error_access;
     // No error at all: how a result<void> says that it is ok, and still comes back in registers.
-    error() noexcept : domain_(nullptr), code_(0) {}
+    error() noexcept : word_(0), code_(0) {}
 
-    error_domain const* domain_;
+    // The domain's address. Or, of an error with a detail, which is one of the library's or the system's: 1, whether it is
+    // the system's, and the detail's number from bit 2 on. No two details of a process have the same number.
+    std::uint64_t word_;
     std::int32_t code_;
     std::uint32_t origin_ = 0;
 };
 static_assert(sizeof(error) <= 16 && std::is_trivially_copyable_v<error>);
 
 namespace detail {
-// Remembers `text` (cut to 119 bytes) as the detail of `e` for the current task, and gives `e` back.
-SPRUCE_API error with_detail(error e, char const* text) noexcept;
-// The same for another task; and of what the task `from` remembers of `e`.
-SPRUCE_API void give_detail(error e, char const* text, std::uint64_t to) noexcept;
-SPRUCE_API void hand_on_detail(error e, std::uint64_t from, std::uint64_t to) noexcept;
-// Who is running on this thread, for the memory of details; null: nobody. Set by the floor that knows.
-using whose = std::uint64_t (*)() noexcept;
-extern SPRUCE_API constinit thread_local whose thread_task_id;
+// The same error with `text` (cut to 119 bytes) as its detail, which this thread remembers. One of a user's domain stays as
+// it was.
+[[nodiscard]] SPRUCE_API error with_detail(error e, char const* text) noexcept;
+
+// An error of the library's or the system's and its detail in 64 bits, the lowest of which is set: for handles that are
+// empty, and say why.
+using error_word = std::uint64_t;
+SPRUCE_API error_word pack(error const& e) noexcept;
+SPRUCE_API error unpack(error_word word) noexcept;
 }  // namespace detail
 
 #if SPRUCE_THROWS

@@ -75,7 +75,7 @@ template <class T> result<T> take_outcome(task_outcome<T>& o, bool last) {
 }
 
 // -- all of these for the loop's thread, but for counting
-SPRUCE_API std::uintptr_t make_future(future_ops const* ops) noexcept;   // a block's address, or a refusal
+SPRUCE_API error_word make_future(future_ops const* ops) noexcept;   // a block's address, or a refusal
 SPRUCE_API void retain_future(future_block* b) noexcept;
 SPRUCE_API void release_future(future_block* b) noexcept;
 SPRUCE_API void drop_promise(future_block* b) noexcept;
@@ -105,7 +105,7 @@ SPRUCE_API result<void> report_progress(future_block* b, std::uint64_t position,
 class future_ref {
 public:
     future_ref() noexcept = default;
-    explicit future_ref(std::uintptr_t word) noexcept : word_(word) {}   // takes the reference over
+    explicit future_ref(error_word word) noexcept : word_(word) {}   // takes the reference over
     future_ref(future_ref const& other) noexcept : word_(other.word_) {
         if (block()) retain_future(block());
     }
@@ -117,19 +117,19 @@ public:
     ~future_ref() {
         if (block()) release_future(block());
     }
-    future_block* block() const noexcept { return (word_ & 1) != 0 ? nullptr : reinterpret_cast<future_block*>(word_); }
-    std::uintptr_t word() const noexcept { return word_; }
+    future_block* block() const noexcept {
+        return (word_ & 1) != 0 ? nullptr : reinterpret_cast<future_block*>(static_cast<std::uintptr_t>(word_));
+    }
+    error_word word() const noexcept { return word_; }
     // Why there is no block.
     error why() const noexcept {
-        if (word_ == 0) return with_detail(errc::wrong_state, "an empty future or promise");
-        auto const code = static_cast<int>(word_ >> 2);
-        return (word_ & 2) != 0 ? error::from_errno(code) : error(static_cast<errc>(code));
+        return word_ == 0 ? with_detail(errc::wrong_state, "an empty future or promise") : unpack(word_);
     }
     // Lets go of the block, for whoever counts on.
-    std::uintptr_t release() noexcept { return std::exchange(word_, 0); }
+    error_word release() noexcept { return std::exchange(word_, 0); }
 
 private:
-    std::uintptr_t word_ = 0;
+    error_word word_ = 0;
 };
 SPRUCE_API future_ref shield_future(future_ref const& of, future_ops const* ops) noexcept;
 SPRUCE_API result<void> follow_future(future_block* b, future_ref const& other) noexcept;

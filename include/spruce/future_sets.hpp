@@ -19,7 +19,7 @@ enum class set_looks : unsigned char { at_none, at_winner, at_all };
 using set_collector = void (*)(void* outcome, future_block* set, std::size_t winner) noexcept;
 
 // A block for so many; then each is given its place, and the set begins. Or a refusal.
-SPRUCE_API std::uintptr_t make_set(future_ops const* ops, set_kind kind, set_looks looks, set_collector collect, std::size_t count) noexcept;
+SPRUCE_API error_word make_set(future_ops const* ops, set_kind kind, set_looks looks, set_collector collect, std::size_t count) noexcept;
 SPRUCE_API void put_member(future_block* set, std::size_t place, future_ref const& member) noexcept;
 SPRUCE_API void start_set(future_block* set) noexcept;
 // A member's outcome; or, without one, why it never had any.
@@ -30,7 +30,7 @@ struct member_outcome {
 SPRUCE_API member_outcome outcome_of_member(future_block* set, std::size_t place) noexcept;
 SPRUCE_API std::size_t members_of(future_block* set) noexcept;
 // The next one that has finished, as a handle's word. Errors: end_of_stream, timed_out, canceled, …
-SPRUCE_API result<std::uintptr_t> next_finished(future_block* set, deadline dl) noexcept;
+SPRUCE_API result<error_word> next_finished(future_block* set, deadline dl) noexcept;
 
 template <class T> result<T> result_of_member(future_block* set, std::size_t place) {
     auto const m = outcome_of_member(set, place);

@@ -57,8 +57,8 @@ public:
 private:
     friend struct detail::handler_access;
     std::uint64_t generation_ = 0;
-    std::uint32_t loop_ = 0;   // the loop's serial number; of an empty one: the domain of its error
-    std::uint32_t slot_ = 0;   // the place in its table;   of an empty one: the code of its error
+    std::uint32_t loop_ = 0;   // the loop's serial number; of an empty one: the low half of its error
+    std::uint32_t slot_ = 0;   // the place in its table;   of an empty one: the high half
 };
 
 // Owns a callback: cancels it when it dies. Thread: the loop's.

@@ -159,7 +159,7 @@ public:
         using call = detail::awaited_call<std::decay_t<F>>;
         call waits{std::forward<F>(f)};
         if (auto ran = detail::wait_for_call(remote_, call::run, &waits, dl); !ran) return ran.error();
-        if (!waits.outcome->ok() && waits.text[0]) detail::with_detail(waits.outcome->error(), waits.text);
+        if (!waits.outcome->ok() && waits.text[0]) return detail::with_detail(waits.outcome->error(), waits.text);
         return *std::move(waits.outcome);
     }
 

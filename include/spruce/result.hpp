@@ -140,7 +140,7 @@ public:
     result() noexcept = default;
     result(spruce::error e) noexcept : error_(e) {}
     result(errc c) noexcept : error_(c) {}
-    bool ok() const noexcept { return !error_.domain_; }
+    bool ok() const noexcept { return error_.word_ == 0; }
     explicit operator bool() const noexcept { return ok(); }
     // Wrong on an error: ends the program.
     void operator*() const noexcept { SPRUCE_VERIFY(ok(), "the value asked of a result that holds an error"); }

@@ -152,7 +152,7 @@ template <class F>
     }
     auto& given = t->what.outcome;
     if (!given) return errc::closed;
-    if (!given->ok() && t->what.text[0]) detail::with_detail(given->error(), t->what.text);
+    if (!given->ok() && t->what.text[0]) return detail::with_detail(given->error(), t->what.text);
     return std::move(*given);
 }
 

@@ -44,9 +44,9 @@ struct group_state;
 
 // A block with room for such a payload on its stack; or no room, and why not, as a handle keeps it. In registers.
 struct spawn_claim {
-    std::uintptr_t word;
+    error_word word;
     void* room;
-    task_block* block() const noexcept { return reinterpret_cast<task_block*>(word); }
+    task_block* block() const noexcept { return reinterpret_cast<task_block*>(static_cast<std::uintptr_t>(word)); }
 };
 // The first for a task with neither options nor a group.
 SPRUCE_API spawn_claim claim_task(std::size_t size, std::size_t alignment) noexcept;
@@ -76,7 +76,8 @@ SPRUCE_API void disarm_join(wait_entry& e) noexcept;
 SPRUCE_API handler arm_on_done(task_block* block, handler_slot* slot, callable_ops const* ops) noexcept;
 SPRUCE_API hub* hub_of(task_block* block) noexcept;
 SPRUCE_API slot_claim claim_on_done(task_block* block, std::size_t size, std::size_t alignment) noexcept;
-SPRUCE_API void hand_on_detail(task_block* block) noexcept;
+// The error it ended with; of an exception, with its text as the detail.
+SPRUCE_API error explained(task_block* block, error e) noexcept;
 SPRUCE_API result<void> switch_now(task_block* block) noexcept;
 struct task_access;
 }  // namespace detail
@@ -168,17 +169,15 @@ public:
 private:
     friend struct detail::task_access;
     // A block's address; or, with the lowest bit set, the error of a refused spawn; or 0.
-    std::uintptr_t word_ = 0;
+    detail::error_word word_ = 0;
     static constexpr bool is_object = !std::is_void_v<R> && !std::is_reference_v<R>;
     static constexpr bool copies = !is_object || std::copy_constructible<R>;
 
     detail::task_block* block() const noexcept {
-        return (word_ & 1) != 0 ? nullptr : reinterpret_cast<detail::task_block*>(word_);
+        return (word_ & 1) != 0 ? nullptr : reinterpret_cast<detail::task_block*>(static_cast<std::uintptr_t>(word_));
     }
     error why() const noexcept {
-        if (word_ == 0) return detail::with_detail(errc::wrong_state, "an empty task handle");
-        auto const code = static_cast<int>(word_ >> 2);
-        return (word_ & 2) != 0 ? error::from_errno(code) : error(static_cast<errc>(code));
+        return word_ == 0 ? detail::with_detail(errc::wrong_state, "an empty task handle") : detail::unpack(word_);
     }
     template <bool copy> result<R> take(deadline dl) {
         if (!block()) return why();
@@ -192,11 +191,11 @@ private:
         if (outcome.taken) return detail::with_detail(errc::wrong_state, "its value was moved out before");
         if (!outcome.value.ok() && outcome.value.error() == error(errc::canceled) && detail::task_was_cancelled(block()))
             return error(errc::task_canceled).caused_by(detail::task_canceler(block()));
-        if (!outcome.value.ok()) detail::hand_on_detail(block());
+        if (!outcome.value.ok()) return detail::explained(block(), outcome.value.error());   // it can be asked for again
         if constexpr (copy) {
             return outcome.value;
         } else {
-            outcome.taken = outcome.value.ok();   // an error can be asked for again
+            outcome.taken = true;
             return std::move(outcome.value);
         }
     }
@@ -204,14 +203,12 @@ private:
 
 namespace detail {
 struct task_access {
-    template <class R> static task<R> handle(std::uintptr_t word) noexcept {
+    template <class R> static task<R> handle(error_word word) noexcept {
         task<R> t;
         t.word_ = word;
         return t;
     }
-    static std::uintptr_t refused(error e) noexcept {
-        return static_cast<std::uintptr_t>(e.code()) << 2 | (e.errno_value() != 0 ? 2 : 0) | 1;
-    }
+    static error_word refused(error const& e) noexcept { return pack(e); }
     template <class R> static task_block* block(task<R> const& t) noexcept { return t.block(); }
     template <class R> static error why(task<R> const& t) noexcept { return t.why(); }
 };

@@ -319,8 +319,8 @@ bool handler::active() const noexcept {
 
 error handler::error() const noexcept {
     if (generation_ != 0) return errc::wrong_state;
-    if (loop_ == 2) return spruce::error::from_errno(static_cast<int>(slot_));
-    return loop_ == 1 ? spruce::error(static_cast<errc>(slot_)) : spruce::error(errc::no_loop);
+    if (loop_ == 0) return errc::no_loop;
+    return detail::unpack(detail::error_word{slot_} << 32 | loop_);
 }
 
 bool handler::rearm(deadline dl) noexcept {

@@ -173,8 +173,9 @@ struct handler_access {
     }
     static handler refused(error why) noexcept {
         handler h;
-        h.loop_ = &why.domain() == &error::errno_domain() ? 2 : 1;
-        h.slot_ = static_cast<std::uint32_t>(why.code());
+        error_word const word = pack(why);
+        h.loop_ = static_cast<std::uint32_t>(word);
+        h.slot_ = static_cast<std::uint32_t>(word >> 32);
         return h;
     }
     static std::uint32_t loop(handler const& h) noexcept { return h.loop_; }

@@ -51,20 +51,19 @@ result<void*> await_outcome(future_block* b, deadline dl) noexcept {
     if (!is_here(*b)) [[unlikely]] return root_of(*b).outcome;
     future_block& r = root_of(*b);
     if (!r.looked) look(r);
-    if (!r.fine || r.kind == future_kind::set) recall(r, this_task::id());
+    if (!r.fine) explain(r);
     return r.outcome;
 }
 
-void recall(future_block& r, task_id by) noexcept {
-    if (auto const failed = r.ops->failure(r.outcome); !failed) {
-        hand_on_detail(failed.error(), r.id.value, by.value);
-        if (failed.error() == error(errc::task_failed)) {
-            r.ops->describe(r.outcome, [](void* context, char const* what) {
-                if (what[0]) give_detail(errc::task_failed, what, *static_cast<std::uint64_t*>(context));
-            }, &by.value);
-        }
-    }
-    if (r.kind == future_kind::set) recall_members(static_cast<future_set&>(r), by);
+void explain(future_block& r) noexcept {
+    auto const failed = r.ops->failure(r.outcome);
+    if (failed || failed != errc::task_failed) return;
+    error why = failed.error();
+    r.ops->describe(r.outcome, [](void* context, char const* what) {
+        auto& e = *static_cast<error*>(context);
+        if (what[0]) e = with_detail(e, what);
+    }, &why);
+    r.ops->fail(r.outcome, why);
 }
 
 void* outcome_if_there(future_block* b) noexcept {
@@ -72,7 +71,7 @@ void* outcome_if_there(future_block* b) noexcept {
     future_block& r = root_of(*b);
     if (is_here(*b)) {
         look(r);
-        if (!r.fine || r.kind == future_kind::set) recall(r, this_task::id());
+        if (!r.fine) explain(r);
     }
     return r.outcome;
 }
@@ -112,12 +111,7 @@ result<void*> outcome_room(future_block* b) noexcept {
 }
 
 void announce(future_block* b) noexcept {
-    // A call's that runs have the id of its task.
-    if (b->kind != future_kind::call || static_cast<call_block*>(b)->by.value == 0) {
-        auto const failed = b->ops->failure(b->outcome);
-        b->fine = failed.ok();
-        if (!failed) [[unlikely]] hand_on_detail(failed.error(), this_task::id().value, identity(*b).value);
-    }
+    if (b->kind != future_kind::call || static_cast<call_block*>(b)->by.value == 0) b->fine = b->ops->failure(b->outcome).ok();
     resolve(*b);
 }
 

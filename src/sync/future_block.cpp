@@ -43,7 +43,7 @@ namespace {
 }
 }  // namespace
 
-std::uintptr_t refusal(error why) noexcept { return task_access::refused(why); }
+error_word refusal(error why) noexcept { return task_access::refused(why); }
 
 result<block_room> future_room(std::size_t block_size, future_ops const& ops, std::size_t rest) noexcept {
     block_room r;
@@ -52,7 +52,7 @@ result<block_room> future_room(std::size_t block_size, future_ops const& ops, st
 }
 void fill_block(future_block& b, block_room const& room, future_ops const& ops) noexcept { fill(b, room, ops); }
 
-std::uintptr_t make_future(future_ops const* ops) noexcept {
+error_word make_future(future_ops const* ops) noexcept {
     block_room room{};
     if (auto const taken = take_room(room, sizeof(future_block), *ops, 0); !taken) [[unlikely]] return refusal(taken.error());
     auto* const b = ::new (static_cast<void*>(room.block)) future_block;
@@ -93,7 +93,6 @@ void report_unseen(future_block& b) noexcept {
     if (failed) return;
     unseen_failure what;
     what.why = failed.error();
-    what.details_of = b.id.value;
     what.describe = b.ops->describe;
     what.outcome = b.outcome;
     if (b.kind == future_kind::call) {

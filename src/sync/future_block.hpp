@@ -67,7 +67,7 @@ struct future_block {
         progress now;                 // if there are reports
     };
     std::uint32_t reports = 0;
-    task_id id{};                     // of a call its task's; of others given when somebody asks, or it fails: see identity()
+    task_id id{};                     // of a call its task's; of others given when somebody asks: see identity()
     future_block* walk;               // the next of those that have their outcome now, or that are to be freed
     future_block* seek;               // the next of a search that runs nobody
     std::uint32_t sought = 0;         // the last such search that came by
@@ -150,8 +150,8 @@ bool leads_to(future_block& from, future_block& what) noexcept;
 // Its outcome counts as seen.
 void look(future_block& b) noexcept;
 // What is known of a root's error, or of its members', becomes the task's details, too.
-void recall(future_block& r, task_id by) noexcept;
-std::uintptr_t refusal(error why) noexcept;
+void explain(future_block& r) noexcept;
+error_word refusal(error why) noexcept;
 // Whether the link is that of one that follows.
 inline bool is_follower(future_link const& l) noexcept { return l.owner && &l == &l.owner->follows; }
 // Puts the callbacks for its progress, and that of its followers, into the ready ring.

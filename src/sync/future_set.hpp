@@ -7,7 +7,7 @@
 namespace spruce::inline v0::detail {
 
 struct set_member : future_link {
-    std::uintptr_t word = 0;       // its handle; held, if it is a block
+    error_word word = 0;           // its handle; held, if it is a block
 };
 
 struct future_set : future_block {
@@ -22,7 +22,7 @@ struct future_set : future_block {
     intrusive_list<future_link> finished;   // of completions: not taken yet, in the order they finished
 };
 
-inline future_block* block_of_word(std::uintptr_t word) noexcept {
+inline future_block* block_of_word(error_word word) noexcept {
     return (word & 1) != 0 ? nullptr : reinterpret_cast<future_block*>(word);
 }
 inline std::size_t index_of(future_set const& s, future_link const& l) noexcept {
@@ -32,7 +32,5 @@ inline std::size_t index_of(future_set const& s, future_link const& l) noexcept 
 void leave_members(future_set& s) noexcept;
 // Its members' outcomes count as seen, as far as its own has them.
 void look_at_members(future_set& s) noexcept;
-// The details of their errors become the task's, too.
-void recall_members(future_set& s, task_id by) noexcept;
 
 }  // namespace spruce::inline v0::detail

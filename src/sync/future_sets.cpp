@@ -55,7 +55,7 @@ future_block* told_of_member(future_link& l) noexcept {
     return &s;
 }
 
-std::uintptr_t take_word(future_link& l) noexcept { return std::exchange(static_cast<set_member&>(l).word, 0); }
+error_word take_word(future_link& l) noexcept { return std::exchange(static_cast<set_member&>(l).word, 0); }
 }  // namespace
 
 void leave_members(future_set& s) noexcept {
@@ -69,15 +69,7 @@ void look_at_members(future_set& s) noexcept {
     }
 }
 
-void recall_members(future_set& s, task_id by) noexcept {
-    if (s.looks == set_looks::at_none) return;
-    bool const all = s.looks == set_looks::at_all;
-    for (std::size_t i = all ? 0 : s.winner; i < s.count && (all || i == s.winner); ++i) {
-        if (future_block* const b = block_of_word(s.members[i].word); b && b->state == future_state::done) recall(root_of(*b), by);
-    }
-}
-
-std::uintptr_t make_set(future_ops const* ops, set_kind kind, set_looks looks, set_collector collect, std::size_t count) noexcept {
+error_word make_set(future_ops const* ops, set_kind kind, set_looks looks, set_collector collect, std::size_t count) noexcept {
     if (kind == set_kind::any && count == 0) return refusal(errc::invalid_argument);
     if (count > static_cast<std::size_t>(-1) / 2 / sizeof(set_member)) return refusal(errc::no_memory);
     auto const room = future_room(sizeof(future_set), *ops, count * sizeof(set_member));
@@ -129,14 +121,16 @@ member_outcome outcome_of_member(future_block* set, std::size_t place) noexcept 
         future_ref const none(m.word);
         return {nullptr, none.why()};
     }
-    return {root_of(*b).outcome, errc::closed};
+    future_block& r = root_of(*b);
+    if (!r.fine) explain(r);
+    return {r.outcome, errc::closed};
 }
 
 std::size_t members_of(future_block* set) noexcept { return set_at(set).count; }
 
 void collect_index(void* at, future_block*, std::size_t winner) noexcept { static_cast<task_outcome<std::size_t>*>(at)->make(winner); }
 
-result<std::uintptr_t> next_finished(future_block* set, deadline dl) noexcept {
+result<error_word> next_finished(future_block* set, deadline dl) noexcept {
     if (!is_here(*set)) return why_not_here(*set);
     SPRUCE_CHECK(begin_wait());
     auto& s = set_at(set);

@@ -21,7 +21,6 @@ void report_unseen_failure(unseen_failure const& failure) noexcept {
         }, &about);
     }
     if (about.told) return;
-    hand_on_detail(why, failure.details_of, this_task::id().value);
     told const what(failure.sentence ? failure.sentence : why.message(), why);
     tell_unhandled(current_hub, {failure.task, failure.name, what.text, why});
 }

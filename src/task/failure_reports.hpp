@@ -1,7 +1,5 @@
 // Errors that nobody looked at: what is reported of them, once, by tasks, groups and futures alike.
 #pragma once
-#include <cstdint>
-
 #include <spruce/error.hpp>
 
 namespace spruce::inline v0::detail {
@@ -11,7 +9,6 @@ struct unseen_failure {
     task_id task{};                        // whose it is, and its name; 0 and "": a future's that no task makes
     char const* name = "";
     error why = errc::closed;
-    std::uint64_t details_of = 0;          // the task or future in whose name its details are remembered
     char const* sentence = nullptr;        // what to say of it; null: the error's own words
     // Calls `tell` with the text of an exception that is its own, "" if it has none; null: it has none.
     void (*describe)(void* outcome, void (*tell)(void* context, char const* what), void* context) noexcept = nullptr;

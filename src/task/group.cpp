@@ -46,8 +46,7 @@ bool group_hears(task_block& t) noexcept {
     group_state& g = *t.group;
     if (g.failed) return false;
     g.failed = true;
-    g.failure = failed.error();
-    copy_detail(t, g.failure, g.owner->id);
+    g.failure = explained(&t, failed.error());
     if (t.held) {
         t.noted = true;
         g.failed_member = &t;
@@ -77,7 +76,6 @@ void report_failure(group_state& g) noexcept {
     what.task = g.failed_id;
     what.name = g.failed_name;
     what.why = g.failure;
-    what.details_of = g.owner->id.value;
     what.sentence = "it failed, and nobody joined the group";
     report_unseen_failure(what);
 }

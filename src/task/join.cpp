@@ -131,12 +131,6 @@ task_id task_identity(task_block* block) noexcept { return where(*block) == plac
 
 hub* hub_of(task_block* block) noexcept { return where(*block) == place::here ? &block->home->h : nullptr; }
 
-void hand_on_detail(task_block* block) noexcept {
-    task_block& t = *block;
-    auto const failed = t.ops->failure(t.payload);
-    if (!failed) copy_detail(t, failed.error(), this_task::id());
-}
-
 slot_claim claim_on_done(task_block* block, std::size_t size, std::size_t alignment) noexcept {
     error const why = where(*block) == place::elsewhere ? errc::wrong_thread : errc::closed;
     return claim_handler(hub_of(block), why, size, alignment);

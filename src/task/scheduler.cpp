@@ -15,9 +15,6 @@ namespace {
 constinit std::atomic<std::uintptr_t> id_shares{0};
 constexpr std::uint64_t share_size = std::uint64_t{1} << (sizeof(void*) >= 8 ? 20 : 12);
 
-std::uint64_t task_id_here() noexcept {
-    return current_scheduler && current_scheduler->current ? current_scheduler->current->id.value : 0;
-}
 }  // namespace
 
 void take_id_share(scheduler& s) noexcept {
@@ -288,7 +285,6 @@ void end(hub& h) noexcept {
     s->locals_over = true;
     end_locals(h, s->locals);
     current_scheduler = nullptr;
-    thread_task_id = nullptr;
     h.ext = nullptr;
     h.ext_state = nullptr;
     std::intptr_t kept = 0;
@@ -334,7 +330,6 @@ result<scheduler*> need_scheduler() noexcept {
     h.ext = &task_extension;
     h.ext_state = s;
     current_scheduler = s;
-    thread_task_id = task_id_here;
     return s;
 }
 

@@ -218,7 +218,6 @@ inline void leave_if_failed(task_block& t) noexcept {
     if (!t.succeeded() && t.ops) leave_failure(t);
 }
 // What the ended task remembers of its error, or its exception's text, becomes the detail of the task `to`, too.
-void copy_detail(task_block& t, error e, task_id to) noexcept;
 // The error's sentence, and its detail if there is one.
 struct told {
     explicit told(char const* sentence, error const& e) noexcept;

@@ -164,12 +164,13 @@ void start_task(task_block* block, task_ops const* ops) noexcept {
     s.h.rouse();
 }
 
-void copy_detail(task_block& t, error e, task_id to) noexcept {
-    hand_on_detail(e, t.id.value, to.value);
-    if (e != error(errc::task_failed)) return;
-    t.ops->describe(t.payload, [](void* context, char const* what) {
-        if (what[0]) give_detail(errc::task_failed, what, *static_cast<std::uint64_t*>(context));
-    }, &to.value);
+error explained(task_block* block, error e) noexcept {
+    if (e != error(errc::task_failed)) return e;
+    block->ops->describe(block->payload, [](void* context, char const* what) {
+        auto& why = *static_cast<error*>(context);
+        if (what[0]) why = with_detail(why, what);
+    }, &e);
+    return e;
 }
 
 told::told(char const* sentence, error const& e) noexcept {
@@ -183,12 +184,10 @@ void leave_failure(task_block& t) noexcept {
     t.looked = true;
     auto const failed = t.ops->failure(t.payload);
     if (failed || !is_failure(failed.error())) return;
-    copy_detail(t, failed.error(), this_task::id());
     unseen_failure what;
     what.task = t.id;
     what.name = task_name(&t);
     what.why = failed.error();
-    what.details_of = t.id.value;
     what.describe = t.ops->describe;
     what.outcome = t.payload;
     report_unseen_failure(what);
