@@ -50,7 +50,7 @@ private:
 
 struct async_options {
     call_policy policy = call_policy::each;
-    duration interval{};              // each yield() of a call pauses so long; 0: it only lets others go first
+    any_duration interval{};            // each yield() of a call pauses so long; 0: it only lets others go first
     policy_group* group = nullptr;    // null: the policy is the function's own
     std::string_view name{};          // of its tasks; 31 bytes are kept
 };
@@ -101,7 +101,7 @@ public:
     // Tells those who watch its future how far it is. Errors: wrong_state (f has returned).
     result<void> report(std::uint64_t position, std::uint64_t maximum) { return detail::report_progress(call_, position, maximum); }
     // From now on each yield() of this call pauses so long.
-    void set_interval(duration d) noexcept { detail::pace_call(call_, d); }
+    void set_interval(any_duration d) noexcept { detail::pace_call(call_, d); }
 
 private:
     detail::future_block* call_;
@@ -255,7 +255,7 @@ private:
 
 // Each yield() of the call pauses so long from now on; 0: it only lets others go first. A pause that is under way counts
 // from when it began.
-template <class T> result<void> set_interval(future<T> const& call, duration d) {
+template <class T> result<void> set_interval(future<T> const& call, any_duration d) {
     auto const& of = detail::future_access::ref(call);
     return of.block() ? detail::set_call_interval(of.block(), d) : result<void>(of.why());
 }

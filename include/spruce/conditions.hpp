@@ -131,7 +131,7 @@ private:
 // Errors of the wait: invalid_argument (d is 0 or less).
 class every : detail::pinned {
 public:
-    explicit every(duration d) noexcept : period_(d) {}
+    explicit every(any_duration d) noexcept : period_(d) {}
     // The next wait begins a new phase.
     void restart() noexcept { begun_ = false; }
     SPRUCE_API result<void> arm(wait_point& p) noexcept;

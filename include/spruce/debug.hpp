@@ -113,7 +113,7 @@ private:
 // Meanwhile the loop says what it runs before it does, and each switch between tasks goes through the hub.
 // Errors: no_loop, invalid_argument (less than 1 ms), already_registered (this loop is watched), no_memory, an errno.
 // Lifetime: `context` lives as long as the token.
-[[nodiscard]] SPRUCE_API result<stall_monitor> watch_stalls(duration limit, stall_report report = nullptr,
+[[nodiscard]] SPRUCE_API result<stall_monitor> watch_stalls(any_duration limit, stall_report report = nullptr,
                                                             void* context = nullptr) noexcept;
 
 }  // namespace debug

@@ -59,7 +59,7 @@ template <class F> void give_timer(future_ref const& to, deadline dl, F&& f, fut
     }
     return detail::future_access::handle<void>(made);
 }
-[[nodiscard]] inline future<void> delay(duration d) { return delay(in(d)); }
+[[nodiscard]] inline future<void> delay(any_duration d) { return delay(in(d)); }
 
 // A new future with the outcome of f, or timed_out if it has none by then. f itself is left alone, unless it is to be
 // cancelled; so it is, if asked, in the loop's next pass after the new one was cancelled. A new one that is dropped forgets

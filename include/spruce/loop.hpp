@@ -110,12 +110,12 @@ public:
     }
     // Runs f once, d from now, which is when this is called; at once (next pass) if d is 0 or less, but after the timers
     // whose time has come before. Holds run().
-    template <callback F> handler call_later(duration d, F&& f) { return call_timer(in(d), {}, std::forward<F>(f)); }
+    template <callback F> handler call_later(any_duration d, F&& f) { return call_timer(in(d), {}, std::forward<F>(f)); }
     // Runs f once at t; a t in the past is soon. Holds run().
-    template <callback F> handler call_at(time_point t, F&& f) { return call_timer(at(t), {}, std::forward<F>(f)); }
+    template <callback F> handler call_at(any_time_point t, F&& f) { return call_timer(at(t), {}, std::forward<F>(f)); }
     // Runs f every d, first d from now, without drift; beats missed are skipped. Holds run() until cancelled.
     // A d of 0 or less is refused: invalid_argument.
-    template <callback F> handler call_every(duration d, F&& f) {
+    template <callback F> handler call_every(any_duration d, F&& f) {
         if (d <= duration::zero()) return detail::refused_handler(detail::with_detail(errc::invalid_argument, "d: 0 or less"));
         return call_timer(in(d), d, std::forward<F>(f));
     }
@@ -171,7 +171,7 @@ public:
     SPRUCE_API time_point time() const noexcept;
     // Moves a simulated kernel's clock. Errors: not_supported on the real kernel, invalid_argument (d < 0, or beyond what
     // the clock can show).
-    SPRUCE_API result<void> advance(duration d);
+    SPRUCE_API result<void> advance(any_duration d);
 
     // -- running. All: wrong_state inside a run or a task.
     // Runs until nothing holds it, or stop(). Errors: deadlock if tasks are left in waits that nothing can end

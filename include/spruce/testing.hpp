@@ -25,14 +25,14 @@ enum class kqueue_of : std::uint8_t { none, freebsd, netbsd, openbsd };
 // How a simulated kernel behaves. The defaults are a kind one: no latency, whole writes, events in order.
 struct simulation_options {
     std::uint64_t seed = 1;                          // of all that is drawn; the same seed, the same run
-    duration start = std::chrono::hours(1);          // what the clock reads at first
+    any_duration start = std::chrono::hours(1);      // what the clock reads at first
     int first_fd = 1'000;                            // the lowest fd number; high, so that the real kernel rejects it
     std::size_t max_fds = 65'536;                    // more are refused with EMFILE
     std::size_t socket_buffer = 65'536;              // bytes that a stream socket holds in each direction
     std::size_t pipe_buffer = 65'536;                // bytes that a pipe holds, at least 4,096
-    duration latency_from{0}, latency_to{0};         // TCP: each segment, FIN, RST and SYN takes a time drawn from here
+    any_duration latency_from{}, latency_to{};       // TCP: each segment, FIN, RST and SYN takes a time drawn from here
     std::size_t segment = 0;                         // TCP: the most bytes that arrive at once; 0: as they were sent
-    duration poll_grain{0};                          // a poll that times out does so at a multiple of this
+    any_duration poll_grain{};                       // a poll that times out does so at a multiple of this
     bool shuffle_events = false;                     // one poll's events come in an order that is drawn
     bool short_writes = false;                       // sockets take a part of what is written that is drawn
     bool keep_apart = false;                         // socket pairs: a read ends where a write did, as of local peers that
@@ -40,7 +40,7 @@ struct simulation_options {
     bool pipe_wakers = false;                        // loops are woken through pipes instead of counters
     bool refuse_child_fds = false;                   // children have no fd; their end is told by SIGCHLD alone
     kqueue_of kqueue = kqueue_of::none;              // then it is the poller, and tells of signals and children, too
-    duration stuck_after = std::chrono::seconds(10); // real time: see simulation
+    any_duration stuck_after = std::chrono::seconds(10);   // real time: see simulation
 };
 
 // A kernel in memory. A loop is put on it by `loop_options{.on = world.on()}`.
@@ -72,8 +72,9 @@ public:
     // -- time
     // What the clock reads.
     SPRUCE_API time_point now() const noexcept;
-    // Moves the clock on; what is under way until then arrives. A negative length counts as 0.
-    SPRUCE_API void advance(duration by) noexcept;
+    // Moves the clock on; what is under way until then arrives. A negative length counts as 0. Where
+    // the clock can tell no later time it stands.
+    SPRUCE_API void advance(any_duration by) noexcept;
     // Stops the clock from moving by itself until release_time() was called as often. For work that runs outside,
     // on real threads. Thread: any.
     SPRUCE_API void hold_time() noexcept;

@@ -14,9 +14,9 @@ namespace this_task {
 // Goes to the back of the ready ring. Errors: canceled (also if it was cancelled meanwhile), not_in_task.
 [[nodiscard]] SPRUCE_API result<void> yield();
 // Waits for a time; 0 or less is a yield(). Errors: canceled, not_in_task. Cancel: ends the sleep early.
-[[nodiscard]] SPRUCE_API result<void> sleep_for(duration d);
+[[nodiscard]] SPRUCE_API result<void> sleep_for(any_duration d);
 // Waits until a time of this loop's clock; one that has passed is a yield(). Errors: canceled, not_in_task.
-[[nodiscard]] SPRUCE_API result<void> sleep_until(time_point t);
+[[nodiscard]] SPRUCE_API result<void> sleep_until(any_time_point t);
 // Whether its next wait would fail with `canceled`. Where a deadline scope is open it reads the clock. false outside a task.
 SPRUCE_API bool cancel_requested() noexcept;
 // Its name, as long as it lives, and its id; "" and 0 outside a task.

@@ -79,7 +79,7 @@ public:
     // Begins, first d from now, or with `now` in the next pass, too. If it is active it begins anew; also within f, whose
     // return value then does not matter. If that fails it is not active.
     // Errors: invalid_argument (d is 0 or less), full, no_memory, no_loop, closed (the loop ends).
-    result<void> start(duration d, bool now = false) & {
+    result<void> start(any_duration d, bool now = false) & {
         SPRUCE_CHECK(held());
         SPRUCE_TRY(loop& hub, loop::current());
         if (d <= duration::zero()) return detail::with_detail(errc::invalid_argument, "d: 0 or less");
@@ -113,7 +113,7 @@ public:
     template <callback F> [[nodiscard]] explicit one_shot_timer(F&& f) : timer_base(std::forward<F>(f)) {}
     // Begins: f is called d from now; in the next pass if d is 0 or less. If it is active it begins anew. Within f it is
     // not active, and may be started. Errors: full, no_memory, no_loop, closed (the loop ends).
-    result<void> start(duration d) & {
+    result<void> start(any_duration d) & {
         SPRUCE_CHECK(held());
         SPRUCE_TRY(loop& hub, loop::current());
         stop();
@@ -296,7 +296,7 @@ template <class F, class... A> struct timed_call : timed_link {
 // Thread: the loop's.
 template <class F> class [[nodiscard]] timed_function {
 public:
-    template <class G> timed_function(duration d, G&& f, timer_policy policy) {
+    template <class G> timed_function(any_duration d, G&& f, timer_policy policy) {
         using state = detail::timed_state<F>;
         memory_hook const memory = detail::memory_here();
         void* const room = detail::allocate(memory, sizeof(state), alignof(state));
@@ -355,7 +355,7 @@ private:
 };
 
 // Makes a function whose calls call f, each d later, or in the next pass if d is 0 or less.
-template <class F> timed_function<std::decay_t<F>> timed(duration d, F&& f, timer_policy policy = timer_policy::many) {
+template <class F> timed_function<std::decay_t<F>> timed(any_duration d, F&& f, timer_policy policy = timer_policy::many) {
     return timed_function<std::decay_t<F>>(d, std::forward<F>(f), policy);
 }
 

@@ -83,6 +83,8 @@ enum class hub_phase : std::uint8_t {
 };
 
 inline constexpr std::int64_t no_time = std::numeric_limits<std::int64_t>::max();
+// The last time that something can be due at; rounded up to any tick it is still a time.
+inline constexpr std::int64_t last_time = no_time - (std::int64_t{1} << 33);
 
 struct hub {
     hub(loop& owner, loop_options const& options, kernel& on) noexcept;
@@ -209,9 +211,9 @@ struct hub {
     // When a deadline is, on this clock; no_time for never. Of several that count from one reading.
     std::int64_t due_of(deadline dl) noexcept {
         if (dl.how() == deadline::kind::never) return no_time;
-        if (dl.how() == deadline::kind::absolute) return dl.ns();
+        if (dl.how() == deadline::kind::absolute) return dl.ns() < last_time ? dl.ns() : last_time;
         std::int64_t const from = fresh_now();
-        return dl.ns() > no_time - from ? no_time : from + dl.ns();
+        return dl.ns() < last_time - from ? from + dl.ns() : last_time;
     }
     // The same for what waits now, for a scope around waits, and for timers: counted from now, whatever this dispatch has
     // done since it last asked.

@@ -292,7 +292,7 @@ time_point loop::time() const noexcept {
     return time_point(duration(hub_->phase == hub_phase::running ? hub_->now_ns : hub_->calls->monotonic_ns(hub_->on.context)));
 }
 
-result<void> loop::advance(duration d) {
+result<void> loop::advance(any_duration d) {
     if (!hub_) return status_;
     if (hub_ != detail::current_hub) return errc::wrong_thread;
     if (d.count() < 0) return detail::with_detail(errc::invalid_argument, "d: negative");

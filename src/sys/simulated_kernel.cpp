@@ -3,7 +3,6 @@
 
 #include <cerrno>
 #include <csignal>
-#include <limits>
 
 #include <sys/socket.h>
 
@@ -217,8 +216,8 @@ int advance(void* c, std::int64_t ns) noexcept {
     simulated_kernel& k = at(c);
     simulated_guard const guard(k);
     std::int64_t const now = k.now_ns.load(std::memory_order_relaxed);
-    if (ns < 0 || ns > std::numeric_limits<std::int64_t>::max() - now) return -EINVAL;
-    move_clock(k, now + ns);
+    if (ns < 0) return -EINVAL;
+    move_clock(k, ns < end_of_time - now ? now + ns : end_of_time);
     return 0;
 }
 
@@ -245,12 +244,21 @@ int kind_of_file(simulated_file const& f) noexcept {
     return fd_other;
 }
 
+namespace {
+// So that there is as much time after it as before.
+testing::simulation_options with_time_left(testing::simulation_options o) noexcept {
+    constexpr duration half(end_of_time / 2);
+    o.start = o.start > half ? half : o.start < -half ? -half : duration(o.start);
+    return o;
+}
+}  // namespace
+
 simulated_kernel::simulated_kernel(testing::simulation_options const& o) noexcept
-    : options(o),
+    : options(with_time_left(o)),
       seam{&calls, this, make_simulated_poller, advance, true,
            o.pipe_wakers || o.kqueue != testing::kqueue_of::none ? waker_kind::pipe : waker_kind::eventfd},
       random_state(o.seed),
-      now_ns(o.start.count()) {}
+      now_ns(options.start.count()) {}
 
 simulated_kernel::~simulated_kernel() {
     close_everything(*this);

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 #include <spruce/testing.hpp>
 
@@ -14,6 +15,9 @@
 #include "simulated_bytes.hpp"
 
 namespace spruce::inline v0::detail {
+
+// The clock is not moved on beyond it: a wait until then can be told from one without an end.
+inline constexpr std::int64_t end_of_time = std::numeric_limits<std::int64_t>::max() - (std::int64_t{1} << 33);
 
 struct simulated_file;
 struct simulated_poller;

@@ -38,8 +38,8 @@ simulated_delivery take_first(simulated_kernel& k) noexcept {
 bool has_latency(simulated_kernel& k) noexcept { return k.options.latency_from.count() > 0 || k.options.latency_to.count() > 0; }
 
 std::int64_t draw_latency(simulated_kernel& k) noexcept {
-    std::int64_t const from = k.options.latency_from.count(), to = k.options.latency_to.count();
-    if (to <= from) return from < 0 ? 0 : from;
+    std::int64_t const from = k.options.latency_from.count() < 0 ? 0 : k.options.latency_from.count(), to = k.options.latency_to.count();
+    if (to <= from) return from;
     return from + static_cast<std::int64_t>(draw(k, static_cast<std::uint64_t>(to - from) + 1));
 }
 }  // namespace
@@ -72,7 +72,8 @@ void send_off(simulated_kernel& k, simulated_file& to, under_way what, std::size
         arrive(k, to, what, count);
         return;
     }
-    std::int64_t due = k.now_ns.load(std::memory_order_relaxed) + draw_latency(k);
+    std::int64_t const now = k.now_ns.load(std::memory_order_relaxed), takes = draw_latency(k);
+    std::int64_t due = takes < end_of_time - now ? now + takes : end_of_time;
     if (due < to.last_due_ns) due = to.last_due_ns;
     to.last_due_ns = due;
     k.heap[k.heap_size] = {due, k.deliveries++, &to, count, what};

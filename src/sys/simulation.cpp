@@ -41,7 +41,7 @@ kernel* simulation::on() noexcept { return &state().seam; }
 
 time_point simulation::now() const noexcept { return time_point(duration(state().now_ns.load(std::memory_order_relaxed))); }
 
-void simulation::advance(duration by) noexcept {
+void simulation::advance(any_duration by) noexcept {
     if (by > duration::zero()) state().seam.advance(&state(), by.count());
 }
 

@@ -1,7 +1,6 @@
 #include "thread_gate.hpp"
 
 #include <ctime>
-#include <limits>
 
 namespace spruce::inline v0::detail {
 
@@ -11,6 +10,8 @@ constexpr clockid_t clock_id = CLOCK_REALTIME;   // the one that its condition v
 #else
 constexpr clockid_t clock_id = CLOCK_MONOTONIC;
 #endif
+constexpr std::int64_t second = 1'000'000'000;
+constexpr std::int64_t a_year_ns = 3'600 * 24 * 365 * second;   // what time_t has room for, also where it is short
 }  // namespace
 
 int make_condition(pthread_cond_t& c) noexcept {
@@ -27,8 +28,7 @@ int make_condition(pthread_cond_t& c) noexcept {
 }
 
 timespec condition_deadline(std::int64_t ns) noexcept {
-    constexpr std::int64_t second = 1'000'000'000, most = std::int64_t{3600} * 24 * 365 * second;   // also where time_t is short
-    if (ns > most) ns = most;
+    if (ns > a_year_ns) ns = a_year_ns;
     timespec until{};
     ::clock_gettime(clock_id, &until);
     std::int64_t const rest = until.tv_nsec + ns % second;
@@ -46,7 +46,7 @@ void thread_gate::open() noexcept {
 }
 
 bool thread_gate::wait(std::int64_t ns) noexcept {
-    bool const for_ever = ns == std::numeric_limits<std::int64_t>::max();
+    bool const for_ever = ns > a_year_ns;   // rather never than early
     timespec const until = for_ever ? timespec{} : condition_deadline(ns);
     ::pthread_mutex_lock(&lock_);
     int waited = 0;

@@ -307,12 +307,12 @@ result<void> pause(scheduler& s, task_block& t) noexcept {
     return look_after_round(*s, t);
 }
 
-result<void> sleep_for(duration d) {
+result<void> sleep_for(any_duration d) {
     scheduler* const s = current_scheduler;
     if (!s || !s->current) return errc::not_in_task;
     return d > duration::zero() ? sleep_until_woken(in(d)) : yield();
 }
-result<void> sleep_until(time_point t) {
+result<void> sleep_until(any_time_point t) {
     scheduler* const s = current_scheduler;
     if (!s || !s->current) return errc::not_in_task;
     // Who is late again and again computes between: that needs the time, or the turn would last 256 rounds of it.

@@ -90,7 +90,7 @@ void end_stall_monitor(stall_watcher* w) noexcept {
 
 namespace spruce::inline v0::debug {
 
-result<stall_monitor> watch_stalls(duration limit, stall_report report, void* context) noexcept {
+result<stall_monitor> watch_stalls(any_duration limit, stall_report report, void* context) noexcept {
     SPRUCE_TRY(loop& here, loop::current());
     if (limit < std::chrono::milliseconds(1)) return detail::with_detail(errc::invalid_argument, "limit: at least 1 ms");
     detail::hub& h = *here.impl();

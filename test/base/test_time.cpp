@@ -133,3 +133,148 @@ TEST("sleeps take times at either end, and a task cancelled in one for ever wake
     });
     CHECK(r.ok());
 }
+
+namespace {
+using years = std::chrono::years;
+using half_seconds = std::chrono::duration<int, std::ratio<1, 2>>;
+using fine_seconds = std::chrono::duration<double>;
+using short_hours = std::chrono::duration<std::int8_t, std::ratio<3600>>;
+template <class D> constexpr std::int64_t counted(D d) { return any_duration(d).count(); }
+constexpr std::int64_t most = INT64_MAX, least = INT64_MIN;
+
+// In constant expressions an overflow does not compile.
+static_assert(counted(std::chrono::hours::max()) == most && counted(std::chrono::hours::min()) == least);
+static_assert(counted(std::chrono::minutes::max()) == most && counted(std::chrono::seconds::max()) == most);
+static_assert(counted(std::chrono::milliseconds::max()) == most && counted(std::chrono::microseconds::min()) == least);
+static_assert(counted(duration::max()) == most && counted(duration::min()) == least && counted(duration(-1)) == -1);
+static_assert(counted(years(300)) == most && counted(years(-300)) == least && counted(years(292)) == 292 * 31'556'952LL * 1'000'000'000);
+static_assert(counted(std::chrono::hours(2'562'047)) == 2'562'047 * 3'600'000'000'000LL && counted(std::chrono::hours(2'562'048)) == most);
+static_assert(counted(std::chrono::hours(-2'562'047)) == -2'562'047 * 3'600'000'000'000LL && counted(std::chrono::hours(-2'562'048)) == least);
+static_assert(counted(half_seconds(3)) == 1'500'000'000 && counted(short_hours(-128)) == -128 * 3'600'000'000'000LL);
+static_assert(counted(std::chrono::duration<std::uint64_t>(UINT64_MAX)) == most && counted(std::chrono::duration<unsigned>(UINT32_MAX)) > 0);
+static_assert(counted(std::chrono::duration<std::int64_t, std::peta>(1)) == most && counted(std::chrono::duration<int, std::exa>(-1)) == least);
+static_assert(counted(std::chrono::duration<int, std::exa>(0)) == 0);
+// Finer than nanoseconds: rounded up, so that nothing is early; and in thirds.
+static_assert(counted(std::chrono::duration<int, std::pico>(1)) == 1 && counted(std::chrono::duration<int, std::pico>(2'000)) == 2);
+static_assert(counted(std::chrono::duration<std::int64_t, std::pico>(most)) == most / 1'000 + 1);
+static_assert(counted(std::chrono::duration<std::int64_t, std::ratio<1, 3>>(most)) == most && counted(std::chrono::duration<int, std::ratio<1, 3>>(1)) == 333'333'334);
+// What is no whole number, and what is no number.
+static_assert(counted(fine_seconds(0.25)) == 250'000'000 && counted(fine_seconds(-0.25)) == -250'000'000 && counted(fine_seconds(1e-12)) == 1);
+static_assert(counted(fine_seconds(1e300)) == most && counted(fine_seconds(-1e300)) == least);
+static_assert(counted(fine_seconds(std::numeric_limits<double>::infinity())) == most && counted(-fine_seconds(std::numeric_limits<double>::infinity())) == least);
+static_assert(counted(fine_seconds(std::numeric_limits<double>::quiet_NaN())) == 0);
+static_assert(counted(std::chrono::duration<float, std::ratio<3600>>(0.5F)) == 1'800'000'000'000);
+static_assert(in(std::chrono::hours::max()) == in(longest) && in(std::chrono::hours::min()) == in(0s) && !(in(years(300)) == never()));
+static_assert(at(std::chrono::time_point<loop_clock, std::chrono::hours>::max()) == at(time_point::max()));
+static_assert(at(std::chrono::time_point<loop_clock, years>::min()) == at(time_point::min()));
+static_assert(sizeof(any_duration) == sizeof(duration) && std::is_trivially_copyable_v<any_duration>);
+}  // namespace
+
+TEST("lengths that nanoseconds cannot count are as long as can be in every call and option that takes one") {
+    testing::simulation world(harness::as_asked({.start = std::chrono::hours(1), .stuck_after = std::chrono::hours::max()}));
+    loop l(loop_options{.tick = std::chrono::hours::max(), .destroy_grace = std::chrono::hours::max(), .on = world.on()});
+    REQUIRE(l.status().ok());
+    int ran = 0;
+    auto const count = [&] { ++ran; };
+    handler const late[] = {l.call_later(std::chrono::hours::max(), count), l.call_later(years(300), count), l.call_every(std::chrono::hours::max(), count),
+                            l.call_at(std::chrono::time_point<loop_clock, std::chrono::hours>::max(), count)};
+    timer beat(count);
+    one_shot_timer once(count);
+    CHECK(beat.start(std::chrono::hours::max()).ok() && once.start(years(1'000)).ok());
+    timed_function soon = timed(std::chrono::hours::max(), count);
+    CHECK(soon());
+    handler moved = l.call_soon(count);
+    moved = l.call_later(1h, count);
+    CHECK(moved.rearm(in(std::chrono::hours::max())));
+    CHECK(l.advance(std::chrono::hours(24 * 365 * 100)).ok());
+    CHECK(l.run_until([] { return false; }, in(0s)) == errc::timed_out);
+    CHECK_EQ(ran, 1);   // what call_soon() was given
+    for (handler h : late) CHECK(h.active() && h.due().ok() && *h.due() > time_point(24h * 365 * 200));
+    // A time, however far away, is no never(): it can still be told when it is.
+    CHECK(moved.active() && moved.due().ok() && *moved.due() > time_point(24h * 365 * 200));
+    CHECK(beat.active() && once.active());
+    CHECK(l.call_every(std::chrono::hours::min(), count).error() == errc::invalid_argument);
+    CHECK(l.call_every(fine_seconds(std::numeric_limits<double>::quiet_NaN()), count).error() == errc::invalid_argument);
+    CHECK(beat.start(std::chrono::hours::min()) == errc::invalid_argument);
+    l.call_later(std::chrono::hours::min(), count);
+    CHECK(l.run_once(in(0s)).ok());
+    CHECK_EQ(ran, 2);
+}
+
+TEST("waits take lengths that nanoseconds cannot count, and end as they would without") {
+    auto const r = run_virtually([]() -> result<void> {
+        auto const far = in(std::chrono::hours::max());
+        time_point const began = loop_clock::now();
+        event e;
+        auto sleeper = spawn([] { return sleep_for(std::chrono::hours::max()); });
+        auto other = spawn([] { return sleep_until(std::chrono::time_point<loop_clock, years>(years(5'000))); });
+        auto waiter = spawn([&] { return e.wait(far); });
+        auto scope = spawn([&] { return with_deadline(in(years(300)), [&] { return e.wait(); }); });
+        auto several = spawn([&]() -> result<bool> {
+            every beats(std::chrono::hours::max());
+            SPRUCE_TRY(auto won, wait_any(e, beats, in(std::chrono::hours::max())));
+            return won.is(e);
+        });
+        auto limited = time_limit(as_future(e), far);
+        auto late = delay(std::chrono::hours::max());
+        async_function paced([] { return yield(); }, {.interval = std::chrono::hours::max()});
+        auto pausing = paced();
+        SPRUCE_CHECK(set_interval(pausing, years(1'000)));
+        CHECK(interval_of(pausing).value_or(0s) == longest);
+        SPRUCE_CHECK(sleep_for(1h));
+        CHECK(!sleeper.done() && !other.done() && !waiter.done() && !scope.done() && !several.done());
+        CHECK(!limited.done() && !late.done() && !pausing.done());
+        e.set();
+        SPRUCE_CHECK(waiter.get());
+        SPRUCE_CHECK(scope.get());
+        CHECK(several.get().value_or(false));
+        SPRUCE_CHECK(limited.get());
+        for (auto* t : {&sleeper, &other}) CHECK(t->cancel() && t->get() == errc::task_canceled);
+        CHECK(pausing.cancel() && late.cancel());
+        CHECK(loop_clock::now() - began >= 1h && loop_clock::now() - began < 2h);
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("the clock of a simulated kernel ends, and all that was late is over then") {
+    testing::simulation world(harness::as_asked({.start = std::chrono::hours::max()}));
+    loop l(loop_options{.on = world.on()});
+    int ran = 0;
+    l.call_later(std::chrono::hours::max(), [&] { ++ran; });
+    l.call_later(24h * 365, [&] { ++ran; });
+    world.advance(24h * 366);
+    CHECK(l.run_once(in(0s)).ok());
+    CHECK_EQ(ran, 1);
+    time_point const before = world.now();
+    world.advance(std::chrono::hours::max());
+    CHECK(world.now() > before);
+    CHECK(l.advance(years(300)).ok());
+    CHECK(l.advance(std::chrono::hours::min()) == errc::invalid_argument);
+    CHECK(l.run().ok());
+    CHECK_EQ(ran, 2);
+    // A sleep alone moves the clock to its end.
+    testing::simulation other(harness::as_asked());
+    CHECK(run(loop_options{.on = other.on()}, [] { return sleep_for(std::chrono::hours::max()); }).ok());
+    CHECK(other.now() > time_point(24h * 365 * 290));
+}
+
+TEST("the real kernel's loop sleeps on before a timer as far away as can be") {
+    loop l;
+    REQUIRE(l.status().ok());
+    bool far = false, soon = false;
+    l.call_later(std::chrono::hours::max(), [&] { far = true; });
+    l.call_every(std::chrono::hours::max(), [&] { far = true; });
+    auto sleeper = spawn([] { return sleep_for(std::chrono::hours::max()); });
+    l.call_later(2ms, [&] { soon = true; });
+    CHECK(l.run_until([&] { return soon; }, in(std::chrono::hours::max())).ok());
+    CHECK(!far && !sleeper.done());
+    sleeper.cancel();
+    CHECK(l.run_until(sleeper, in(std::chrono::hours::max())).ok());
+    std::thread([] {
+        shared_event e;
+        std::thread setter([&] { e.set(); });
+        CHECK(e.wait(in(std::chrono::hours::max())).ok());
+        setter.join();
+    }).join();
+}
