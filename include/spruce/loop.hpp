@@ -188,7 +188,8 @@ public:
         requires(std::predicate<P&> && !finishes<P>)
     [[nodiscard]] result<void> run_until(P&& p, deadline dl = {}) {
         using predicate = std::remove_reference_t<P>;
-        return detail::run_hub_until(
+        if constexpr (std::is_function_v<predicate>) return run_until(std::add_pointer_t<predicate>(p), dl);
+        else return detail::run_hub_until(
             hub_, status_,
             [](void* q) noexcept -> bool {
                 bool yes = false;

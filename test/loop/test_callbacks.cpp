@@ -285,6 +285,8 @@ TEST("a start hook given within a run runs soon, and at the start of the next") 
     CHECK_EQ(std::string_view(seen), "scs");
 }
 
+static bool always() { return true; }
+
 TEST("run_until ends at its predicate, at its deadline, or when stopped") {
     world w;
     loop l(w.options());
@@ -295,6 +297,8 @@ TEST("run_until ends at its predicate, at its deadline, or when stopped") {
     CHECK(l.run_until([] { return false; }, in(5ms)) == errc::timed_out);
     l.call_soon([&] { l.stop(); });
     CHECK(l.run_until([] { return false; }) == errc::closed);
+    CHECK(l.run_until(always).ok());
+    CHECK(l.run_until(&always).ok());
 }
 
 TEST("run_once is one turn, and says when nothing came") {

@@ -173,7 +173,7 @@ void kept() {
     hub.run();                                           // loop::run
     hub.run_forever();                                   // loop::run_forever
     hub.run_once();                                      // loop::run_once
-    hub.run_until([] { return true; });                                 // loop::run_until
+    hub.run_until(step);                                 // loop::run_until
     hub.run_until(work);                                 // loop::run_until
     run_host_until(work, step);                          // run_host_until
     hub.destroy();                                       // loop::destroy
