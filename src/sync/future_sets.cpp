@@ -138,7 +138,7 @@ result<error_word> next_finished(future_block* set, deadline dl) noexcept {
         if (--s.left == 0) end_line(s);
         return at_once(take_word(*l));
     }
-    if (s.left == 0) return at_once(result<std::uintptr_t>(errc::end_of_stream));
+    if (s.left == 0) return at_once(result<error_word>(errc::end_of_stream));
     // Its handle may go while the task waits.
     retain_future(set);
     future_ref const keep(reinterpret_cast<std::uintptr_t>(set));
