@@ -141,20 +141,17 @@ public:
         if (!c.room) return c.why;
         return detail::arm_fd(hub_, c.slot, fill<>(c, std::forward<F>(f)), fd, true);
     }
-    // Runs f on this loop whenever the process gets the signal; arrivals may be coalesced. Many handlers a signal, on many
-    // loops. Does not hold run(). Each call makes the signal's disposition the library's again if somebody else has changed it
-    // since; the last handler's end restores what was found, if it is still the library's then.
-    // Errors: invalid_argument (no such signal, SIGKILL, SIGSTOP, or a synchronous fault), full, no_memory, an errno;
-    // not_supported with loop_options::use_signalfd if a thread does not block the signal, or there is no signalfd.
+    // Runs f on this loop whenever the process gets the signal; arrivals may be coalesced. Many handlers a signal, on many loops.
+    // Does not hold run(). Each call makes a disposition that others have changed the library's again; the last handler's end
+    // restores what was found. Errors: invalid_argument (no such signal, SIGKILL, SIGSTOP, a synchronous fault), full, no_memory,
+    // an errno; not_supported with use_signalfd, if a thread does not block the signal or there is no signalfd.
     template <callback F> [[nodiscard]] result<handler> add_signal_handler(int sig, F&& f) {
         auto c = claim<>(f);
         if (!c.room) return c.why;
         return detail::arm_signal(hub_, c.slot, fill<>(c, std::forward<F>(f)), sig);
     }
-    // Runs f once with the child's exit status, which it takes (reaps). Holds run(). Where the system gives no descriptor
-    // of a child it listens for SIGCHLD, as add_signal_handler() does, with the same errors.
-    // Errors: invalid_argument (no child of ours), already_registered, full, no_memory, not_supported, an errno;
-    // to f: status_lost.
+    // Runs f once with the child's exit status, which it takes (reaps). Holds run(). Errors: invalid_argument (no child of ours),
+    // already_registered, full, no_memory, and where it listens for SIGCHLD those of add_signal_handler(); to f: status_lost.
     template <callback<result<exit_status>> F> [[nodiscard]] result<handler> add_child_handler(int pid, F&& f) {
         auto c = claim<result<exit_status>>(f);
         if (!c.room) return c.why;
@@ -327,10 +324,9 @@ public:
     }
 
     // In a forked child, before anything else there: a fresh poller, waker and inbox. Handlers and tasks go on in both;
-    // calls from other threads that were pending are the parent's alone. Signals that came to the child since the fork are
-    // delivered to its handlers now; those that only other threads' loops listened for have the effect they would have had
-    // without them. Until then the child's loop cannot be run (wrong_state), and destructors touch nothing of the parent's.
-    // Where nothing was forked it does nothing. A child that execs instead: see docs/signals.md.
+    // calls from other threads that were pending are the parent's alone. Signals since the fork go to the child's handlers now,
+    // or, if only other threads' loops had any, act as without. Until then the child's loop cannot be run (wrong_state), and
+    // destructors touch nothing of the parent's. Where nothing was forked it does nothing.
     // Errors: an errno, no_memory; wrong_thread; after one it can be called again.
     SPRUCE_API result<void> after_fork();
 

@@ -21,9 +21,11 @@ int make_poller(void*, int which, memory_hook memory, kernel::made_poller* out) 
     enum { best, epoll, kqueue, poll };
     switch (which) {
     case best: {
+        // Whatever the refusal; what is only lacking for now would be lacking to the next one, too.
+        auto const refused = [](int got) { return got < 0 && got != -ENOMEM && got != -EMFILE && got != -ENFILE; };
         int got = make_epoll_poller(memory, out);
-        if (is_refusal(-got)) got = make_native_kqueue_poller(memory, out);
-        if (is_refusal(-got)) got = make_poll_poller(memory, out);
+        if (refused(got)) got = make_native_kqueue_poller(memory, out);
+        if (refused(got)) got = make_poll_poller(memory, out);
         return got;
     }
     case epoll: return make_epoll_poller(memory, out);
