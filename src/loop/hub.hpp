@@ -39,6 +39,8 @@ struct extension {
     void (*abandon)(hub& h, char* names, std::size_t room) noexcept;
     void (*after_fork)(hub& h) noexcept;
     bool (*in_task)(hub& h) noexcept;
+    // The id of the one that runs; 0: none does.
+    std::uint64_t (*running)(hub& h) noexcept;
     bool (*census)(hub& h, census_cursor& cursor) noexcept;
     // For a task that waits for another loop's call: what each wait does first; a wait in which *waiter stands for it,
     // uncancellable or not, null again when it has failed; and its end.

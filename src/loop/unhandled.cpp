@@ -26,7 +26,7 @@ struct unhandled_call {
 };
 
 namespace {
-std::uint64_t task_here() noexcept { return thread_task_id ? thread_task_id() : 0; }
+std::uint64_t task_here(hub* h) noexcept { return h && h->ext ? h->ext->running(*h) : 0; }
 
 // Whether the hook is what reports: it is lost what that throws, as telling the hook of it might never end.
 bool is_of_hook(hub const& h, std::uint64_t by) noexcept {
@@ -47,7 +47,7 @@ void take_out(hub& h, unhandled_call& call) noexcept {
 }  // namespace
 
 void tell_unhandled(hub* h, unhandled const& what) noexcept {
-    std::uint64_t const by = task_here();
+    std::uint64_t const by = task_here(h);
     if (h && is_of_hook(*h, by)) return;
     if (!h || !h->unhandled_hook) return write_line(what);
     plain_scope const scope(h);

@@ -231,6 +231,10 @@ void abandon(hub& h, char* names, std::size_t room) noexcept {
 void after_fork(hub&) noexcept {}
 
 bool in_task(hub& h) noexcept { return static_cast<scheduler*>(h.ext_state)->current != nullptr; }
+std::uint64_t running(hub& h) noexcept {
+    task_block const* const t = static_cast<scheduler*>(h.ext_state)->current;
+    return t ? t->id.value : 0;
+}
 
 bool census(hub& h, census_cursor& c) noexcept {
     auto& s = *static_cast<scheduler*>(h.ext_state);
@@ -307,7 +311,7 @@ void orphan_released(task_arena* a) noexcept {
     if (a->kept.fetch_sub(1, std::memory_order_acq_rel) == 1) free_arena(a);
 }
 
-extension const task_extension{resume, unfinished, cancel_all, close, left, abandon, after_fork, in_task, census,
+extension const task_extension{resume, unfinished, cancel_all, close, left, abandon, after_fork, in_task, running, census,
                                begin_wait, park_for_call, wake_for_call, end};
 
 result<scheduler*> need_scheduler() noexcept {
