@@ -109,6 +109,7 @@ struct anchor_link {
         (previous ? previous->next : of->first_) = next;
         of = nullptr;
     }
+    // All who want to know hear that it is over.
     static void end(anchor& a) noexcept {
         while (anchor_link* const l = a.first_) l->leave();
     }

@@ -108,11 +108,18 @@ private:
     explicit future(detail::future_ref ref) noexcept : ref_(std::move(ref)) {}
     detail::future_block* block() const noexcept { return ref_.block(); }
     result<T> take(deadline dl, bool last) {
-        if (!block()) return ref_.why();
-        detail::counted_call const counted;
-        auto at = detail::await_outcome(block(), dl);
+        detail::future_block* const b = block();
+        if (!b) return ref_.why();
+        detail::counted_call const counted;   // its end comes after all has been let go
+        // Held until the value is taken: this handle may go or be given another future while it waits, or by T's copy.
+        detail::future_ref held;
+        if constexpr (!(std::is_void_v<T> || std::is_trivially_copyable_v<T>)) held = ref_;
+        bool has_waited = false;
+        auto at = detail::await_outcome(b, dl, has_waited);
+        detail::future_ref const waited(has_waited ? reinterpret_cast<std::uintptr_t>(b) : 0);
         if (!at) return at.error();
-        return detail::take_outcome(*static_cast<detail::task_outcome<T>*>(*at), last && detail::is_last_handle(block()));
+        std::uint32_t const own = 1u + (held.block() ? 1u : 0u) + (has_waited ? 1u : 0u);
+        return detail::take_outcome(*static_cast<detail::task_outcome<T>*>(*at), last && detail::is_last_handle(b, own));
     }
     detail::future_ref ref_;
 };

@@ -43,6 +43,7 @@ struct future_ops {
     void (*describe)(void* outcome, void (*tell)(void* context, char const* what), void* context) noexcept;
     void (*begin)(void* room) noexcept;
     std::size_t size, alignment;
+    bool ends_quietly;   // nothing of the users' runs when it is dropped
 };
 // An outcome is what a task's is.
 template <class T> using outcome_functions = task_payload<T (*)()>;
@@ -58,6 +59,7 @@ template <class T> inline constexpr future_ops future_ops_of{
     [](void* room) noexcept { ::new (room) task_outcome<T>; },
     sizeof(task_outcome<T>),
     alignof(task_outcome<T>),
+    std::is_void_v<T> || std::is_reference_v<T> || std::is_trivially_destructible_v<T>,
 };
 
 // The outcome's value, copied; or moved out, if it is nobody else's or cannot be copied.
@@ -80,12 +82,14 @@ SPRUCE_API void retain_future(future_block* b) noexcept;
 SPRUCE_API void release_future(future_block* b) noexcept;
 SPRUCE_API void drop_promise(future_block* b) noexcept;
 SPRUCE_API result<void> wait_future(future_block* b, deadline dl) noexcept;
-// The outcome's place; waits for it. Counts as having looked.
-SPRUCE_API result<void*> await_outcome(future_block* b, deadline dl) noexcept;
+// The outcome's place; waits for it. Counts as having looked. kept: it has waited, and the block is held for the caller,
+// whose handle may have gone meanwhile, or have been given another one.
+SPRUCE_API result<void*> await_outcome(future_block* b, deadline dl, bool& kept) noexcept;
 SPRUCE_API void* outcome_if_there(future_block* b) noexcept;
 SPRUCE_API result<void> arm_future(future_block* b, wait_entry& e, wait_point& p) noexcept;
 SPRUCE_API void disarm_future(wait_entry& e) noexcept;
-SPRUCE_API bool is_last_handle(future_block* b) noexcept;
+// Whether nobody else names it, nor what it follows; so many references are the caller's.
+SPRUCE_API bool is_last_handle(future_block* b, std::uint32_t own = 1) noexcept;
 SPRUCE_API bool future_done(future_block* b) noexcept;
 SPRUCE_API bool future_failed(future_block* b) noexcept;
 SPRUCE_API bool cancel_future(future_block* b) noexcept;

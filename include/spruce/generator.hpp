@@ -98,7 +98,7 @@ private:
 //
 // The task begins in its turn, and makes `look_ahead` values more than were asked for. The generator owns it: its end
 // cancels the task and, in another task, waits until that has ended, its destructors run; elsewhere it ends in its turn. So what
-// f captures by reference need only outlive the generator, if that lives in a task. Moves. T moves without throwing.
+// f captures by reference need only outlive the generator, if that lives in a task. Moves. T moves without throwing, and its moves do not wait.
 // As long as its task waits for somebody to want a value it is like any task that waits: one that is alive and not taken
 // to its end when nothing else is left makes run() end with deadlock. One that is to outlive run() has its task in the
 // background ({.task = {.background = true}}): that holds nothing, and run() cancels it at its end.
@@ -142,7 +142,7 @@ public:
     // Cancel: takes no value; what was asked for is kept for the next call.
     [[nodiscard]] result<T> next(deadline dl = {}) {
         auto const keep = state_;
-        auto item = take(keep, dl);
+        auto item = take(keep, why_, dl);
         if (!item && keep && item == error(errc::end_of_stream)) return why_ended(keep);
         return item;
     }
@@ -168,16 +168,17 @@ public:
     // them: status() tells of the one, the next wait of the other. A second one goes on where the first was left.
     class iterator {
     public:
-        explicit iterator(generator& of) : of_(&of), item_(of.take(of.state_, {})) {}
+        explicit iterator(generator& of) : of_(of.state_), why_(of.why_), item_(take(of_, why_, {})) {}
         T& operator*() noexcept { return *item_; }
         iterator& operator++() {
-            item_ = of_->take(of_->state_, {});
+            item_ = take(of_, why_, {});
             return *this;
         }
         bool operator==(std::default_sentinel_t) const noexcept { return !item_.ok(); }
 
     private:
-        generator* of_;
+        detail::generator_ref<T> of_;   // the one it began with, whatever becomes of the generator
+        error why_;
         result<T> item_;
     };
     iterator begin() { return iterator(*this); }
@@ -244,8 +245,8 @@ private:
         }
     };
     // By value: the generator may end while somebody waits.
-    result<T> take(detail::generator_ref<T> from, deadline dl) {
-        if (!from) return why_;
+    static result<T> take(detail::generator_ref<T> from, error why, deadline dl) {
+        if (!from) return why;
         if (from->is_own()) return own_values();
         bool const asks = !this_task::cancel_requested();
         if (asks) from->ask();

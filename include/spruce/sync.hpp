@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "barrier.hpp"
+#include "bound.hpp"
 #include "wait_point.hpp"
 #include "waiter_list.hpp"
 
@@ -240,11 +241,13 @@ public:
         SPRUCE_CHECK(detail::begin_condition_wait(held.of_));
         if (until()) return {};
         dl = detail::anchored(dl);
+        detail::anchor_link const alive(life_);
         for (;;) {
             auto const woken = wait(held, dl);
             if (!woken && woken != error(errc::timed_out)) return woken;
             if (until()) return {};
             if (!woken) return woken;
+            if (!alive.of) return errc::closed;   // it has notified, and died
         }
     }
     // Notifies the first n who wait. Returns: how many that were.
@@ -254,6 +257,7 @@ public:
 
 private:
     detail::waiter_list waiters_;
+    anchor life_;
 };
 
 // Counts work that others finish. Thread: one loop's; what does not wait may be called by plain code, too, on its thread.

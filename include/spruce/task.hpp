@@ -71,6 +71,9 @@ SPRUCE_API task_id task_canceler(task_block* block) noexcept;
 SPRUCE_API char const* task_name(task_block* block) noexcept;
 SPRUCE_API task_id task_identity(task_block* block) noexcept;
 SPRUCE_API void drop_handle(task_block* block) noexcept;
+// Its outcome stays, though the handle goes, until let_task_go(). false: it is another loop's, and does not.
+SPRUCE_API bool keep_task(task_block* block) noexcept;
+SPRUCE_API void let_task_go(task_block* block) noexcept;
 SPRUCE_API result<void> arm_join(task_block* block, wait_entry& e, wait_point& p) noexcept;
 SPRUCE_API void disarm_join(wait_entry& e) noexcept;
 SPRUCE_API handler arm_on_done(task_block* block, handler_slot* slot, callable_ops const* ops) noexcept;
@@ -80,6 +83,21 @@ SPRUCE_API slot_claim claim_on_done(task_block* block, std::size_t size, std::si
 SPRUCE_API error explained(task_block* block, error e) noexcept;
 SPRUCE_API result<void> switch_now(task_block* block) noexcept;
 struct task_access;
+// Who waits for an outcome holds what it waits for: its handle may be given another task meanwhile, or go.
+class kept_task : pinned {
+public:
+    kept_task() noexcept = default;
+    explicit kept_task(task_block* b) noexcept { keep(b); }
+    ~kept_task() { keep(nullptr); }
+    void keep(task_block* b) noexcept {
+        task_block* const now = b && keep_task(b) ? b : nullptr;
+        if (task_block* const before = std::exchange(block_, now)) let_task_go(before);
+    }
+    task_block* block() const noexcept { return block_; }
+
+private:
+    task_block* block_ = nullptr;
+};
 }  // namespace detail
 
 // A running function. The handle moves, and detaches when dropped: the task goes on. Thread: the loop's. On another
@@ -112,6 +130,7 @@ public:
     // Errors: those of join; f's own error, unchanged; task_failed (an exception escaped, see exception());
     // task_canceled (it ended with `canceled` after it was canceled, or never began; its origin is the operation that was
     // canceled: this task, or another one that took it along); wrong_state (moved out before).
+    // Lifetime: it is the outcome of the task that the handle named when the call began, whatever becomes of the handle.
     [[nodiscard]] result<R> get(deadline dl = {}) & { return take<copies>(dl); }
     // The same, moved out.
     [[nodiscard]] result<R> get(deadline dl = {}) && { return take<!is_object>(dl); }
@@ -146,23 +165,30 @@ public:
 #endif
 
     // In wait_any and wait_all: its end, and its value as of get(), moved out of a handle that is moved in. Errors (of
-    // the wait): those of join but canceled, timed_out, not_in_task. Lifetime: the handle stays until the wait is over.
+    // the wait): those of join but canceled, timed_out, not_in_task. Lifetime: as of get(); the handle is there when the wait
+    // begins.
     class condition {
     public:
         explicit condition(task const& t) noexcept : of_(&t) {}
         explicit condition(task&& t) noexcept : of_(&t), moves_(true) {}
-        result<void> arm(wait_point& p) { return of_->block() ? detail::arm_join(of_->block(), entry_, p) : of_->why(); }
+        result<void> arm(wait_point& p) {
+            detail::task_block* const b = of_->block();
+            kept_.keep(b);
+            return b ? detail::arm_join(b, entry_, p) : of_->why();
+        }
         void disarm() noexcept { detail::disarm_join(entry_); }
         [[nodiscard]] result<R> take() {
-            if (!of_->block()) return of_->why();
-            void* const at = detail::outcome_if_ended(of_->block());
+            detail::task_block* const b = kept_.block() ? kept_.block() : of_->block();
+            if (!b) return of_->why();
+            void* const at = detail::outcome_if_ended(b);
             if (!at) return errc::closed;
-            return moves_ ? of_->template take_from<!is_object>(at) : of_->template take_from<copies>(at);
+            return moves_ ? take_from<!is_object>(b, at) : take_from<copies>(b, at);
         }
 
     private:
         task const* of_;
         bool moves_ = false;
+        detail::kept_task kept_;   // what the wait is for
         detail::wait_entry entry_;
     };
 
@@ -180,18 +206,20 @@ private:
         return word_ == 0 ? detail::with_detail(errc::wrong_state, "an empty task handle") : detail::unpack(word_);
     }
     template <bool copy> result<R> take(deadline dl) {
-        if (!block()) return why();
+        detail::task_block* const b = block();
+        if (!b) return why();
         detail::counted_call const counted;
-        auto at = detail::outcome_of(block(), dl);
-        return at ? take_from<copy>(*at) : result<R>(at.error());
+        detail::kept_task const kept(b);
+        auto at = detail::outcome_of(b, dl);
+        return at ? take_from<copy>(b, *at) : result<R>(at.error());
     }
-    template <bool copy> result<R> take_from(void* at) const {
+    template <bool copy> static result<R> take_from(detail::task_block* b, void* at) {
         auto& outcome = *static_cast<detail::task_outcome<R>*>(at);
         if (!outcome.made) return errc::closed;
         if (outcome.taken) return detail::with_detail(errc::wrong_state, "its value was moved out before");
-        if (!outcome.value.ok() && outcome.value.error() == error(errc::canceled) && detail::task_was_cancelled(block()))
-            return error(errc::task_canceled).caused_by(detail::task_canceler(block()));
-        if (!outcome.value.ok()) return detail::explained(block(), outcome.value.error());   // it can be asked for again
+        if (!outcome.value.ok() && outcome.value.error() == error(errc::canceled) && detail::task_was_cancelled(b))
+            return error(errc::task_canceled).caused_by(detail::task_canceler(b));
+        if (!outcome.value.ok()) return detail::explained(b, outcome.value.error());   // it can be asked for again
         if constexpr (copy) {
             return outcome.value;
         } else {

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "async_function.hpp"
+#include "bound.hpp"
 #include "group.hpp"
 #include "waiter_list.hpp"
 
@@ -113,7 +114,9 @@ public:
     }
     pool_results(pool_results&& other) noexcept
         : dl_(other.dl_), memory_(other.memory_), at_(std::exchange(other.at_, nullptr)), room_(other.room_),
-          made_(std::exchange(other.made_, 0)), next_(std::exchange(other.next_, 0)), why_(other.why_), failed_(other.failed_) {}
+          made_(std::exchange(other.made_, 0)), next_(std::exchange(other.next_, 0)), why_(other.why_), failed_(other.failed_) {
+        detail::anchor_link::end(other.life_);   // they wait for nothing there
+    }
     pool_results& operator=(pool_results&&) = delete;
     ~pool_results() {
         for (std::size_t i = next_; i < made_; ++i)
@@ -133,9 +136,10 @@ public:
     // Whether more can be added.
     bool active() const noexcept { return !failed_; }
 
-    // Waits for the next result.
+    // Waits for the next result. Several tasks may: each gets another one.
     // Errors: end_of_stream (all were given); timed_out (the time of map() is over), canceled, not_in_task; what the job
-    // gave; and once, in its place, why no more jobs were submitted. Cancel: ends the wait; the job goes on.
+    // gave; and once, in its place, why no more jobs were submitted; closed (it ended, or was moved, while this waited).
+    // Cancel: ends the wait; the job goes on.
     [[nodiscard]] result<R> next() {
         result<R> item = errc::end_of_stream;
         cut_ = false;
@@ -163,23 +167,34 @@ public:
     std::default_sentinel_t end() noexcept { return {}; }
 
 private:
+    // Somebody else who waits may take what this has waited for: then it is about the next.
     bool advance(result<R>& into) {
-        if (cut_) return false;
-        if (next_ == made_) {
-            if (std::exchange(failed_, false)) return into = why_, true;
-            return false;
+        for (;;) {
+            step const did = try_advance(into);
+            if (did != step::again) return did == step::got;
         }
-        future<R>& f = at_[next_];
+    }
+    enum class step { got, over, again };
+    step try_advance(result<R>& into) {
+        if (cut_) return step::over;
+        if (next_ == made_) {
+            if (std::exchange(failed_, false)) return into = why_, step::got;
+            return step::over;
+        }
+        std::size_t const place = next_;
+        detail::anchor_link const alive(life_);
         // A wait that fails is not the job's end, even if that has come meanwhile.
-        if (auto const there = f.wait(dl_); !there) {
+        auto const there = future<R>(at_[place]).wait(dl_);
+        if (!alive.of) return into = errc::closed, step::got;
+        if (!there) {
             into = there.error();
             cut_ = true;
-            return true;
+            return step::got;
         }
+        if (next_ != place) return step::again;
+        future<R> f = std::exchange(at_[next_++], {});
         into = std::move(f).get();
-        f = {};
-        ++next_;
-        return true;
+        return step::got;
     }
     deadline dl_;
     memory_hook memory_;
@@ -187,6 +202,7 @@ private:
     std::size_t room_, made_ = 0, next_ = 0;
     error why_ = errc::end_of_stream;
     bool failed_ = false, cut_ = false;
+    anchor life_;   // for those who wait here when it ends
 };
 
 // Runs jobs in tasks of their own, of which no more than so many live at once; they are made when they are needed. Jobs

@@ -15,15 +15,16 @@ bool is_own_call(future_block& b) noexcept {
 }
 error own_call() noexcept { return with_detail(errc::deadlock, "a call that waits for its own end"); }
 
-// Where the wait needs no time, the switch is in here.
-[[gnu::noinline]] result<void> wait_here(future_block& b, deadline dl) noexcept {
+// Where the wait needs no time, the switch is in here. kept: the caller is to hold the block, if the wait is ok.
+[[gnu::noinline]] result<void> wait_here(future_block& b, deadline dl, bool* kept) noexcept {
     if (is_own_call(b)) [[unlikely]] return own_call();
     // Its handle may go while the task waits.
     b.references.fetch_add(1, std::memory_order_relaxed);
     awaiting p(b);
     b.waiters.push_back(p);
     auto const waited = park_here(p, dl);
-    release_future(&b);
+    if (kept && waited) *kept = true;
+    else release_future(&b);
     return waited;
 }
 [[gnu::noinline]] result<void> wait_elsewhere(future_block const& b) noexcept {
@@ -33,21 +34,21 @@ error own_call() noexcept { return with_detail(errc::deadlock, "a call that wait
 }  // namespace
 
 namespace {
-[[gnu::always_inline]] inline result<void> wait_for(future_block& b, deadline dl) noexcept {
+[[gnu::always_inline]] inline result<void> wait_for(future_block& b, deadline dl, bool* kept) noexcept {
     if (!is_here(b)) [[unlikely]] return wait_elsewhere(b);
     if (!may_wait()) [[unlikely]] return begin_wait();
     if (b.state == future_state::done) return {};
-    return wait_here(b, dl);
+    return wait_here(b, dl, kept);
 }
 }  // namespace
 
 result<void> wait_future(future_block* b, deadline dl) noexcept {
-    if (!is_here(*b) || b->state == future_state::done) return at_once(wait_for(*b, dl));
-    return wait_for(*b, dl);
+    if (!is_here(*b) || b->state == future_state::done) return at_once(wait_for(*b, dl, nullptr));
+    return wait_for(*b, dl, nullptr);
 }
 
-result<void*> await_outcome(future_block* b, deadline dl) noexcept {
-    SPRUCE_CHECK(wait_for(*b, dl));
+result<void*> await_outcome(future_block* b, deadline dl, bool& kept) noexcept {
+    SPRUCE_CHECK(wait_for(*b, dl, &kept));
     if (!is_here(*b)) [[unlikely]] return root_of(*b).outcome;
     future_block& r = root_of(*b);
     if (!r.looked) look(r);
@@ -94,11 +95,19 @@ bool future_failed(future_block* b) noexcept {
     return !r.ops->failure(r.outcome).ok();
 }
 
-void look(future_block& b) noexcept {
-    future_block& r = root_of(b);
-    if (r.looked) return;
-    r.looked = true;
-    if (r.kind == future_kind::set) look_at_members(static_cast<future_set&>(r));
+// In a line, however deep sets gather sets; each is looked at once.
+void look(future_block& first) noexcept {
+    future_block* todo = nullptr;
+    auto const add = [&](future_block& r) {
+        if (std::exchange(r.looked, true)) return;
+        r.seek = todo;
+        todo = &r;
+    };
+    add(root_of(first));
+    while (future_block* const b = todo) {
+        todo = b->seek;
+        if (b->kind == future_kind::set) for_each_shown(static_cast<future_set&>(*b), add);
+    }
 }
 
 // -- giving an outcome

@@ -136,6 +136,10 @@ namespace {
 }
 }  // namespace
 
+void give_back(future_block* b) noexcept {
+    if (b->references.fetch_sub(1, std::memory_order_acq_rel) == 1) let_end(b);
+}
+
 void release_future(future_block* b) noexcept {
     if (let_go(b)) let_end(b);
 }
@@ -157,35 +161,68 @@ namespace {
 }
 }  // namespace
 
+namespace {
+// The ends of values that hold futures may end other futures, and those others: beyond a few levels they wait for their turn.
+// (Up to there a value's end is really over when it says so.) A value's end may wait: each task has its own.
+struct ending {
+    static constexpr unsigned deepest = 8;
+    explicit ending(task_block const* t, ending* inside) noexcept : who(t), outer(innermost), depth(inside ? inside->depth + 1 : 1) { innermost = this; }
+    ~ending() {
+        ending** at = &innermost;
+        while (*at != this) at = &(*at)->outer;
+        *at = outer;
+    }
+    static ending* of(task_block const* t) noexcept {
+        ending* e = innermost;
+        while (e && e->who != t) e = e->outer;
+        return e;
+    }
+    static inline constinit thread_local ending* innermost = nullptr;
+    task_block const* who;
+    ending* outer;
+    future_block* first = nullptr;
+    unsigned depth;
+};
+
+void end_one(future_block& b, ending& line) noexcept {
+    if (is_here(b)) {
+        report_unseen(b);
+        b.follows.unlink();
+        if (b.kind == future_kind::set) leave_members(static_cast<future_set&>(b));
+    }
+    for_each_held(b, [&](future_block* held) {
+        if (let_go(held)) held->walk = std::exchange(line.first, held);
+    });
+    free_block(b);
+}
+}  // namespace
+
 void end_block(future_block* first) noexcept {
     // One of a promise, that followed nobody, names nobody.
-    if (first->kind == future_kind::promised && !first->source) [[likely]] {
+    if (first->kind == future_kind::promised && !first->source && first->ops->ends_quietly) [[likely]] {
         if (!first->fine && is_here(*first)) report_unseen(*first);
         return free_block(*first);
     }
     plain_scope const scope;   // an outcome may be the last to own the loop
     // Those that only the dead named die with them: in a line, however long the chain is.
+    task_block const* const self = current_scheduler ? current_scheduler->current : nullptr;
+    ending* const begun = ending::of(self);
+    if (begun && begun->depth == ending::deepest) {
+        first->walk = std::exchange(begun->first, first);
+        return;
+    }
+    ending line(self, begun);
     first->walk = nullptr;
-    for (future_block* dead = first; dead;) {
-        future_block& b = *dead;
-        dead = b.walk;
-        if (is_here(b)) {
-            report_unseen(b);
-            b.follows.unlink();
-            if (b.kind == future_kind::set) leave_members(static_cast<future_set&>(b));
-        }
-        for_each_held(b, [&](future_block* held) {
-            if (!let_go(held)) return;
-            held->walk = dead;
-            dead = held;
-        });
-        free_block(b);
+    line.first = first;
+    while (future_block* const b = line.first) {
+        line.first = b->walk;
+        end_one(*b, line);
     }
 }
 
-bool is_last_handle(future_block* b) noexcept {
-    for (; b; b = b->source)
-        if (b->references.load(std::memory_order_acquire) != 1) return false;
+bool is_last_handle(future_block* b, std::uint32_t own) noexcept {
+    for (; b; b = b->source, own = 1)
+        if (b->references.load(std::memory_order_acquire) > own) return false;
     return true;
 }
 

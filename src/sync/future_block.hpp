@@ -70,6 +70,7 @@ struct future_block {
     task_id id{};                     // of a call its task's; of others given when somebody asks: see identity()
     future_block* walk;               // the next of those that have their outcome now, or that are to be freed
     future_block* seek;               // the next of a search that runs nobody
+    future_block* forsaken;           // the next of those that only their makers name
     std::uint32_t sought = 0;         // the last such search that came by
     future_block* ahead = nullptr;    // see way_on(); of one that is done and has a source: whose outcome it has
     std::uint64_t ahead_at = 0;
@@ -143,6 +144,8 @@ task_id identity(future_block& b) noexcept;
 void queue_slot(hub& h, handler_slot& s, bool holds) noexcept;
 // Lets go of a block that nobody names any more, and of those that only it named. Thread: any.
 void end_block(future_block* first) noexcept;
+// Like release_future(), of a reference that counted for nobody.
+void give_back(future_block* b) noexcept;
 // Nobody but its makers names it any more.
 void forsake(future_block& b) noexcept;
 // Whether `from` takes or gathers the outcome of `what`, directly or not.

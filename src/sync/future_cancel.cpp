@@ -107,9 +107,45 @@ bool cancel_future_for(future_block* b, task_id cause) noexcept {
     return true;
 }
 
+namespace {
+// Who is forsaken lets go of what it followed, which may be forsaken by that, and so on: each in its turn, by whoever
+// has begun. A future's end may run users' code, and wait: each task has a line of its own.
+struct forsaking {
+    explicit forsaking(task_block const* t) noexcept : who(t), outer(innermost) { innermost = this; }
+    ~forsaking() {
+        forsaking** at = &innermost;
+        while (*at != this) at = &(*at)->outer;
+        *at = outer;
+    }
+    static forsaking* of(task_block const* t) noexcept {
+        forsaking* f = innermost;
+        while (f && f->who != t) f = f->outer;
+        return f;
+    }
+    static inline constinit thread_local forsaking* innermost = nullptr;
+    task_block const* who;
+    forsaking* outer;
+    future_block* first = nullptr;
+};
+}  // namespace
+
 void forsake(future_block& b) noexcept {
+    if (!is_pending(b)) return;
     plain_scope const scope;
-    if (is_pending(b) && can_cancel(b)) cancel_down(b, identity(b));
+    task_block const* const self = current_scheduler ? current_scheduler->current : nullptr;
+    retain_future(&b);
+    if (forsaking* const begun = forsaking::of(self)) {
+        b.forsaken = std::exchange(begun->first, &b);
+        return;
+    }
+    forsaking line(self);
+    b.forsaken = nullptr;
+    line.first = &b;
+    while (future_block* const f = line.first) {
+        line.first = f->forsaken;
+        if (is_pending(*f) && can_cancel(*f)) cancel_down(*f, identity(*f));
+        give_back(f);
+    }
 }
 
 void cancel_when_dropped(future_block* b, std::uint8_t makers) noexcept { b->makers = makers; }

@@ -30,7 +30,12 @@ inline std::size_t index_of(future_set const& s, future_link const& l) noexcept 
 }
 // It is told of its members no more.
 void leave_members(future_set& s) noexcept;
-// Its members' outcomes count as seen, as far as its own has them.
-void look_at_members(future_set& s) noexcept;
+// Calls f with what its members have their outcomes from, as far as its own has them; the last first.
+template <class F> void for_each_shown(future_set& s, F&& f) noexcept {
+    for (std::size_t i = s.count; i-- != 0;) {
+        if (s.looks == set_looks::at_none || (s.looks == set_looks::at_winner && i != s.winner)) continue;
+        if (future_block* const b = block_of_word(s.members[i].word); b && b->state == future_state::done) f(root_of(*b));
+    }
+}
 
 }  // namespace spruce::inline v0::detail

@@ -62,13 +62,6 @@ void leave_members(future_set& s) noexcept {
     for (std::size_t i = 0; i != s.count; ++i) s.members[i].unlink();
 }
 
-void look_at_members(future_set& s) noexcept {
-    for (std::size_t i = 0; i != s.count; ++i) {
-        if (s.looks == set_looks::at_none || (s.looks == set_looks::at_winner && i != s.winner)) continue;
-        if (future_block* const b = block_of_word(s.members[i].word); b && b->state == future_state::done) look(*b);
-    }
-}
-
 error_word make_set(future_ops const* ops, set_kind kind, set_looks looks, set_collector collect, std::size_t count) noexcept {
     if (kind == set_kind::any && count == 0) return refusal(errc::invalid_argument);
     if (count > static_cast<std::size_t>(-1) / 2 / sizeof(set_member)) return refusal(errc::no_memory);

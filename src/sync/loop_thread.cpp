@@ -118,8 +118,8 @@ result<void> stop_loop_thread(own_loop* l) noexcept {
     return !asked && asked != errc::closed ? asked : result<void>();
 }
 
-result<void> join_loop_thread(own_loop* l, deadline dl) noexcept {
-    if (!l) return with_detail(errc::wrong_state, "an empty loop_thread");
+namespace {
+result<void> join_held(own_loop* l, deadline dl) noexcept {
     if (fork_mark() != l->mark) return with_detail(errc::closed, "the thread is the parent's");
     SPRUCE_CHECK(begin_wait());
     if (l->thread && is_own_thread(*l->thread)) return with_detail(errc::deadlock, "a thread that joins itself");
@@ -137,6 +137,16 @@ result<void> join_loop_thread(own_loop* l, deadline dl) noexcept {
     }
     if (own_thread* const t = std::exchange(l->thread, nullptr)) join_own_thread(t);
     return l->tell(l->ended);
+}
+}  // namespace
+
+result<void> join_loop_thread(own_loop* l, deadline dl) noexcept {
+    if (!l) return with_detail(errc::wrong_state, "an empty loop_thread");
+    // The handle may go, or be given another thread, while its user waits here.
+    l->holders.fetch_add(1, std::memory_order_relaxed);
+    auto const joined = join_held(l, dl);
+    let_go(l);
+    return joined;
 }
 
 void drop_loop_thread(own_loop* l) noexcept {

@@ -195,17 +195,19 @@ void leave_failure(task_block& t) noexcept {
 
 namespace {
 // On the loop's thread, while it lives.
-void release_here(task_block& t) noexcept {
-    t.held = false;
-    if (t.state != task_state::ended) return;
+void release_here(task_block& t, std::uint8_t what) noexcept {
+    t.held = static_cast<std::uint8_t>(t.held & ~what);
+    if (t.held || t.state != task_state::ended) return;
     plain_scope const scope(&t.home->h);   // the hook, or its value, may be the last to own the loop
     leave_if_failed(t);
     if (!t.trivial()) t.ops->drop_outcome(t.payload);
     free_block(t);
 }
 
-// The loop is gone; the outcome goes with the last handle, wherever that is.
-void release_orphan(task_block& t) noexcept {
+// The loop is gone; the outcome goes with the last that holds it, wherever that is.
+void release_orphan(task_block& t, std::uint8_t what) noexcept {
+    t.held = static_cast<std::uint8_t>(t.held & ~what);
+    if (t.held) return;
     task_arena* const a = t.arena;
     if (t.state == task_state::ended && t.ops) t.ops->drop_outcome(t.payload);
     orphan_released(a);
@@ -213,13 +215,13 @@ void release_orphan(task_block& t) noexcept {
 }  // namespace
 
 namespace {
-constexpr callable_ops release_ops{[](void*, void*) noexcept {}, [](void* block) noexcept { release_here(*static_cast<task_block*>(block)); }, 0, 0};
+constexpr callable_ops release_ops{[](void*, void*) noexcept {}, [](void* block) noexcept { release_here(*static_cast<task_block*>(block), held_by_handle); }, 0, 0};
 }
 
 void drop_handle(task_block* t) noexcept {
     if (!t) return;
     if (current_scheduler && current_scheduler->arena == t->arena) {
-        release_here(*t);
+        release_here(*t, held_by_handle);
         return;
     }
     // Another thread, or later than the loop. The loop's thread lets go of the block, through a node that was made
@@ -229,7 +231,22 @@ void drop_handle(task_block* t) noexcept {
     note->ops = &release_ops;
     note->callable = t;
     note->embedded = true;
-    if (!push_embedded(*a->door, *note)) release_orphan(*t);
+    if (!push_embedded(*a->door, *note)) release_orphan(*t, held_by_handle);
+}
+
+bool keep_task(task_block* t) noexcept {
+    bool const here = current_scheduler && current_scheduler->arena == t->arena;
+    if (!here && t->arena->orphaned.load(std::memory_order_acquire) == 0) return false;
+    if ((t->held & held_by_waits) == 0) t->keepers = 0;
+    t->held |= held_by_waits;
+    ++t->keepers;
+    return true;
+}
+
+void let_task_go(task_block* t) noexcept {
+    if (--t->keepers != 0) return;
+    if (current_scheduler && current_scheduler->arena == t->arena) release_here(*t, held_by_waits);
+    else release_orphan(*t, held_by_waits);
 }
 
 }  // namespace spruce::inline v0::detail

@@ -33,6 +33,12 @@ enum class task_state : std::uint8_t {
     ended       // its outcome stands; a handle keeps the block
 };
 
+// What keeps a task's block, and its outcome: bits.
+enum : std::uint8_t {
+    held_by_handle = 1,   // a handle lives
+    held_by_waits = 2     // so many as `keepers` says have waited for its outcome, and have not taken it yet
+};
+
 // The callbacks for a task's end. Most tasks have none.
 using done_handlers = intrusive_list<handler_slot>;
 
@@ -55,7 +61,7 @@ struct alignas(sizeof(void*) == 8 ? 64 : 16) task_block : listener {
     bool locals_over = false;             // no more of them are made
     std::uint8_t end = 0;                 // task_end's bits, once it has
     std::uint32_t ignored = 0;            // failing waits since the last real one, while cancelled
-    bool held = true;                     // a handle lives
+    std::uint8_t held = held_by_handle;   // as long as it is not 0, the block stays after the task's end
     // What makes an end one that not every task has.
     bool background : 1 = false;
     bool grouped : 1 = false;
@@ -84,6 +90,7 @@ struct alignas(sizeof(void*) == 8 ? 64 : 16) task_block : listener {
     task_block* group_next;
     task_block* group_previous;
     union { task_id cancelled_by; };      // if `cancelled`
+    std::uint32_t keepers;                // as `held` says
     std::int64_t pace_ns;                 // if `paced`: how long; its complement, as long as it is to stand still
     alignas(done_handlers) std::byte handlers_room[sizeof(done_handlers)];
     std::uint32_t ring_place;             // if `placed`: where it once stood in the ready ring
