@@ -41,5 +41,6 @@
 #include "task_local.hpp"
 #include "task_pool.hpp"
 #include "time.hpp"
+#include "timed.hpp"
 #include "timer.hpp"
 #include "wait.hpp"

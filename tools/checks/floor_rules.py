@@ -26,7 +26,7 @@ HEADERS = {
     "sys": "faults testing",
     "loop": "handler census exit_status hold_token host_turn loop_options loop_ref loop",
     "task": "debug group run task task_local task_outcome this_task wait_point",
-    "sync": "waiter_list counted backlog barrier conditions wait message future_core future future_sets async_function timer emitter emitted event_bus sync channel queue shared generator as_future future_timers future_filter bound task_pool run_on loop_thread",
+    "sync": "waiter_list counted backlog barrier conditions wait message future_core future future_sets async_function timed timer emitter emitted event_bus sync channel queue shared generator as_future future_timers future_filter bound task_pool run_on loop_thread",
     "offload": "offload shards",
     "io": "io net process",
     "interop": "interop",
