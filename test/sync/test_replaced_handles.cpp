@@ -17,7 +17,7 @@ template <class Wait, class Meddle> auto while_waiting(Wait wait, Meddle meddle)
 TEST("who waits in get() of a task has the value of that task, though the handle is given another one, or goes") {
     auto r = run_virtually([]() -> result<void> {
         task<std::string> t;
-        auto const slow = [&] { return spawn([] { sleep_for(5ms); return std::string(40, 'a'); }); };
+        auto const slow = [&] { return spawn([] { static_cast<void>(sleep_for(5ms)); return std::string(40, 'a'); }); };
         auto const quick = [&] { return spawn([] { return std::string(40, 'b'); }); };
         t = slow();
         CHECK_EQ(while_waiting([&] { return t.get(); }, [&] { t = quick(); }).value_or(""), std::string(40, 'a'));
@@ -68,7 +68,7 @@ TEST("who waits in get() of a future has its value, though the handle is given a
             p = {};
         }).value_or(""), std::string(40, 'c'));
         // A call's, one that follows another, one of several.
-        async_function slow([](char c) { sleep_for(5ms); return std::string(40, c); });
+        async_function slow([](char c) { static_cast<void>(sleep_for(5ms)); return std::string(40, c); });
         f = slow('d');
         CHECK_EQ(while_waiting([&] { return f.get(); }, [&] { f = slow('e'); }).value_or(""), std::string(40, 'd'));
         promise<std::string> follower;
@@ -94,7 +94,7 @@ TEST("a future that is moved out of by the last who asks is not copied, though t
     };
     auto r = run_virtually([]() -> result<void> {
         int copies = 0;
-        async_function slow([&] { sleep_for(1ms); return counts(&copies); });
+        async_function slow([&] { static_cast<void>(sleep_for(1ms)); return counts(&copies); });
         CHECK(slow().get().ok());
         CHECK_EQ(copies, 0);
         auto f = slow();
@@ -126,7 +126,7 @@ TEST("the results of a pool's map may be asked for by several tasks, and may go 
         task_pool pool(2);
         int const inputs[] = {1, 2, 3, 4};
         {
-            auto all = pool.map(inputs, [](int n) { sleep_for(1ms * n); return n; });
+            auto all = pool.map(inputs, [](int n) { static_cast<void>(sleep_for(1ms * n)); return n; });
             int sum = 0, others = 0;
             auto ask = [&] {
                 while (auto one = all.next()) sum += *one, ++others;
