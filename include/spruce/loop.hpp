@@ -166,8 +166,7 @@ public:
     // -- time
     // The time of this turn; outside one, the time now.
     SPRUCE_API time_point time() const noexcept;
-    // Moves a simulated kernel's clock. Errors: not_supported on the real kernel, invalid_argument (d < 0, or beyond what
-    // the clock can show).
+    // Moves a simulated kernel's clock, at most to its end. Errors: not_supported on the real kernel, invalid_argument if d < 0.
     SPRUCE_API result<void> advance(any_duration d);
 
     // -- running. All: wrong_state inside a run or a task.
