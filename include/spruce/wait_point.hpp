@@ -70,7 +70,19 @@ struct wait_entry {
     wait_entry() noexcept = default;
     wait_entry(wait_entry const&) = delete;
     wait_entry& operator=(wait_entry const&) = delete;
-    alignas(std::max_align_t) std::byte room[sizeof(void*) * 14];
+    // As large as what the library keeps there: a place in a line, and, behind it, whom and what something is handed to.
+    struct shape {
+        void* line[2];
+        char const* noun;
+        std::uint8_t state[5];
+        error reason;
+        void* of[2];
+        std::int64_t since_ns;
+        void (*abandon)();
+        void* handed[2];
+        error in_place_of_it;
+    };
+    alignas(std::max_align_t) std::byte room[sizeof(shape)];
     bool armed = false;
 };
 
