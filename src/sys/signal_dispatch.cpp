@@ -29,7 +29,7 @@ constinit std::atomic<int> lock_pid{0};         // the process that the lock bel
 constinit std::atomic<int> owner_pid{0};        // the process whose loops the listeners are
 constinit std::atomic<std::uint32_t> owner_mark{0};
 // The pid of the process that got the signal while the listeners were still its parent's.
-constinit std::atomic<int> kept_for[signal_limit] = {};
+constinit std::atomic<int> came_to[signal_limit] = {};
 
 // Handlers count themselves in one of two counters; who waits for them turns new ones to the other first, so that a
 // storm of signals cannot keep it waiting. Only those of the owner are counted.
@@ -62,8 +62,8 @@ void keep(int signal, int pid) noexcept {
         ::kill(pid, signal);
         return;
     }
-    kept_for[signal].store(pid, std::memory_order_seq_cst);
-    if (owner_pid.load(std::memory_order_seq_cst) == pid && kept_for[signal].compare_exchange_strong(pid, 0)) deliver(signal);
+    came_to[signal].store(pid, std::memory_order_seq_cst);
+    if (owner_pid.load(std::memory_order_seq_cst) == pid && came_to[signal].compare_exchange_strong(pid, 0)) deliver(signal);
 }
 
 void on_signal(int signal) {
@@ -172,7 +172,7 @@ void forget_parents(signal_port const* ours) noexcept {
 // Whether this process got the signal before it had loops of its own; asked once.
 bool take_kept(int signal) noexcept {
     int pid = ::getpid();
-    return kept_for[signal].compare_exchange_strong(pid, 0);
+    return came_to[signal].compare_exchange_strong(pid, 0);
 }
 
 // A child may have ended while SIGCHLD was not ours. Locked.
