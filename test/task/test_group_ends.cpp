@@ -89,7 +89,7 @@ TEST("who is no member, and spawns while the last member ends, or after it, does
                 SPRUCE_CHECK(yield());
                 stranger = spawn([&] {
                     static_cast<void>(member.join());
-                    for (int i = 0; i != rounds; ++i) yield();
+                    for (int i = 0; i != rounds; ++i) static_cast<void>(yield());
                     if (!gone) l.into(g);
                 });
                 SPRUCE_CHECK(yield());
@@ -169,7 +169,7 @@ TEST("with cancel_rest, what comes after the first failure never begins, until j
             of_member.into(g);
         });
         auto stranger = spawn([&] {
-            sleep_for(3ms);
+            static_cast<void>(sleep_for(3ms));
             of_stranger.into(g);
         });
         SPRUCE_CHECK(sleep_for(2ms));
@@ -269,7 +269,7 @@ TEST("what goes into the background while run() ends never begins, and run() end
         l1.handle = spawn({.background = true}, l1.body());
         at_end const value([&] { l2.handle = spawn({.background = true}, l2.body()); });
     });
-    spawn([] { sleep_for(1ms); });
+    spawn([] { static_cast<void>(sleep_for(1ms)); });
     auto const began = l.time();
     CHECK(l.run().ok());
     CHECK(last.done() && l1.handle.done() && l2.handle.done());
@@ -277,7 +277,7 @@ TEST("what goes into the background while run() ends never begins, and run() end
     CHECK(l.time() - began < 1s);
     // The next run's are that run's.
     next.handle = spawn({.background = true}, next.body());
-    spawn([] { sleep_for(1ms); });
+    spawn([] { static_cast<void>(sleep_for(1ms)); });
     CHECK(l.run().ok());
     CHECK(next.ran);
 }
