@@ -83,7 +83,7 @@ TEST("who times out at a barrier or is cancelled there breaks it for all, until 
         CHECK(meet.broken());
         meet.reset();
         auto late = spawn([&] {
-            CHECK(yield().ok());
+            static_cast<void>(yield());
             return meet.wait();
         });
         auto first = spawn([&] { late.cancel(); });
