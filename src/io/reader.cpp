@@ -12,7 +12,11 @@ reader::~reader() { detail::release(memory_, data_, room_, 1); }
 result<void> reader::begin() const noexcept {
     SPRUCE_CHECK(detail::begin_wait());
     auto const usable = detail::usable(stream_.core_);
-    return usable == errc::wrong_thread ? usable : result<void>();   // of a closed one there may be bytes left here
+    if (!usable) return usable == errc::wrong_thread ? usable : result<void>();   // of a closed one there may be bytes left here
+    // Another call waits for bytes that are to stand behind those that are here: they are its own.
+    detail::fd_entry const& e = *stream_.core_.entry;
+    if (e.on_read && !e.raw_read) return detail::with_detail(errc::already_registered, "somebody reads already");
+    return {};
 }
 
 // Reads once, behind what is there; makes room first, by moving down or by growing up to the limit.

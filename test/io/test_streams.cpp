@@ -476,3 +476,26 @@ TEST("who is canceled reads nothing, not even what the reader has already") {
     });
     CHECK(r.ok());
 }
+
+TEST("a second call on a reader takes nothing of what the first waits to complete") {
+    world w;
+    auto r = run_in(w, [&]() -> result<void> {
+        socket_pair ends(w);
+        SPRUCE_TRY(auto a, ends.first());
+        reader in_a(a);
+        CHECK_EQ(ends.write_second("12"), 2);
+        auto first = spawn([&]() -> result<std::string> {
+            SPRUCE_TRY(auto got, in_a.read_exactly(4, in(5s)));
+            return std::string(got);
+        });
+        SPRUCE_CHECK(sleep_for(1ms));
+        CHECK(!first.done());
+        CHECK(in_a.read_some() == errc::already_registered);
+        CHECK(in_a.read_exactly(1) == errc::already_registered);
+        CHECK(in_a.read_line() == errc::already_registered);
+        CHECK_EQ(ends.write_second("34"), 2);
+        CHECK_EQ(first.get().value_or("?"), "1234");
+        return {};
+    });
+    CHECK(r.ok());
+}
