@@ -274,6 +274,7 @@ result<void> stream::shut_write() {
 }
 
 result<pipe_ends> make_pipe() {
+    detail::plain_scope const scope;   // whose number it was, or the hook, may be the last to own the loop
     SPRUCE_TRY(loop& here, loop::current());
     hub& h = *here.impl();
     int ends[2];

@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 
 #include "../base/text_line.hpp"
+#include "../loop/plain_scope.hpp"
 #include "address.hpp"
 #include "fd_wait.hpp"
 
@@ -70,6 +71,7 @@ result<tcp_stream> tcp_stream::connect(std::string_view host_and_port, deadline 
 }
 
 result<tcp_stream> tcp_stream::connect(address const& to, deadline dl) {
+    detail::plain_scope const scope;   // whose number it was, or the hook, may be the last to own the loop
     detail::counted_call const counted;
     SPRUCE_CHECK(detail::begin_wait());
     SPRUCE_TRY(auto core, make_socket(to));
@@ -112,6 +114,7 @@ result<void> tcp_stream::no_delay(bool on) {
 }
 
 result<tcp_listener> tcp_listener::listen(std::string_view host_and_port, listen_options options) {
+    detail::plain_scope const scope;   // whose number it was, or the hook, may be the last to own the loop
     SPRUCE_TRY(auto at, address::parse(host_and_port));
     SPRUCE_TRY(auto core, make_socket(at));
     closing guard{core};
@@ -160,6 +163,7 @@ constexpr duration accept_pause = std::chrono::milliseconds(10);
 }  // namespace
 
 result<tcp_stream> tcp_listener::accept(deadline dl) {
+    detail::plain_scope const scope;   // whose number it was, or the hook, may be the last to own the loop
     detail::counted_call const counted;
     SPRUCE_CHECK(detail::begin_wait());
     SPRUCE_CHECK(detail::usable(core_));
@@ -182,9 +186,9 @@ result<tcp_stream> tcp_listener::accept(deadline dl) {
         }
         error why = errc::canceled;
         bool pause = false;
+        stream_core const mine = core_;   // callbacks' destructors and the unhandled hook may end the listener
         if (fd >= 0) {
-            // All that is needed of the listener: where the number was somebody's, callbacks are destroyed and the
-            // unhandled hook runs, which may end it.
+            // All that is needed of the listener: where the number was somebody's, both may run.
             tcp_stream made(stream_core{});
             bool const many = is_any(local_);
             if (!many) made.local_ = local_;
@@ -199,6 +203,7 @@ result<tcp_stream> tcp_listener::accept(deadline dl) {
             }
             // Our own bounds are like the system's: they may pass. The connection itself is lost.
             h.calls->close(h.on.context, fd);
+            if (mine.entry->owners != mine.owner) return errc::closed;
             why = core.error();
             pause = true;
         } else {
@@ -213,6 +218,7 @@ result<tcp_stream> tcp_listener::accept(deadline dl) {
         if (std::int64_t const now = h.fresh_now(); told_ns_ == 0 || now - told_ns_ >= 1'000'000'000) {
             told_ns_ = now;
             detail::tell_unhandled(&h, {this_task::id(), this_task::name(), "accept waits until there is room", why});
+            if (mine.entry->owners != mine.owner) return errc::closed;
         }
         if (dl.how() == deadline::kind::relative) dl = at(time_point(duration(h.due_from_now(dl))));
         if (dl.passed()) return errc::timed_out;

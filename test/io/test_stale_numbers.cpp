@@ -173,6 +173,25 @@ TEST("a handler dropped for its stale number may end the listener whose accept t
     CHECK(r.ok());
 }
 
+TEST("in plain code a handler dropped for its stale number may be the last to own the loop") {
+    for (int call = 0; call != 3; ++call) {
+        world w;
+        auto l = std::make_shared<loop>(w.options());
+        loop& here = *l;
+        CHECK(here.status().ok());   // the one before has ended
+        std::weak_ptr<loop> const watched = l;
+        auto ends = w.pipe();
+        here.on_unhandled([](unhandled const&) {});
+        CHECK(here.add_reader(ends.first, [kept = std::move(l)] {}).ok());
+        w.close(ends.first);
+        w.close(ends.second);
+        if (call == 0) CHECK(make_pipe().ok());
+        if (call == 1) CHECK(tcp_listener::listen("127.0.0.1:0").ok());
+        if (call == 2) CHECK(tcp_stream::connect("127.0.0.1:1") != errc::already_registered);
+        CHECK(watched.expired());
+    }
+}
+
 TEST("a child's descriptor may have a number that was somebody's, and lose its own to somebody: the child is heard of") {
     if (harness::simulated()) harness::skip("real children");
     for (bool child_first : {false, true}) {

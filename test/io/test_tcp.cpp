@@ -2,11 +2,14 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string>
 #include <sys/resource.h>
 #include <vector>
 #include <fcntl.h>
 #include <unistd.h>
+
+#include <spruce/faults.hpp>
 
 #include "../harness/axes.hpp"
 
@@ -199,6 +202,28 @@ TEST("without fds accept waits, without spinning, and goes on when there are som
     ::setrlimit(RLIMIT_NOFILE, &before);
     CHECK(t.get().ok());
     CHECK_EQ(told, 1);
+}
+
+TEST("a hook that is told that accept waits may end the listener") {
+    world w;
+    testing::faulty_kernel faulty(&w.on());
+    auto options = w.options();
+    options.on = faulty.on();
+    loop l(options);
+    std::optional<tcp_listener> listener;
+    l.on_unhandled([&](unhandled const&) { listener.reset(); });
+    auto t = spawn([&]() -> result<void> {
+        SPRUCE_TRY(auto made, tcp_listener::listen("127.0.0.1:0"));
+        listener.emplace(std::move(made));
+        SPRUCE_TRY(auto client, tcp_stream::connect(listener->local(), in(5s)));
+        faulty.fail_call(1, EMFILE);   // the first call is accept()
+        CHECK(listener->accept(in(5s)) == errc::closed);
+        CHECK_EQ(std::string_view(faulty.struck() ? faulty.struck() : ""), "accept");
+        return {};
+    });
+    CHECK(l.run().ok());
+    CHECK(t.get().ok());
+    CHECK(!listener);
 }
 
 TEST("data and its end that come in one event are both delivered") {
