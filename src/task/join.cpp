@@ -175,7 +175,6 @@ result<void> switch_now(task_block* block) noexcept {
     ++h.dispatches;
     h.set_credit(0);
     if (f.caller) f.caller->state = task_state::yielded;
-    else h.renew_calls();
     t.state = task_state::running;
     s.current = &t;
     execution& from = f.caller ? f.caller->machine : s.hub_machine;
@@ -185,7 +184,10 @@ result<void> switch_now(task_block* block) noexcept {
         outer = h.watch->now();
         h.watch->begin_task(t.id.value, given_name(t), outer.kind != nullptr);
     }
+    std::uint32_t const calls_left = h.calls_left;   // it has its own, as in a dispatch
+    h.renew_calls();
     switch_to(s.machine, from, t.machine, &f.stack_pointer, e.word);
+    h.calls_left = calls_left;
     if (h.watch) [[unlikely]] {
         if (outer.kind) h.watch->publish(outer);
         else if (f.caller) h.watch->begin_task(f.caller->id.value, given_name(*f.caller), true);   // it began inside

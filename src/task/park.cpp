@@ -64,7 +64,6 @@ void look_at_clock(scheduler& s) noexcept {
 
 [[gnu::noinline, gnu::cold]] void take_turn(scheduler& s, task_block& t) noexcept {
     look_at_clock(s);
-    s.h.calls_left = 1;   // whoever has set this task running in its own dispatch is not given more of them
     go_round(s, t);
 }
 

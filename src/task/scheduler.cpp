@@ -201,7 +201,9 @@ std::size_t left(hub& h, bool background_only) noexcept {
 }
 
 // It will never run again. Whoever had it in a line forgets it; what it was handed, and could not take yet, goes to others.
+// (One whose arguments are on their way stands in none, and stays without a handle.)
 void leave_behind(hub& h, task_block& t) noexcept {
+    if (t.state == task_state::claimed) return;
     task_state const was = std::exchange(t.state, task_state::abandoned);
     if (t.time) h.timers.disarm(*t.time);
     if (was != task_state::waiting && was != task_state::ready) return;

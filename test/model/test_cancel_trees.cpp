@@ -32,7 +32,7 @@ struct node {
     task<void> handle;
     group_model* group = nullptr;
     std::vector<frame> frames;
-    bool born = false, ended = false, cancelled = false;
+    bool born = false, ended = false, cancelled = false, yields = false;
     task_id by{};
     bool waiting = false, uncancellable = false, timed = false, is_join = false;
     time_point due{};
@@ -107,7 +107,15 @@ public:
     void yields(node& n) {
         if (refuses(n)) return;
         n.expected = {};
+        n.yields = true;
         queue_.push_back(&n);
+    }
+    // Back from a yield it sees what has come meanwhile.
+    void looks_again(node& n) {
+        if (!std::exchange(n.yields, false)) return;
+        task_id scope;
+        if (n.cancelled && !shielded(n)) n.expected = {errc::canceled, n.by};
+        else if (expired_scope(n, &scope)) n.expected = {errc::canceled, scope};
     }
     void sleeps(node& n, time_point until) {
         if (until <= world_.now()) return yields(n);
@@ -295,6 +303,7 @@ private:
     // What a wait gave, against what the model says of it.
     void check(node& n, result<void> const& got) {
         model.runs(n);
+        model.looks_again(n);
         ending const e = n.expected;
         if (e.what == errc{}) {
             model.expect(got.ok(), __LINE__);

@@ -165,7 +165,7 @@ TEST("a wait for all that was woken, and finds that others were faster, sees tha
         CHECK(ended.ok());
         if (!ended) return s.release();
         CHECK(why == error(errc::canceled));
-        CHECK(why.is_from(this_task::id()));
+        CHECK(why.is_from(waits.id()));
         return {};
     });
     CHECK(r.ok());

@@ -344,9 +344,10 @@ TEST("a message's receiver that uses up its calls comes back to its sender, and 
         });
         CHECK(yield().ok());
         auto others = spawn([&] { over = true; });
-        for (int sent = 0; !over && sent != 100; ++sent) CHECK(box.send({"m", sent}).ok() || true);
-        CHECK(calls < 300);
-        CHECK(set.wait().ok());   // its sender has no calls left, either
+        CHECK(box.send({"m", 1}).ok());
+        CHECK_EQ(calls, 126);     // the receive counts, too, and the last does not come back at once
+        CHECK(!over);
+        for (int i = 0; i != 128; ++i) CHECK(set.wait().ok());   // its sender has as many as before
         CHECK(over);
         receives.cancel();
         CHECK(receives.join().ok());
