@@ -178,7 +178,7 @@ public:
         return iterator(*this);
     }
     // How the last range-for ended, or goes on: ok, or the error that was sent in a value's place.
-    result<void> status() const noexcept { return ended_; }
+    [[nodiscard]] result<void> status() const noexcept { return ended_; }
     std::default_sentinel_t end() noexcept { return {}; }
 
     // In wait_any and wait_all: a value, as of receive(). Errors: end_of_stream, closed, no_memory, what send_error() sent.

@@ -84,6 +84,7 @@ void kept() {
     belt.send_error(errc::broken);                       // channel::send_error
     belt.receive();                                      // channel::receive
     belt.try_receive();                                  // channel::try_receive
+    belt.status();                                       // channel::status
     jobs.push(1);                                        // basic_queue::push
     jobs.try_push(1);                                    // basic_queue::try_push
     jobs.take();                                         // basic_queue::take
