@@ -5,6 +5,8 @@ using namespace spruce;
 using namespace std::chrono_literals;
 
 namespace {
+[[gnu::noinline]] std::string forty(char c) { return std::string(40, c); }
+
 // What the waiter gets while `meddle` runs in the midst of its wait.
 template <class Wait, class Meddle> auto while_waiting(Wait wait, Meddle meddle) {
     auto waiter = spawn(std::move(wait));
@@ -68,7 +70,7 @@ TEST("who waits in get() of a future has its value, though the handle is given a
             p = {};
         }).value_or(""), std::string(40, 'c'));
         // A call's, one that follows another, one of several.
-        async_function slow([](char c) { static_cast<void>(sleep_for(5ms)); return std::string(40, c); });
+        async_function slow([](char c) { static_cast<void>(sleep_for(5ms)); return forty(c); });
         f = slow('d');
         CHECK_EQ(while_waiting([&] { return f.get(); }, [&] { f = slow('e'); }).value_or(""), std::string(40, 'd'));
         promise<std::string> follower;
