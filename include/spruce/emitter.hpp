@@ -40,7 +40,13 @@ struct connection_kind {
     bool once = false;        // disconnected before it is called; who watches, at a change that leaves somebody connected
     bool told_end = false;    // called without an argument when the emitter disconnects it
     bool watches = false;     // called when others are connected and disconnected, and never by emit
+    emitter_core* to = nullptr;   // what is emitted is emitted there, too
 };
+// In a callable's place, of a connection that goes on to another emitter.
+struct forwarded {
+    void* room[10];   // where an emission stands that goes on there
+};
+inline constexpr callable_ops forwarded_ops{[](void*, void*) noexcept {}, [](void*) noexcept {}, sizeof(forwarded), alignof(forwarded)};
 // A place for a callable; room is null when refused, and then `why` says so.
 struct connection_claim {
     connected_slot* slot = nullptr;
@@ -174,10 +180,11 @@ public:
     }
     // The same.
     bool operator()(A... args) { return emit(std::forward<A>(args)...); }
-    // Calls what is emitted here there as well, in this one's turn: false there is false here. Both may have watchers.
+    // Calls what is emitted here there as well, in this one's turn: false there is false here. Both may have watchers. Chains of
+    // them may be as long as you like.
     // Errors: as of connect(). Lifetime: the other one outlives the connection; the two do not call each other in a circle.
     connection forward_to(emitter& other) {
-        return connect([&other](A const&... values) { return other.emit(values...); });
+        return connection::make<detail::forwarded>(core_, detail::forwarded{}, detail::forwarded_ops, {.to = &other.core()});
     }
     // From here on f is called when something is connected or disconnected, once that is so; within the call that does it.
     // It may do what callables may. It does not count itself, and hears of no other watcher, nor of the emitter's own end.

@@ -20,6 +20,8 @@ struct connected_slot : list_link {
     bool held = false;                   // a connection object lives
     bool first = false;                  // connected before those who were there
     bool once = false, told_end = false;
+    bool busy = false;                   // a step stands in `callable`
+    emitter_core* to = nullptr;          // calls this one instead of a callable
     bool watches = false;                // is told of connections, not of emissions
 };
 
@@ -160,6 +162,7 @@ void arm_connection(emitter_core& to, connected_slot* s, callable_ops const* ops
     s->once = kind.once;
     s->told_end = kind.told_end;
     s->watches = kind.watches;
+    s->to = kind.to;
     s->held = true;
     s->number = to.next_number++;
     if (kind.watches) return watchers(to).push_back(*s);
@@ -168,14 +171,65 @@ void arm_connection(emitter_core& to, connected_slot* s, callable_ops const* ops
     tell_change(to, true);
 }
 
+namespace {
+// An emission's way through one emitter, and back to the one that forwards to it. The first lies in the frame of the
+// call, each further one in the connection that forwards: chains of emitters, of any length, take no stack.
+struct emit_step {
+    emit_step(emitter_core& over, emit_step* from) noexcept : here(over), end(over.next_number), at(slots(over).front()), back(from) {
+        if (at) ++at->pins;
+    }
+    // Past the one it stands at. The next one is pinned first: the end of this one's callable may disconnect it.
+    void go_on() noexcept {
+        connected_slot* next = here.of ? slots(*here.of).after(*at) : nullptr;
+        if (next) ++next->pins;
+        unpin(*at);
+        if (!here.of && next) {
+            unpin(*next);
+            next = nullptr;
+        }
+        at = next;
+    }
+    emission here;
+    std::uint64_t end;
+    connected_slot* at;
+    emit_step* back;
+};
+static_assert(sizeof(emit_step) <= sizeof(forwarded::room));
+
+void call(emit_step& now, void* argument) noexcept {
+    connected_slot& s = *now.at;
+    bool const once = s.once;
+    if (once) take_off(s);
+    if (!s.to) s.ops->run(s.callable, argument);
+    else emit_to(*s.to, argument);   // another emission is on its way there
+    if (once && now.here.of) tell_change(*now.here.of, false);
+}
+}  // namespace
+
 bool emit_to(emitter_core& from, void* argument) noexcept {
     if (from.ending) return false;
-    return walk(from, slots(from), [&](connected_slot& s) {
-        bool const once = s.once;
-        if (once) take_off(s);
-        s.ops->run(s.callable, argument);
-        return once;
-    });
+    emit_step first(from, nullptr);
+    for (emit_step* now = &first;;) {
+        connected_slot* const s = now->at;
+        if (!s) {
+            if (now == &first) return first.here.of != nullptr;
+            emit_step* const back = now->back;
+            now->~emit_step();
+            back->at->busy = false;
+            now = back;
+            now->go_on();
+            continue;
+        }
+        if (s->of && s->number < now->end) {
+            if (s->to && !s->busy && !s->to->ending) {
+                s->busy = true;
+                now = ::new (s->callable) emit_step(*s->to, now);
+                continue;
+            }
+            call(*now, argument);
+        }
+        now->go_on();
+    }
 }
 
 void disconnect_all(emitter_core& from) noexcept {

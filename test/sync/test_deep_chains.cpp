@@ -125,3 +125,56 @@ TEST("calls that wait for calls, so deep as you like, are cancelled from the fir
         CHECK_EQ(woken, 2'000);
     });
 }
+
+TEST("emitters that forward to each other, so many as you like, emit to the last, and a false there is false here") {
+    for (bool const with_others : {false, true}) {
+        on_a_small_stack([with_others] {
+            std::vector<std::unique_ptr<emitter<int>>> chain;
+            std::vector<connection> kept;
+            int called = 0, sum = 0;
+            for (int i = 0; i != depth; ++i) {
+                chain.push_back(std::make_unique<emitter<int>>());
+                if (i == 0) continue;
+                kept.push_back(chain[static_cast<std::size_t>(i) - 1]->forward_to(*chain.back()));
+                if (with_others) kept.push_back(chain[static_cast<std::size_t>(i) - 1]->connect([&](int) { ++called; }));
+            }
+            bool inside = true;
+            kept.push_back(chain.back()->connect([&](int n) {
+                sum += n;
+                if (std::exchange(inside, false)) CHECK(!chain[chain.size() - 3]->emit(10));   // the way is in use
+                return false;
+            }));
+            CHECK(!chain.front()->emit(1));
+            CHECK_EQ(sum, 11);
+            CHECK_EQ(called, with_others ? depth - 1 + 2 : 0);
+            CHECK(!chain.front()->emit(1));
+            CHECK_EQ(sum, 12);
+        });
+    }
+}
+
+TEST("a chain of emitters may lose its links, and its emitters, while something is emitted along it") {
+    auto r = run_virtually([]() -> result<void> {
+        auto a = std::make_unique<emitter<int>>(), b = std::make_unique<emitter<int>>(), c = std::make_unique<emitter<int>>();
+        int late = 0;
+        connection first = a->forward_to(*b), second = b->forward_to(*c);
+        connection const after_first = a->connect([&](int) { ++late; }), after_second = b->connect([&](int) { ++late; });
+        connection const end = c->connect([&](int n) {
+            if (n == 1) CHECK(first.disconnect());
+            if (n == 2) second = {}, b.reset();
+            if (n == 3) a.reset();
+        });
+        CHECK(a->emit(1));
+        CHECK_EQ(late, 2);
+        CHECK(a->emit(5));
+        CHECK_EQ(late, 3);
+        first = a->forward_to(*b);
+        CHECK(a->emit(2));   // b is gone before its turn goes on
+        CHECK_EQ(late, 4);
+        first = a->forward_to(*c);
+        CHECK(a->emit(3));
+        CHECK_EQ(late, 5);   // it stands before the way on, by which a ends
+        return {};
+    });
+    CHECK(r.ok());
+}
