@@ -23,6 +23,9 @@ struct local_value {
     std::uint64_t key;                          // names the object; never used again after it
     void (*destroy)(void* value) noexcept;
     std::size_t bytes, alignment, offset;       // of the whole block; of the value in it
+    local_value* previous = nullptr;
+    local_value* next_in_bucket = nullptr;      // in the loop's table,
+    void const* list = nullptr;                 // … if it is there: whose value it is
     void* value() noexcept { return reinterpret_cast<std::byte*>(this) + offset; }
 };
 SPRUCE_API std::uint64_t new_local_key() noexcept;

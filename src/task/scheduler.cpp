@@ -290,6 +290,7 @@ void end(hub& h) noexcept {
     task_arena* const a = s->arena;
     s->locals_over = true;
     end_locals(h, s->locals);
+    end_local_table(*s);
     current_scheduler = nullptr;
     h.ext = nullptr;
     h.ext_state = nullptr;

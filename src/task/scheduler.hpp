@@ -31,6 +31,13 @@ struct return_frame {
     std::uint32_t credit;    // what the caller's turn still had; meanwhile it is 0, so that leaving takes the slow path
 };
 
+// Task-local values by their keys and lists, beyond the first few of each list: no list is walked for one of many.
+struct local_table {
+    local_value** buckets = nullptr;
+    std::size_t size = 0, count = 0;
+    bool incomplete = false;              // there was no memory for all
+};
+
 struct scheduler {
     explicit scheduler(hub& of) noexcept : h(of) {}
     hub& h;
@@ -46,6 +53,7 @@ struct scheduler {
     std::uint64_t next_id = 0, last_id = 0;   // this loop's share of the process's ids
     local_value* locals = nullptr;        // plain code's
     bool locals_over = false;
+    local_table locals_far;               // those of long lists
     std::size_t reserved = 0;             // for so many the ready ring and the timers have room
 };
 
@@ -236,6 +244,7 @@ inline void free_block(task_block& t) noexcept {
 }
 // Destroys a list of task-local values, the latest first.
 void end_locals(hub& h, local_value*& first) noexcept;
+void end_local_table(scheduler& s) noexcept;
 
 // The loop has ended, and one handle less keeps its arena.
 void orphan_released(task_arena* a) noexcept;

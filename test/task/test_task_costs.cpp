@@ -1,6 +1,7 @@
 // What tasks do for many at once is done for each of them a bounded number of times: sizes that were minutes before.
 #include <spruce/spruce.hpp>
 
+#include <memory>
 #include <vector>
 
 #include "../harness/axes.hpp"
@@ -56,6 +57,45 @@ TEST("once a member of a group that cancels the rest has failed, thousands who c
         CHECK_EQ(begun, 0);
         over.set();
         CHECK(g.join() == errc::full);
+        return {};
+    });
+    CHECK(r.ok());
+}
+
+TEST("a hundred thousand task-local values of one task are found, reset and destroyed, the latest first") {
+    constexpr int count = 100'000;
+    static std::vector<int> ended;
+    struct value {
+        int n = 0;
+        value() = default;
+        explicit value(int i) noexcept : n(i) {}
+        value(value const&) = default;
+        ~value() { ended.push_back(n); }
+    };
+    auto r = harness::run_virtually([&]() -> result<void> {
+        std::vector<std::unique_ptr<task_local<value>>> all;
+        for (int i = 0; i != count; ++i) all.push_back(std::make_unique<task_local<value>>());
+        auto uses = spawn([&] {
+            for (int round = 0; round != 2; ++round) {
+                for (int i = 0; i != count; ++i) {
+                    auto const mine = all[static_cast<std::size_t>(i)]->get();
+                    REQUIRE(mine.ok());
+                    if (round == 0) mine->n = i + 1;
+                    CHECK_EQ(mine->n, i + 1);
+                }
+            }
+            // From the middle, from either end, and made anew.
+            for (int i = 0; i < count; i += 3) CHECK(all[static_cast<std::size_t>(i)]->reset());
+            for (int i = 0; i < count; i += 3) CHECK(!all[static_cast<std::size_t>(i)]->reset());
+            all[0]->get()->n = -1;
+            ended.clear();
+        });
+        auto beside = spawn([&] { CHECK_EQ(all[7]->get()->n, 0); });
+        CHECK(uses.join().ok());
+        CHECK(beside.join().ok());
+        REQUIRE(ended.size() >= static_cast<std::size_t>(count / 3));
+        CHECK_EQ(ended[0], -1);
+        for (std::size_t i = 2; i + 1 < static_cast<std::size_t>(count) * 2 / 3; ++i) CHECK(ended[i - 1] > ended[i]);
         return {};
     });
     CHECK(r.ok());
