@@ -66,7 +66,7 @@ namespace {
     if (c.used == c.extent) return false;
     c.items->put(next_place(c), value, why);
     c.used += c.items->size;
-    if (!contended_of(c.receivers).untold.empty()) [[unlikely]] tell_crowd(contended_of(c.receivers));
+    tell_crowd(contended_of(c.receivers));
     return true;
 }
 
@@ -85,7 +85,7 @@ namespace {
         c.items->put(next_place(c), p->value, p->why);
         c.used += c.items->size;
         wake_inline(*p);
-    } else if (!contended_of(c.senders).untold.empty()) [[unlikely]] {
+    } else {
         tell_crowd(contended_of(c.senders));
     }
     return true;

@@ -66,7 +66,7 @@ bool go_on(contended& c, parked& p) noexcept {
     return in_vain;
 }
 
-bool tell_crowd(contended& c) noexcept {
+bool tell_untold(contended& c) noexcept {
     for (parked *p = c.untold.front(), *next = nullptr; p; p = next) {
         next = c.untold.after(*p);
         if (is_judging(*p->point)) continue;

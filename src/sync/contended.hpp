@@ -25,7 +25,8 @@ bool leave_line(contended& c, wait_entry& e) noexcept;
 // Waits on. Returns: the same.
 bool go_on(contended& c, parked& p) noexcept;
 // There is one thing more, for those who wait for all. Returns: whether somebody was woken for it.
-bool tell_crowd(contended& c) noexcept;
+bool tell_untold(contended& c) noexcept;
+[[gnu::always_inline]] inline bool tell_crowd(contended& c) noexcept { return !c.untold.empty() && tell_untold(c); }
 // Ends the waits of all.
 void fail_line(contended& c, error why) noexcept;
 // What has woken it was something else: as long as it has not left, it is not looked at each time.

@@ -56,8 +56,11 @@ TEST("a message is handed over at once past twenty thousand that its receiver de
         });
         CHECK(yield().ok());
         send_all(box, "later");
-        send_all(box, "now");
-        CHECK_EQ(got, many);
+        for (int i = 0; i != many; ++i) {
+            CHECK(box.send({"now", i}).ok());
+            CHECK_EQ(got, i + 1);
+            if (i % 100 == 99) CHECK(yield().ok());   // it has received so many at once that it lets others run
+        }
         CHECK_EQ(box.size(), std::size_t{many});
         return receiver.join();
     });
