@@ -3,19 +3,23 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <utility>
 
 #include "../../src/sys/mapping.hpp"
+#include "at_memory.hpp"
 #include "harness.hpp"
 
 namespace {
 long blocks = 0, mappings = 0;
 thread_local long calls_here = 0;
+thread_local void (*moment)() noexcept = nullptr;
 harness::refusals allocation_refusals, mapping_refusals;
 
 // Whether this call is the one to be refused.
 bool refused(harness::refusals& r) noexcept { return __atomic_add_fetch(&r.calls, 1, __ATOMIC_RELAXED) == r.at; }
 
 void* take(void*, std::size_t bytes, std::size_t alignment) noexcept {
+    if (auto* const now = std::exchange(moment, nullptr)) now();
     if (refused(allocation_refusals)) return nullptr;
     void* at = nullptr;
     if (::posix_memalign(&at, alignment < sizeof(void*) ? sizeof(void*) : alignment, bytes) != 0) return nullptr;
@@ -73,4 +77,5 @@ refusals& refused_mapping_calls() noexcept { return mapping_refusals; }
 long memory_blocks() noexcept { return blocks; }
 long live_mappings() noexcept { return mappings; }
 long memory_calls_here() noexcept { return calls_here; }
+void at_memory_here(void (*f)() noexcept) noexcept { moment = f; }
 }  // namespace harness

@@ -2,6 +2,7 @@
 #include <memory>
 #include <optional>
 
+#include "../harness/at_memory.hpp"
 #include "shared_threads.hpp"
 
 using namespace spruce;
@@ -123,5 +124,53 @@ TEST("shared sources that die on one thread while waiters of two loops come, are
         one.join();
         other.join();
         CHECK_EQ(ended.load(), 20);
+    }
+}
+
+// Another thread destroys the source while a call has looked, and makes its note.
+namespace {
+std::atomic<int> looked{0}, destroyed{0};
+void wait_in_the_window() noexcept {
+    looked = 1;
+    while (destroyed == 0) std::this_thread::yield();
+}
+// f is a task's call, and `destroy` what another thread does in its midst.
+template <class F, class D> void destroyed_in_its_midst(F f, D destroy) {
+    looked = destroyed = 0;
+    thread_with_loop waits([&] {
+        harness::at_memory_here(wait_in_the_window);
+        f();
+    });
+    spin_until([] { return looked != 0; });
+    destroy();
+    destroyed = 1;
+    waits.join();
+}
+}  // namespace
+
+TEST("a shared source that dies on another thread between a call's look and its note is there until the call has ended") {
+    for (int how = 0; how != 6; ++how) {
+        auto c = std::make_unique<shared_channel<int>>(1), full = std::make_unique<shared_channel<int>>(1);
+        auto e = std::make_unique<shared_event>();
+        CHECK(full->try_send(1).ok());
+        shared_channel<int>& values = *c;
+        shared_event& event = *e;
+        shared_channel<int>::condition value(*c);
+        shared_event::condition set(*e);
+        errc ended{};
+        destroyed_in_its_midst([&, &taken = *full] {
+            auto const how_of = [](auto const& r) { return r.ok() ? errc{} : static_cast<errc>(r.error().code()); };
+            if (how == 0) ended = how_of(values.receive());
+            if (how == 1) ended = how_of(event.wait());
+            if (how == 2) ended = how_of(taken.send(2));
+            if (how == 3) ended = how_of(values.receive(in(1h)));
+            if (how == 4) ended = how_of(wait_any(value, in(1h))->get<0>());
+            if (how == 5) ended = how_of(wait_any(set, in(1h))->get<0>());
+        }, [&] {
+            c.reset();
+            e.reset();
+            full.reset();
+        });
+        CHECK(ended == errc::closed);
     }
 }
