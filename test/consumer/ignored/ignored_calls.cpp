@@ -235,6 +235,8 @@ void kept() {
     world.make_pipe();                                   // testing::simulation::make_pipe
     world.make_socketpair();                             // testing::simulation::make_socketpair
     world.make_file();                                   // testing::simulation::make_file
+    world.make_fifo();                                   // testing::simulation::make_fifo
+    world.open_writer(1);                                // testing::simulation::open_writer
     world.listen();                                      // testing::simulation::listen
     world.connect(1);                                    // testing::simulation::connect
     world.accept(1);                                     // testing::simulation::accept
