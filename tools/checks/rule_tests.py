@@ -46,9 +46,13 @@ CLEAN = {
     "docs/bench.md": "| group | scenario | one | program |\n|---|---|---|---|\n| a | `b_1k` `c_*` | d | `bench_b` |\n",
     "bench/bench_b.cpp": "\n",
     "bench/goals.txt": "# goals\nb_1k floor 1.0\nc_9 least 2\n",
+    "Makefile": "all:\n",
+}
+# The same with calls that may wait, and the table that has each of them.
+CLEAN_WAITING = {
+    **CLEAN,
     "include/spruce/sync.hpp": WAITING,
     waiting_rules.TABLE: 'row const rows[] = {\n    CALL("event::wait", { }),\n    CALL("nap", { }),\n    CALL("event::look", { }),\n};\n',
-    "Makefile": "all:\n",
 }
 
 # (what is planted, path, text, line of the finding, a part of its sentence)
@@ -110,30 +114,37 @@ PLANTED = (
     ("goal without a scenario", "bench/goals.txt", "b_1k floor 1\nd floor 1\n", 2, "d has no row in the table"),
     ("goal of what nobody counts", "bench/goals.txt", "b_1k floor 1\nd/bytes most 1\n", 2, "d/bytes is recorded nowhere"),
     ("row without a program", "docs/bench.md", "| a | `b_1k` `c_*` | d | `bench_b` |\n| a | `e` | d | `bench_e` |\n", 2, "no bench/bench_e.cpp"),
+    ("named by an OS", "src/sys/poller_linux.cpp", "\n", 1, "named by an operating system"),
+)
+
+# Of calls that must not be ignored, and of those that must be tried in a cancelled task.
+PLANTED_IGNORED = (
     ("a wait that may be ignored", "include/spruce/sync.hpp", "namespace spruce {\nclass event {\npublic:\n    result<void> wait(deadline dl = {});\n};\n}\n", 4,
      "event::wait waits"),
     ("a wait by its manual alone", "include/spruce/task.hpp", "// Errors: canceled.\nresult<void> yield();\n", 2, "yield waits"),
     ("a value that may be ignored", "include/spruce/io.hpp", "struct stream {\n    template <class T> static result<stream> adopt(int fd) { return {}; }\n};\n", 2,
      "stream::adopt gives a value"),
     ("a call that no row names", "test/consumer/ignored/ignored_calls.cpp", "void kept() {\n    f();   // f\n}\n", 2, "no public header has f"),
+)
+PLANTED_WAITING = (
     ("a call with a deadline that no test cancels", "include/spruce/loop.hpp",
      "namespace spruce {\nstruct part {\n    result<void> more(\n        deadline dl = {});\n};\n}\n", 3, "part::more may wait"),
     ("a call that says what a cancel does", "include/spruce/loop.hpp",
      "namespace spruce {\n// Cancel: ends it.\ntemplate <class F>\n    requires(sizeof(F) > 1)\nresult<void> doze(F f);\n}\n", 3, "doze may wait"),
     ("a row for what does not wait", waiting_rules.TABLE,
      'CALL("event::wait", {}),\nCALL("nap", {}),\nCALL("event::look", {}),\nCALL("event::done", {}),\n', 4, "event::done is no call"),
-    ("named by an OS", "src/sys/poller_linux.cpp", "\n", 1, "named by an operating system"),
 )
+RULES = (floor_rules, conditional_rules, word_rules, tree_rules, bench_rules)
 
 
-def findings(plan):
+def findings(plan, rules):
     with tempfile.TemporaryDirectory() as top:
         for path, text in plan.items():
             os.makedirs(os.path.dirname(os.path.join(top, path)), exist_ok=True)
             with open(os.path.join(top, path), "w", encoding="utf-8") as f:
                 f.write(text)
         files = tree(top)
-        return [f for rules in (floor_rules, conditional_rules, word_rules, tree_rules, bench_rules, ignored_rules, waiting_rules) for f in rules.check(files)]
+        return [f for each in rules for f in each.check(files)]
 
 
 def run():
@@ -147,14 +158,16 @@ def run():
             failed += 1
             print(f"FAILED  {what}; found: {found}")
 
-    found = findings(CLEAN)
-    expect("a clean tree has no findings", not found, found)
-    for what, path, text, line, sentence in PLANTED:
-        found = findings({**CLEAN, path: text})
-        # Exactly one thing is wrong, so that no rule hits what it should not.
-        right = [f for f in found if f.startswith(f"{path}:{line}: ") and sentence in f]
-        others = [f for f in found if not f.startswith(f"{path}:{line}: ")]
-        expect(what, right and not others, found)
+    for clean, planted, rules in ((CLEAN, PLANTED, RULES), (CLEAN, PLANTED_IGNORED, (*RULES, ignored_rules)),
+                                  (CLEAN_WAITING, PLANTED_WAITING, (*RULES, waiting_rules))):
+        found = findings(clean, rules)
+        expect("a clean tree has no findings", not found, found)
+        for what, path, text, line, sentence in planted:
+            found = findings({**clean, path: text}, rules)
+            # Exactly one thing is wrong, so that no rule hits what it should not.
+            right = [f for f in found if f.startswith(f"{path}:{line}: ") and sentence in f]
+            others = [f for f in found if not f.startswith(f"{path}:{line}: ")]
+            expect(what, right and not others, found)
     for what, right, found in archive_tests.cases():
         expect(what, right, found)
     print(f"{passed} passed, {failed} failed")
