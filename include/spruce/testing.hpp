@@ -25,7 +25,7 @@ enum class kqueue_of : std::uint8_t { none, freebsd, netbsd, openbsd };
 // How a simulated kernel behaves. The defaults are a kind one: no latency, whole writes, events in order.
 struct simulation_options {
     std::uint64_t seed = 1;                          // of all that is drawn; the same seed, the same run
-    any_duration start = std::chrono::hours(1);      // what the clock reads at first
+    any_duration start = std::chrono::hours(1);      // what the clock reads at first; from 0 to 146 years
     int first_fd = 1'000;                            // the lowest fd number; high, so that the real kernel rejects it
     std::size_t max_fds = 65'536;                    // more are refused with EMFILE
     std::size_t socket_buffer = 65'536;              // bytes that a stream socket holds in each direction

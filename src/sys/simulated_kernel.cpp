@@ -245,10 +245,11 @@ int kind_of_file(simulated_file const& f) noexcept {
 }
 
 namespace {
-// So that there is as much time after it as before.
+// From the beginning of time to its middle, so that there is as much after it, and all differences are numbers.
 testing::simulation_options with_time_left(testing::simulation_options o) noexcept {
-    constexpr duration half(end_of_time / 2);
-    o.start = o.start > half ? half : o.start < -half ? -half : duration(o.start);
+    constexpr duration middle(end_of_time / 2);
+    if (o.start < duration::zero()) o.start = duration::zero();
+    if (o.start > middle) o.start = middle;
     return o;
 }
 }  // namespace

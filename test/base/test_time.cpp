@@ -255,6 +255,17 @@ TEST("the clock of a simulated kernel ends, and all that was late is over then")
     CHECK_EQ(ran, 2);
 }
 
+TEST("a simulated clock begins at 0 at the earliest") {
+    testing::simulation world(harness::as_asked({.start = std::chrono::hours::min()}));
+    CHECK(world.now() == time_point{});
+    loop l(loop_options{.on = world.on()});
+    int ran = 0;
+    l.call_later(std::chrono::hours::max(), [&] { ran += 10; });
+    l.call_later(1h, [&] { ++ran; });
+    CHECK(l.run_until([&] { return ran != 0; }).ok());
+    CHECK_EQ(ran, 1);
+}
+
 TEST("a sleep as long as can be moves a simulated clock to its end") {
     testing::simulation world(harness::as_asked());
     CHECK(run(loop_options{.on = world.on()}, [] { return sleep_for(std::chrono::hours::max()); }).ok());
