@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "callback.hpp"
+#include "wait_point.hpp"
 #include "waiter_list.hpp"
 
 namespace spruce::inline v0 {

@@ -26,6 +26,7 @@
 #include "loop.hpp"
 #include "loop_options.hpp"
 #include "loop_ref.hpp"
+#include "loop_state.hpp"
 #include "loop_thread.hpp"
 #include "memory.hpp"
 #include "message.hpp"

@@ -18,7 +18,6 @@
 #include "this_task.hpp"
 #include "time.hpp"
 #include "wait_point.hpp"
-#include "waiter_list.hpp"
 
 namespace spruce::inline v0 {
 

@@ -17,7 +17,6 @@
 #include "conditions.hpp"
 #include "result.hpp"
 #include "wait_point.hpp"
-#include "waiter_list.hpp"
 
 namespace spruce::inline v0 {
 

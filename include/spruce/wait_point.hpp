@@ -12,6 +12,16 @@ namespace spruce::inline v0 {
 
 namespace detail {
 struct wait_core;
+
+// A call that may wait, from its beginning to its end. Those that complete without waiting are counted: after so many of them
+// (loop_options::call_budget) the task goes once round the ready ring, when nothing of the call is left to be done.
+SPRUCE_API void end_of_call() noexcept;
+struct counted_call {
+    counted_call() noexcept = default;
+    counted_call(counted_call const&) = delete;
+    counted_call& operator=(counted_call const&) = delete;
+    ~counted_call() { end_of_call(); }
+};
 }
 
 // One condition's place in one wait. Lives from arm() to disarm(), in the waiter's frame. Thread: the loop's.

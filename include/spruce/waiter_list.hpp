@@ -1,4 +1,4 @@
-// What calls that wait are made of. Nothing here is for users to call.
+// What the primitives of synchronisation are made of. Nothing here is for users to call.
 #pragma once
 #include "memory.hpp"
 #include "result.hpp"
@@ -20,16 +20,6 @@ struct contended_list {
     contended_list(contended_list const&) = delete;
     contended_list& operator=(contended_list const&) = delete;
     void* head[7];
-};
-
-// A call that may wait, from its beginning to its end. Those that complete without waiting are counted: after so many of them
-// (loop_options::call_budget) the task goes once round the ready ring, when nothing of the call is left to be done.
-SPRUCE_API void end_of_call() noexcept;
-struct counted_call {
-    counted_call() noexcept = default;
-    counted_call(counted_call const&) = delete;
-    counted_call& operator=(counted_call const&) = delete;
-    ~counted_call() { end_of_call(); }
 };
 
 // The memory hook of this thread's loop, or the process's.

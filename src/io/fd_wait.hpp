@@ -1,7 +1,6 @@
 // A task's wait for one of its own fds.
 #pragma once
 #include <spruce/io.hpp>
-#include <spruce/waiter_list.hpp>
 
 #include "../task/task_block.hpp"
 

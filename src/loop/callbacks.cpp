@@ -121,20 +121,6 @@ result<handler> arm_fd(hub* on, handler_slot* s, callable_ops const* ops, int fd
     return handler_access::name(on->serial, *s);
 }
 
-void set_unhandled(hub* on, handler_slot* s, callable_ops const* ops) noexcept {
-    s->ops = ops;
-    s->kind = slot_kind::unhandled;
-    s->state = slot_state::armed;
-    handler_slot* const before = on->unhandled_hook;
-    on->unhandled_hook = s;
-    if (before) drop_unhandled(*on, *before);
-}
-
-// The hook before this one, or stderr, hears of it: nobody else could. A hook runs on no other thread than its loop's.
-void refuse_unhandled(hub* on, error why) noexcept {
-    if (on) tell_unhandled(on == current_hub ? on : nullptr, {{}, "", "on_unhandled() could not take its hook", why});
-}
-
 // -- running
 
 namespace {

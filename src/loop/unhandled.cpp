@@ -77,6 +77,20 @@ void drop_unhandled(hub& h, handler_slot& hook) noexcept {
     else h.handlers.dispose(hook);
 }
 
+void set_unhandled(hub* on, handler_slot* s, callable_ops const* ops) noexcept {
+    s->ops = ops;
+    s->kind = slot_kind::unhandled;
+    s->state = slot_state::armed;
+    handler_slot* const before = on->unhandled_hook;
+    on->unhandled_hook = s;
+    if (before) drop_unhandled(*on, *before);
+}
+
+// The hook before this one, or stderr, hears of it: nobody else could. A hook runs on no other thread than its loop's.
+void refuse_unhandled(hub* on, error why) noexcept {
+    if (on) tell_unhandled(on == current_hub ? on : nullptr, {{}, "", "on_unhandled() could not take its hook", why});
+}
+
 void callback_threw(char const* what) noexcept {
     tell_unhandled(current_hub, {{}, "", what, errc::task_failed});
 }

@@ -1,7 +1,7 @@
 // A source of several threads keeps no pointer to who waits: it has a note of each wait, which goes to the waiter's loop
 // through its inbox. There, on its own thread, the waiter looks whether there is something, and takes it; or the waiter
 // has left, and the notice goes to the next.
-#include "shared_wait.hpp"
+#include "shared_call.hpp"
 
 #include <spruce/sync.hpp>
 
@@ -12,13 +12,9 @@ namespace spruce::inline v0::detail {
 
 void retain(shared_source& s) noexcept { s.references.fetch_add(1, std::memory_order_relaxed); }
 
-namespace {
-void lose(outside_wait& w) noexcept;
-}  // namespace
-
 // One wait of a task. Its waiter names it, and so does the line, or the inbox, in which it is.
 struct shared_note : shared_waiter, outside_wait {
-    shared_note(shared_source& s, shared_line& l, hub& h) noexcept : outside_wait(detail::lose), source(s), line(l) {
+    shared_note(shared_source& s, shared_line& l, hub& h) noexcept : outside_wait(lose_note), source(s), line(l) {
         retain(source);
         door = h.door;
         retain(door);
@@ -37,10 +33,6 @@ struct shared_note : shared_waiter, outside_wait {
 };
 
 namespace {
-struct blocked_thread : shared_waiter {
-    thread_gate gate;
-};
-
 // The last reference was given back. With the lock.
 void spare(shared_note& n) noexcept {
     shared_source& s = n.source;
@@ -160,14 +152,14 @@ void leave(shared_note& n) noexcept {
     release(door);
     release(s);
 }
+}  // namespace
 
 // Its waiter's frame stays as it is, and nobody comes to leave, nor to take.
-void lose(outside_wait& w) noexcept {
+void lose_note(outside_wait& w) noexcept {
     auto& n = static_cast<shared_note&>(w);
     if (n.entry) n.entry->note = nullptr;
     leave(n);
 }
-}  // namespace
 
 void release(shared_source& s) noexcept {
     if (s.references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
@@ -266,24 +258,6 @@ result<void> park_for(shared_note& n, shared_attempt attempt, void* call, char c
     }
     return {};
 }
-}  // namespace
-
-namespace {
-// A call's hold on its source, until it has a note: on another thread the object may be destroyed meanwhile, and so it may
-// on this one, where the call lets others run before it looks. A task that is abandoned there lets go as well.
-struct call_hold : outside_wait {
-    explicit call_hold(shared_source& s) noexcept
-        : outside_wait([](outside_wait& self) noexcept { static_cast<call_hold&>(self).end(); }), of(&s) {
-        retain(s);
-        if (current_hub) current_hub->outside_waits.push_back(*this);
-    }
-    ~call_hold() { end(); }
-    void end() noexcept {
-        unlink();
-        if (shared_source* const s = std::exchange(of, nullptr)) release(*s);
-    }
-    shared_source* of;
-};
 }  // namespace
 
 result<void> wait_shared(shared_source& s, shared_line& l, shared_attempt attempt, void* call, char const* noun, deadline dl) noexcept {

@@ -24,7 +24,7 @@ ALLOWED["all"] = set(ALLOWED)  # the umbrella header
 HEADERS = {
     "base": "callback config error memory result time verify",
     "sys": "faults testing",
-    "loop": "handler census exit_status hold_token host_turn loop_options loop_ref loop",
+    "loop": "handler census exit_status hold_token host_turn loop_options loop_ref loop_state loop",
     "task": "debug group run task task_local task_outcome this_task wait_point",
     "sync": "waiter_list counted backlog barrier conditions wait message future_core future future_sets async_function timed timer emitter emitted event_bus sync channel queue shared generator as_future future_timers future_filter bound task_pool run_on loop_thread",
     "offload": "offload shards",
