@@ -243,3 +243,20 @@ TEST("a method that is no word is kept from the log") {
     CHECK(asked.method_name.empty());
     CHECK(asked.target.empty());
 }
+
+TEST("a field that may stand once and stands twice is refused, whichever it is") {
+    for (std::string const name : {"Range", "If-Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since"}) {
+        request asked;
+        std::string const once = "GET / HTTP/1.1\r\nHost: a\r\n" + name + ": x\r\n";
+        CHECK(!parse_request(once + "\r\n", asked));
+        CHECK_EQ(parse_request(once + "X: y\r\n" + name + ": x\r\n\r\n", asked).status, 400);
+    }
+    request asked;
+    CHECK_EQ(parse_request("GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nexpect: 100-continue\r\n\r\n", asked).status, 400);
+}
+
+TEST("empty lines before a request are no part of it") {
+    CHECK_EQ(without_empty_lines("\r\n\r\nGET"), "GET");
+    CHECK_EQ(without_empty_lines("\r\n\r"), "\r");
+    CHECK_EQ(without_empty_lines("\n"), "\n");
+}

@@ -1,6 +1,7 @@
 #include "http_connection.hpp"
 
 #include <cstdio>
+#include <string>
 
 #include <sys/socket.h>
 
@@ -13,6 +14,24 @@ namespace {
 // After so much work in a row without a wait of its own, a task lets the others of its hub have their turn.
 constexpr unsigned requests_in_a_row = 16;
 constexpr unsigned chunks_in_a_row = 16;
+
+// So many times two empty lines may stand before a request; then it is refused.
+constexpr int empty_lines_limit = 8;
+
+// For a log: bytes above 0x7f may be control characters of a terminal (C1), alone or in UTF-8.
+std::string visible(std::string_view text) {
+    std::string out;
+    for (char const c : text) {
+        if (static_cast<unsigned char>(c) < 0x80) {
+            out += c;
+            continue;
+        }
+        char escaped[8];
+        std::snprintf(escaped, sizeof escaped, "\\x%02x", static_cast<unsigned>(static_cast<unsigned char>(c)));
+        out += escaped;
+    }
+    return out;
+}
 
 // How long, and for how much, a closing connection listens to what the client was still sending. A close with
 // bytes unread makes the kernel reset the connection, and the client may then never see the answer.
@@ -46,7 +65,7 @@ http_connection::~http_connection() {
 }
 
 void http_connection::end_if_idle() noexcept {
-    if (waiting_for_head_ && in_.buffered().empty()) ::shutdown(peer_.fd(), SHUT_RD);
+    if (waiting_for_head_ && !has_begun()) ::shutdown(peer_.fd(), SHUT_RD);
 }
 
 void http_connection::serve() {
@@ -61,6 +80,12 @@ void http_connection::serve() {
     if (next == fate::linger) linger();
 }
 
+// Whether there is something of a request: empty lines before it are none (RFC 9112, 2.2), nor is the CR of one.
+bool http_connection::has_begun() const noexcept {
+    auto const begun = without_empty_lines(in_.buffered());
+    return !begun.empty() && begun != "\r";
+}
+
 spruce::result<std::string_view> http_connection::wait_for_head() {
     auto timeout = spruce::in(site_.common.timeout);
     waiting_for_head_ = true;
@@ -68,7 +93,10 @@ spruce::result<std::string_view> http_connection::wait_for_head() {
     auto head = in_.read_until({head_end, bare_head_end}, timeout);
     // A kept connection may be silent for the whole timeout; if a request has begun by then, nobody knows when,
     // and it gets the whole timeout once more.
-    if (answered_before_ && head == spruce::errc::timed_out && !in_.buffered().empty())
+    if (answered_before_ && head == spruce::errc::timed_out && has_begun())
+        head = in_.read_until({head_end, bare_head_end}, timeout);
+    // Empty lines end as a head does.
+    for (int skipped = 0; head && without_empty_lines(*head).empty() && skipped != empty_lines_limit; ++skipped)
         head = in_.read_until({head_end, bare_head_end}, timeout);
     waiting_for_head_ = false;
     return head;
@@ -78,7 +106,7 @@ spruce::result<std::string_view> http_connection::wait_for_head() {
 http_connection::fate http_connection::refuse_head(spruce::error why) {
     auto begun = in_.buffered();
     if (why == spruce::errc::too_long) return send_refusal(refuse_endless(begun), {}, false);
-    if (begun.empty()) return fate::close;
+    if (!has_begun()) return fate::close;
     if (why == spruce::errc::timed_out) return send_refusal({408, "the request took too long to come"}, {}, false);
     if (why == spruce::errc::end_of_stream) return send_refusal({400, "the request ends in the middle"}, {}, false);
     return fate::close;
@@ -226,8 +254,8 @@ void http_connection::note(request const& asked, int status, std::uint64_t bytes
     if (!site_.common.verbose) return;
     auto method = asked.method_name.empty() ? std::string_view("-") : asked.method_name;
     auto target = asked.target.empty() ? std::string_view("-") : asked.target;
-    std::fprintf(stderr, "%s %.*s %.*s %d %llu\n", peer_.peer().text(), static_cast<int>(method.size()), method.data(),
-                 static_cast<int>(target.size()), target.data(), status, static_cast<unsigned long long>(bytes));
+    std::fprintf(stderr, "%s %.*s %s %d %llu\n", peer_.peer().text(), static_cast<int>(method.size()), method.data(),
+                 visible(target).c_str(), status, static_cast<unsigned long long>(bytes));
 }
 
 }  // namespace serve

@@ -27,6 +27,7 @@ private:
         linger   // over, but the client may still be sending, and must get to read our last answer first
     };
 
+    bool has_begun() const noexcept;
     spruce::result<std::string_view> wait_for_head();
     fate refuse_head(spruce::error why);
     fate serve_request(std::string_view head);

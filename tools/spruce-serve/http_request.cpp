@@ -1,5 +1,7 @@
 #include "http_request.hpp"
 
+#include <iterator>
+
 namespace serve {
 namespace {
 
@@ -104,6 +106,7 @@ refusal parse_request_line(std::string_view line, request& out) noexcept {
 // What the fields say about the connection and the body, gathered before it is judged as a whole.
 struct field_notes {
     unsigned hosts = 0, lengths = 0, codings = 0;
+    unsigned once = 0;   // a bit for each of `single_fields` that came
     bool close = false, keep_alive = false, last_coding_is_chunked = false;
 };
 
@@ -120,7 +123,22 @@ refusal take_length(std::string_view value, request& out, field_notes& notes) no
     return {};
 }
 
+constexpr std::string_view single_fields[] = {"range",         "if-range",          "if-match", "if-none-match",
+                                              "if-modified-since", "if-unmodified-since", "expect"};
+
+// Whether it is the second of a field that may stand once.
+bool is_double(std::string_view name, field_notes& notes) noexcept {
+    for (unsigned i = 0; i != std::size(single_fields); ++i) {
+        if (!same_word(name, single_fields[i])) continue;
+        bool const before = (notes.once & 1u << i) != 0;
+        notes.once |= 1u << i;
+        return before;
+    }
+    return false;
+}
+
 refusal take_field(std::string_view name, std::string_view value, request& out, field_notes& notes) noexcept {
+    if (is_double(name, notes)) return {400, "a header field that may stand once stands twice"};
     if (same_word(name, "host")) {
         if (++notes.hosts > 1) return {400, "there are two Host fields"};
         if (value.find_first_of(" \t,/?#@\\") != value.npos) return {400, "Host is not a host"};
@@ -187,8 +205,13 @@ bool same_word(std::string_view a, std::string_view b) noexcept {
     return true;
 }
 
+std::string_view without_empty_lines(std::string_view text) noexcept {
+    while (text.starts_with("\r\n")) text.remove_prefix(2);
+    return text;
+}
+
 refusal refuse_endless(std::string_view begin) noexcept {
-    while (begin.starts_with("\r\n")) begin.remove_prefix(2);
+    begin = without_empty_lines(begin);
     auto line_end = begin.find('\n');
     if (line_end == begin.npos || line_end > request_line_limit) return {414, "the request line is longer than 8 KiB"};
     return {431, "the request line and header fields are longer than 16 KiB"};
@@ -197,7 +220,7 @@ refusal refuse_endless(std::string_view begin) noexcept {
 refusal parse_request(std::string_view head, request& out) noexcept {
     out = {};
     if (head.size() > head_limit) return refuse_endless(head);
-    while (head.starts_with("\r\n")) head.remove_prefix(2);
+    head = without_empty_lines(head);
     std::string_view line;
     constexpr refusal bad_line{400, "lines must end with CR LF, and CR stand nowhere else"};
     if (!take_line(head, line)) return bad_line;

@@ -55,6 +55,9 @@ inline constexpr std::string_view bare_head_end = "\n\n";
 // where the next request begins. Methods are judged by the caller: `out` is complete when nothing was refused.
 refusal parse_request(std::string_view head, request& out) noexcept;
 
+// What is behind the empty lines at its beginning.
+std::string_view without_empty_lines(std::string_view text) noexcept;
+
 // Which refusal a head gets that filled head_limit and has no end yet.
 refusal refuse_endless(std::string_view begin) noexcept;
 
