@@ -228,7 +228,7 @@ public:
     // From now on, when the process ends by exit() or main()'s return on this thread, the loop is destroyed first if
     // nobody did; the main thread's, which nobody made, has no other end. Where exit() is called inside a run, only the
     // exit hooks run, at once. Errors: closed, wrong_thread, no_memory.
-    [[nodiscard]] SPRUCE_API result<void> destroy_at_exit() noexcept;
+    SPRUCE_API result<void> destroy_at_exit() noexcept;
     // f is told of exceptions that escape from callbacks and tasks, and of errors that nobody looked at; instead of
     // the line on stderr. The last one given counts. What f throws is lost. Where there is no memory for f, the hook
     // before it is told so. Called by a task, f may wait; what others report meanwhile calls it again, on their stacks.

@@ -130,7 +130,7 @@ bool is_ours(struct sigaction const& a) noexcept { return (a.sa_flags & SA_SIGIN
 int take_over(int signal) noexcept {
     struct sigaction now {};
     if (::sigaction(signal, nullptr, &now) != 0) return -errno;
-    constexpr int others = SA_RESETHAND | SA_NODEFER | SA_NOCLDSTOP | SA_NOCLDWAIT;
+    constexpr int others = static_cast<int>(SA_RESETHAND | SA_NODEFER | SA_NOCLDSTOP | SA_NOCLDWAIT);
     if (is_ours(now) && (now.sa_flags & (our_flags | others)) == our_flags) return 0;
     struct sigaction ours {};
     ours.sa_handler = on_signal;
