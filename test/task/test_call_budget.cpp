@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <vector>
 
+#include "../../src/context/sanitizers.hpp"
 #include "../harness/axes.hpp"
 #include "../harness/harness.hpp"
 #include "../harness/virtual_run.hpp"
@@ -219,8 +220,12 @@ std::int64_t processor_ns() {
     ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return std::int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
 }
-// Processor time within which others are served: 5 ms, but where each step takes many times as long.
-std::int64_t bound_ns() { return std::int64_t{5'000'000} * (harness::spoilt_kernel() || harness::interrupted() ? 20 : 1); }
+// Processor time within which others are served: 5 ms, but where each step takes many times as long, as with a sanitizer,
+// which marks each byte that is read.
+std::int64_t bound_ns() {
+    bool const slow = harness::spoilt_kernel() || harness::interrupted() || SPRUCE_ASAN || SPRUCE_TSAN;
+    return std::int64_t{5'000'000} * (slow ? 20 : 1);
+}
 
 // One task calls at full speed; a timer, a signal and another task's fd come at the same time as it begins.
 void serves_others(char const* name, std::function<bool()> const& call) {
