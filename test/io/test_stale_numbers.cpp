@@ -52,8 +52,8 @@ TEST("accept, connect, listen and make_pipe take numbers that a handler still st
                 // The lowest numbers that are free, closed again while handlers stand for them.
                 bool gone[2] = {};
                 auto ends = w.pipe();
-                auto on_first = writer ? l.add_writer(ends.second, [d = dropped(gone[0])] { CHECK(!"called"); })
-                                       : l.add_reader(ends.first, [d = dropped(gone[0])] { CHECK(!"called"); });
+                auto on_first = writer ? l.add_writer(ends.second, [d = dropped(gone[0])] { CHECK(false); })
+                                       : l.add_reader(ends.first, [d = dropped(gone[0])] { CHECK(false); });
                 CHECK(on_first.ok());
                 w.close(ends.first);
                 w.close(ends.second);
@@ -211,7 +211,7 @@ TEST("a child's descriptor may have a number that was somebody's, and lose its o
             REQUIRE(pid > 0);
             bool gone = false;
             auto ends = w.pipe();
-            if (!child_first) CHECK(l.add_reader(ends.first, [d = dropped(gone)] { CHECK(!"called"); }).ok());
+            if (!child_first) CHECK(l.add_reader(ends.first, [d = dropped(gone)] { CHECK(false); }).ok());
             w.close(ends.first);
             w.close(ends.second);
             int code = -1;
@@ -258,7 +258,7 @@ TEST("a reader that was removed, and whose number became the signals' descriptor
             SPRUCE_TRY(loop& l, loop::current());
             reports seen(l);
             auto ends = w.pipe();
-            auto h = l.add_reader(ends.first, [] { CHECK(!"called"); });
+            auto h = l.add_reader(ends.first, [] { CHECK(false); });
             CHECK(h.ok());
             SPRUCE_CHECK(sleep_for(1ms));
             if (removed) h->cancel();

@@ -90,7 +90,7 @@ TEST("signals are taken with SA_RESTART and SA_ONSTACK, also when others have pu
         REQUIRE(l.add_signal_handler(SIGURG, [] {}).ok());
         CHECK((disposition(SIGURG).sa_flags & SA_RESTART) != 0);
         CHECK((disposition(SIGURG).sa_flags & SA_ONSTACK) != 0);
-        CHECK((disposition(SIGURG).sa_flags & SA_RESETHAND) == 0);
+        CHECK((disposition(SIGURG).sa_flags & static_cast<int>(SA_RESETHAND)) == 0);
         struct sigaction mean = disposition(SIGURG);
         mean.sa_flags = static_cast<int>(SA_RESETHAND);
         ::sigaction(SIGURG, &mean, nullptr);
