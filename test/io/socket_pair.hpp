@@ -1,33 +1,16 @@
-// Two sockets for streams. A stream that there is no place for leaves its fd to whoever has it: that is here.
+// Two sockets for streams.
 #pragma once
-#include <utility>
-
-#include <spruce/io.hpp>
-
-#include "../harness/axes.hpp"
+#include "../harness/owned_fd.hpp"
 
 struct socket_pair {
-    explicit socket_pair(harness::world& w) : world(w), fds(w.sockets()) {}
-    ~socket_pair() {
-        close(fds.first);
-        close(fds.second);
-    }
-    socket_pair(socket_pair const&) = delete;
-    socket_pair& operator=(socket_pair const&) = delete;
+    explicit socket_pair(harness::world& w) : world(w), ends(w.sockets(), w.on()) {}
 
-    spruce::result<spruce::stream> first() { return adopt(fds.first); }
-    spruce::result<spruce::stream> second() { return adopt(fds.second); }
-    std::ptrdiff_t write_second(std::string_view text) { return world.write(fds.second, text); }
-    int close_second() { return close(fds.second); }
+    spruce::result<spruce::stream> first() { return ends.first.adopt(); }
+    spruce::result<spruce::stream> second() { return ends.second.adopt(); }
+    std::ptrdiff_t write_second(std::string_view text) { return world.write(*ends.second, text); }
+    int close_second() { return ends.second.close(); }
 
 private:
-    spruce::result<spruce::stream> adopt(int& fd) {
-        auto made = spruce::stream::adopt(fd);
-        if (made.ok()) fd = -1;
-        return made;
-    }
-    int close(int& fd) { return fd < 0 ? 0 : world.close(std::exchange(fd, -1)); }
-
     harness::world& world;
-    std::pair<int, int> fds;
+    harness::owned_pair ends;
 };

@@ -19,32 +19,29 @@ using namespace std::chrono_literals;
 using harness::world;
 
 namespace {
-using fds = std::pair<int, int>;
-
 // Has the reader of a stream over `ends.first` wait for its first byte, so that it is registered, then `send` all at once
 // into the other end, and reads until it has `all`.
-template <class Send> void reads_all(world& w, fds ends, std::string_view all, Send send) {
+template <class Send> void reads_all(world& w, harness::owned_pair ends, std::string_view all, Send send) {
     auto r = run(w.options(), [&]() -> result<void> {
-        auto made = stream::adopt(ends.first);
-        REQUIRE(made.ok());
-        auto reads = spawn([&]() -> result<std::string> {
+        SPRUCE_TRY(auto made, ends.first.adopt());
+        task_group members;
+        auto reads = members.spawn([&]() -> result<std::string> {
             std::string got;
             char room[64];
             while (got.size() < all.size()) {
-                SPRUCE_TRY(std::size_t n, made->read(room, in(2s)));
+                SPRUCE_TRY(std::size_t n, made.read(room, in(2s)));
                 got.append(room, n);
             }
             return got;
         });
         SPRUCE_CHECK(sleep_for(1ms));
-        send(ends.second);
+        send(*ends.second);
         auto got = reads.get();
         CHECK(got.ok());
         if (got) CHECK_EQ(*got, all);
         return {};
     });
     CHECK(r.ok());
-    w.close(ends.second);
 }
 
 void send_with_fd(int into, std::string_view text) {
@@ -95,7 +92,7 @@ TEST("what a local socket keeps apart is read to its last byte") {
 TEST("descriptors that a local peer sends beside bytes hide none of the bytes behind them") {
     need_real_kernel();
     world w;
-    reads_all(w, w.sockets(), "abcdef", [](int fd) {
+    reads_all(w, {w.sockets(), w.on()}, "abcdef", [](int fd) {
         send_with_fd(fd, "ab");
         send_with_fd(fd, "cd");
         CHECK_EQ(::send(fd, "ef", 2, 0), 2);
@@ -107,7 +104,7 @@ TEST("credentials that a local socket asks for hide none of the bytes of another
     need_real_kernel();
     world w;
     auto ends = w.sockets();
-    reads_all(w, ends, "abcd", [&](int fd) {
+    reads_all(w, {ends, w.on()}, "abcd", [&](int fd) {
         CHECK_EQ(::send(fd, "ab", 2, 0), 2);   // without them, and so another's
         int const yes = 1;
         CHECK_EQ(::setsockopt(ends.first, SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes), 0);
@@ -124,7 +121,7 @@ TEST("a packet pipe is read to its last packet, also one that became it after it
     for (bool late : {false, true}) {
         int ends[2];
         REQUIRE(::pipe2(ends, O_NONBLOCK | O_CLOEXEC | (late ? 0 : O_DIRECT)) == 0);
-        reads_all(w, {ends[0], ends[1]}, "abcdef", [&](int fd) {
+        reads_all(w, harness::owned_pair(ends), "abcdef", [&](int fd) {
             if (late) CHECK_EQ(::fcntl(fd, F_SETFL, O_NONBLOCK | O_DIRECT), 0);
             for (char const* part : {"ab", "cd", "ef"}) CHECK_EQ(::write(fd, part, 2), 2);
         });
@@ -139,10 +136,12 @@ TEST("packet sockets are read packet by packet, to the last, and written likewis
         world w;
         int ends[2];
         REQUIRE(::socketpair(AF_UNIX, type, 0, ends) == 0);
+        harness::owned_pair pair(ends);
         auto r = run(w.options(), [&]() -> result<void> {
-            SPRUCE_TRY(auto in_, stream::adopt(ends[0]));
-            SPRUCE_TRY(auto out, stream::adopt(ends[1]));
-            auto reads = spawn([&]() -> result<std::string> {
+            SPRUCE_TRY(auto in_, pair.first.adopt());
+            SPRUCE_TRY(auto out, pair.second.adopt());
+            task_group members;
+            auto reads = members.spawn([&]() -> result<std::string> {
                 std::string got;
                 char room[64];
                 for (int i = 0; i != 3; ++i) {
@@ -170,7 +169,7 @@ TEST("a terminal's lines come one by one, to the last") {
     if (master < 0 || ::grantpt(master) != 0 || ::unlockpt(master) != 0) harness::skip("no pseudo-terminals here");
     int const slave = ::open(::ptsname(master), O_RDWR | O_NOCTTY);
     REQUIRE(slave >= 0);
-    reads_all(w, {slave, master}, "one\ntwo\nthree\n", [](int fd) { CHECK_EQ(::write(fd, "one\ntwo\nthree\n", 14), 14); });
+    reads_all(w, harness::owned_pair({slave, master}), "one\ntwo\nthree\n", [](int fd) { CHECK_EQ(::write(fd, "one\ntwo\nthree\n", 14), 14); });
 }
 
 namespace {
@@ -206,11 +205,13 @@ TEST("a short read spares the next one: of TCP, where urgent data is marked, and
         CHECK_EQ(reads_of_ten(k, served, client), harness::kqueue() ? 20 : 11);
         CHECK_EQ(reads_of_ten(k, client, served), harness::kqueue() ? 20 : 11);
         // The same socket, adopted, is what it was; the same pipe may have been changed by whoever had it.
-        SPRUCE_TRY(int const fd, served.release());
-        SPRUCE_TRY(auto again, stream::adopt(fd));
+        SPRUCE_TRY(int const socket, served.release());
+        harness::owned_fd fd(socket, w.on());
+        SPRUCE_TRY(auto again, fd.adopt());
         CHECK_EQ(reads_of_ten(k, again, client), harness::kqueue() ? 20 : 11);
-        SPRUCE_TRY(int const end, pipe.read_end.release());
-        SPRUCE_TRY(auto adopted, stream::adopt(end));
+        SPRUCE_TRY(int const read_end, pipe.read_end.release());
+        harness::owned_fd end(read_end, w.on());
+        SPRUCE_TRY(auto adopted, end.adopt());
         CHECK_EQ(reads_of_ten(k, adopted, pipe.write_end), 20);
         return {};
     });

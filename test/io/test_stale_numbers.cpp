@@ -17,7 +17,7 @@ using harness::world;
 namespace {
 // Counts what the hook is told of numbers, and nothing else.
 struct reports {
-    explicit reports(loop& of) {
+    explicit reports(loop& l) : of(l) {
         of.on_unhandled([this](unhandled const& u) {
             std::string const text = u.what;
             CHECK(text.find("was closed while") != std::string::npos);
@@ -26,6 +26,10 @@ struct reports {
             ++told;
         });
     }
+    ~reports() { of.on_unhandled([](unhandled const&) {}); }
+    reports(reports const&) = delete;
+    reports& operator=(reports const&) = delete;
+    loop& of;
     int told = 0;
     std::string last;
 };
@@ -55,6 +59,7 @@ TEST("accept, connect, listen and make_pipe take numbers that a handler still st
                 auto on_first = writer ? l.add_writer(ends.second, [d = dropped(gone[0])] { CHECK(false); })
                                        : l.add_reader(ends.first, [d = dropped(gone[0])] { CHECK(false); });
                 CHECK(on_first.ok());
+                scoped_handler const ends_with_it(on_first.value_or(handler()));
                 w.close(ends.first);
                 w.close(ends.second);
                 result<void> works;
@@ -87,7 +92,6 @@ TEST("accept, connect, listen and make_pipe take numbers that a handler still st
                 CHECK(seen.last.find(writer ? "a writer" : "a reader") != std::string::npos);
                 CHECK(!on_first->active());
                 SPRUCE_CHECK(client.join());
-                l.on_unhandled([](unhandled const&) {});
                 return {};
             });
             CHECK(r.ok());
@@ -111,7 +115,6 @@ TEST("a task that waits for a number that was closed behind its back is told clo
         SPRUCE_TRY(auto pipe, make_pipe());
         CHECK(waits.get() == errc::closed);
         CHECK_EQ(seen.told, 1);
-        l.on_unhandled([](unhandled const&) {});
         return {};
     });
     CHECK(r.ok());
@@ -139,7 +142,6 @@ TEST("a stream whose fd was closed under it says closed once its number is given
         char room[4];
         SPRUCE_CHECK(after.write_end.write("x"));
         CHECK_EQ(after.read_end.read(room, in(5s)).value_or(0), 1U);
-        l.on_unhandled([](unhandled const&) {});
         return {};
     });
     CHECK(r.ok());
@@ -167,7 +169,6 @@ TEST("a handler dropped for its stale number may end the listener whose accept t
             CHECK_EQ(served->peer().port(), client.local().port());
         }
         CHECK_EQ(seen.told, 1);
-        l.on_unhandled([](unhandled const&) {});
         return {};
     });
     CHECK(r.ok());
@@ -199,24 +200,31 @@ TEST("a child's descriptor may have a number that was somebody's, and lose its o
         auto r = run(w.options(), [&]() -> result<void> {
             SPRUCE_TRY(loop& l, loop::current());
             reports seen(l);
-            int gate[2];
-            REQUIRE(::pipe(gate) == 0);
+            int gate_ends[2];
+            REQUIRE(::pipe(gate_ends) == 0);
+            harness::owned_pair gate(gate_ends);
             pid_t const pid = ::fork();
             if (pid == 0) {
                 char c;
-                ::close(gate[1]);
-                (void)!::read(gate[0], &c, 1);
+                gate.second.close();
+                (void)!::read(*gate.first, &c, 1);
                 ::_exit(7);
             }
             REQUIRE(pid > 0);
             bool gone = false;
             auto ends = w.pipe();
-            if (!child_first) CHECK(l.add_reader(ends.first, [d = dropped(gone)] { CHECK(false); }).ok());
+            scoped_handler stale;
+            if (!child_first) {
+                auto h = l.add_reader(ends.first, [d = dropped(gone)] { CHECK(false); });
+                CHECK(h.ok());
+                if (h) stale = *h;
+            }
             w.close(ends.first);
             w.close(ends.second);
             int code = -1;
             auto on_end = l.add_child_handler(pid, [&](result<exit_status> s) { code = s ? s->code() : -2; });
             CHECK(on_end.ok());
+            scoped_handler const hears(on_end.value_or(handler()));
             int const descriptor = ends.first;
             if (::fcntl(descriptor, F_GETFD) < 0) harness::skip("children have no descriptor here");
             result<pipe_ends> after = errc::closed;
@@ -228,16 +236,15 @@ TEST("a child's descriptor may have a number that was somebody's, and lose its o
                 CHECK(gone);
             }
             CHECK_EQ(seen.told, 1);
-            ::close(gate[1]);
+            gate.second.close();
             for (int i = 0; i != 2'000 && code == -1; ++i) SPRUCE_CHECK(sleep_for(1ms));
             CHECK_EQ(code, 7);
-            ::close(gate[0]);
+            gate.first.close();
             if (after) {
                 char room[4];
                 SPRUCE_CHECK(after->write_end.write("x"));
                 CHECK_EQ(after->read_end.read(room, in(5s)).value_or(0), 1U);
             }
-            l.on_unhandled([](unhandled const&) {});
             return {};
         });
         CHECK(r.ok());
@@ -257,17 +264,18 @@ TEST("a reader that was removed, and whose number became the signals' descriptor
         auto r = run(options, [&]() -> result<void> {
             SPRUCE_TRY(loop& l, loop::current());
             reports seen(l);
-            auto ends = w.pipe();
-            auto h = l.add_reader(ends.first, [] { CHECK(false); });
+            harness::owned_pair ends(w.pipe(), w.on());
+            auto h = l.add_reader(*ends.first, [] { CHECK(false); });
             CHECK(h.ok());
             SPRUCE_CHECK(sleep_for(1ms));
             if (removed) h->cancel();
-            w.close(ends.first);
-            w.close(ends.second);
+            ends.first.close();
+            ends.second.close();
             int heard = 0;
             auto on = l.add_signal_handler(SIGUSR1, [&] { ++heard; });
             if (on == errc::not_supported) harness::skip("a thread that does not block the signal");
-            CHECK(on.ok());
+            REQUIRE(on.ok());   // else the signal has nobody
+            scoped_handler const hears(*on);
             SPRUCE_CHECK(sleep_for(1ms));
             h->cancel();
             SPRUCE_CHECK(sleep_for(1ms));
@@ -275,8 +283,6 @@ TEST("a reader that was removed, and whose number became the signals' descriptor
             for (int i = 0; i != 2'000 && heard == 0; ++i) SPRUCE_CHECK(sleep_for(1ms));
             CHECK_EQ(heard, 1);
             CHECK_EQ(seen.told, removed ? 0 : 1);
-            l.on_unhandled([](unhandled const&) {});
-            if (on) on->cancel();
             return {};
         });
         CHECK(r.ok());

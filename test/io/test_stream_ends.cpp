@@ -117,28 +117,38 @@ TEST("an end that was read stays the end, though the connection is reset afterwa
 
 TEST("a FIFO has no end before a writer has come, and one each time that the last has gone") {
     world w;
-    std::string path;
-    int fd = -1;
     testing::simulation sim(harness::as_asked());
-    if (harness::simulated()) {
-        fd = *sim.make_fifo();
-    } else {
-        path = "/tmp/spruce-fifo-" + std::to_string(::getpid());
-        REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
-        fd = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    }
-    REQUIRE(fd >= 0);
-    auto const open_writer = [&] { return harness::simulated() ? *sim.open_writer(fd) : ::open(path.c_str(), O_WRONLY | O_CLOEXEC); };
     auto options = w.options();
     if (harness::simulated()) options.on = sim.on();
+    struct fifo {
+        std::string path;
+        ~fifo() {
+            if (!path.empty()) ::unlink(path.c_str());
+        }
+    } named;
+    harness::owned_fd read_end;
+    if (harness::simulated()) {
+        read_end = harness::owned_fd(sim.make_fifo().value_or(-1), *options.on);
+    } else {
+        std::string const path = "/tmp/spruce-fifo-" + std::to_string(::getpid());
+        REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+        named.path = path;
+        read_end = harness::owned_fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC), *options.on);
+    }
+    int const fd = *read_end;
+    REQUIRE(fd >= 0);
+    auto const open_writer = [&] {
+        return harness::simulated() ? sim.open_writer(fd).value_or(-1) : ::open(named.path.c_str(), O_WRONLY | O_CLOEXEC);
+    };
     auto r = run(options, [&]() -> result<void> {
-        SPRUCE_TRY(auto in_, stream::adopt(fd));
+        SPRUCE_TRY(auto in_, read_end.adopt());
         kernel& on = *options.on;
         char room[8];
         CHECK(in_.read(room, in(0s)) == errc::timed_out);
         CHECK(in_.read(room, in(1ms)) == errc::timed_out);
         for (int writer = 0; writer != 2; ++writer) {
-            auto reads = spawn([&]() -> result<std::string> {
+            task_group members;
+            auto reads = members.spawn([&]() -> result<std::string> {
                 std::string got;
                 char mine[8];
                 for (;;) {
@@ -154,20 +164,19 @@ TEST("a FIFO has no end before a writer has come, and one each time that the las
             });
             SPRUCE_CHECK(sleep_for(2ms));
             CHECK(!reads.done());
-            int const out = open_writer();
-            REQUIRE(out >= 0);
+            harness::owned_fd out(open_writer(), on);
+            REQUIRE(*out >= 0);
             SPRUCE_CHECK(sleep_for(2ms));
             CHECK(!reads.done());
-            CHECK_EQ(on.calls->write(on.context, out, "hello", 5), 5);
+            CHECK_EQ(on.calls->write(on.context, *out, "hello", 5), 5);
             SPRUCE_CHECK(sleep_for(1ms));
-            CHECK_EQ(on.calls->close(on.context, out), 0);
+            CHECK_EQ(out.close(), 0);
             CHECK_EQ(reads.get().value_or("?"), "hello");
         }
         CHECK(in_.read(room) == errc::end_of_stream);
         return {};
     });
     CHECK(r.ok());
-    if (!path.empty()) ::unlink(path.c_str());
 }
 
 TEST("a FIFO's writer that comes and goes without a byte is its end") {
@@ -194,13 +203,13 @@ TEST("a FIFO's writer that comes and goes without a byte is its end") {
 
 namespace {
 struct terminal {
-    int master = ::posix_openpt(O_RDWR | O_NOCTTY);
-    int slave = -1;
+    harness::owned_fd master{::posix_openpt(O_RDWR | O_NOCTTY)};
+    harness::owned_fd slave;
     terminal() {
         if (harness::simulated()) harness::skip("the real kernel's terminals");
-        if (master < 0 || ::grantpt(master) != 0 || ::unlockpt(master) != 0) harness::skip("no pseudo-terminals here");
-        slave = ::open(::ptsname(master), O_RDWR | O_NOCTTY);
-        REQUIRE(slave >= 0);
+        if (*master < 0 || ::grantpt(*master) != 0 || ::unlockpt(*master) != 0) harness::skip("no pseudo-terminals here");
+        slave = harness::owned_fd(::open(::ptsname(*master), O_RDWR | O_NOCTTY));
+        REQUIRE(*slave >= 0);
     }
 };
 }  // namespace
@@ -209,8 +218,9 @@ TEST("a terminal whose other side has gone has ended, after what had come") {
     terminal t;
     world w;
     auto r = run(w.options(), [&]() -> result<void> {
-        SPRUCE_TRY(auto master, stream::adopt(t.master));
-        auto reads = spawn([&]() -> result<std::string> {
+        SPRUCE_TRY(auto master, t.master.adopt());
+        task_group members;
+        auto reads = members.spawn([&]() -> result<std::string> {
             std::string got;
             char room[8];
             for (;;) {
@@ -221,9 +231,9 @@ TEST("a terminal whose other side has gone has ended, after what had come") {
             }
         });
         SPRUCE_CHECK(sleep_for(1ms));
-        CHECK_EQ(::write(t.slave, "bye", 3), 3);
+        CHECK_EQ(::write(*t.slave, "bye", 3), 3);
         SPRUCE_CHECK(sleep_for(1ms));
-        ::close(t.slave);
+        t.slave.close();
         CHECK_EQ(reads.get().value_or("?"), "bye");
         char room[8];
         CHECK(master.read(room) == errc::end_of_stream);
@@ -237,23 +247,24 @@ TEST("a terminal's line that was hung up has ended; one whose reads take what is
     world w;
     auto r = run(w.options(), [&]() -> result<void> {
         termios raw{};
-        REQUIRE(::tcgetattr(t.slave, &raw) == 0);
+        REQUIRE(::tcgetattr(*t.slave, &raw) == 0);
         ::cfmakeraw(&raw);
         raw.c_cc[VMIN] = 0;
         raw.c_cc[VTIME] = 0;
-        REQUIRE(::tcsetattr(t.slave, TCSANOW, &raw) == 0);
-        SPRUCE_TRY(auto slave, stream::adopt(t.slave));
+        REQUIRE(::tcsetattr(*t.slave, TCSANOW, &raw) == 0);
+        SPRUCE_TRY(auto slave, t.slave.adopt());
         char room[8];
         CHECK(slave.read(room, in(1ms)) == errc::timed_out);   // the system's read gives 0 bytes
-        auto reads = spawn([&] {
+        task_group members;
+        auto reads = members.spawn([&] {
             char mine[8];
             return slave.read(mine, in(5s));
         });
         SPRUCE_CHECK(sleep_for(1ms));
         CHECK(!reads.done());
-        CHECK_EQ(::write(t.master, "x", 1), 1);
+        CHECK_EQ(::write(*t.master, "x", 1), 1);
         CHECK_EQ(reads.get().value_or(0), 1U);
-        ::close(t.master);
+        t.master.close();
         CHECK(slave.read(room, in(5s)) == errc::end_of_stream);
         return {};
     });
@@ -265,14 +276,13 @@ TEST("an end of file that is typed at a terminal ends one read") {
     terminal t;
     world w;
     auto r = run(w.options(), [&]() -> result<void> {
-        SPRUCE_TRY(auto slave, stream::adopt(t.slave));
+        SPRUCE_TRY(auto slave, t.slave.adopt());
         char room[8];
-        CHECK_EQ(::write(t.master, "\x04", 1), 1);
+        CHECK_EQ(::write(*t.master, "\x04", 1), 1);
         CHECK(slave.read(room, in(5s)) == errc::end_of_stream);
-        CHECK_EQ(::write(t.master, "on\n", 3), 3);
+        CHECK_EQ(::write(*t.master, "on\n", 3), 3);
         CHECK_EQ(slave.read(room, in(5s)).value_or(0), 3U);
         return {};
     });
     CHECK(r.ok());
-    ::close(t.master);
 }

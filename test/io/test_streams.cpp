@@ -398,6 +398,7 @@ TEST("a pipe for which there is room for one end only is refused, and leaves not
                 ends.push_back(std::move(pipe->read_end));
                 ends.push_back(std::move(pipe->write_end));
             }
+            if (ends.size() < 2) return errc::full;
             // What was refused is not half there: room for two is room for a pipe again.
             ends.pop_back();
             ends.pop_back();
@@ -411,12 +412,12 @@ TEST("a pipe for which there is room for one end only is refused, and leaves not
 TEST("on a foreign thread streams, listeners and readers say wrong_thread; after their loop closed, on any thread") {
     world w;
     std::optional<stream> kept;
-    auto ends = w.sockets();
+    harness::owned_pair ends(w.sockets(), w.on());
     auto r = run_in(w, [&]() -> result<void> {
-        SPRUCE_TRY(kept, stream::adopt(ends.first));
+        SPRUCE_TRY(kept, ends.first.adopt());
         SPRUCE_TRY(auto listener, tcp_listener::listen("127.0.0.1:0"));
         SPRUCE_TRY(auto client, tcp_stream::connect(listener.local()));
-        w.write(ends.second, "ab");
+        w.write(*ends.second, "ab");
         reader lines(*kept);
         CHECK_EQ(lines.read_exactly(1).value_or("?"), "a");   // and the other is here already
         auto const elsewhere = [&] {
@@ -441,6 +442,7 @@ TEST("on a foreign thread streams, listeners and readers say wrong_thread; after
         return {};
     });
     CHECK(r.ok());
+    if (!kept) return;
     auto const after = [&] {
         char room[4];
         CHECK(kept->read(room) == errc::closed);
@@ -452,8 +454,6 @@ TEST("on a foreign thread streams, listeners and readers say wrong_thread; after
     std::thread(after).join();
     CHECK(run(after).ok());
     std::thread([&] { CHECK(run(after).ok()); }).join();
-    kept.reset();
-    w.close(ends.second);
 }
 
 TEST("who is canceled reads nothing, not even what the reader has already") {

@@ -15,6 +15,7 @@
 #include "../../src/context/sanitizers.hpp"
 #include "../harness/axes.hpp"
 #include "../harness/forked.hpp"
+#include "../harness/owned_fd.hpp"
 
 using namespace spruce;
 using namespace std::chrono_literals;
@@ -140,34 +141,35 @@ TEST("children's ends are heard by SIGCHLD though somebody has put it back to de
         loop l(o);
         int heard = 0, first_code = -1, second_code = -1;
         if (also_handler) REQUIRE(l.add_signal_handler(SIGCHLD, [&] { ++heard; }).ok());
-        int gate[2];
-        REQUIRE(::pipe(gate) == 0);
+        int ends[2];
+        REQUIRE(::pipe(ends) == 0);
+        harness::owned_pair gate(ends);
         int const first = ::fork();
         if (first == 0) {
-            ::close(gate[1]);
+            gate.second.close();
             char c;
-            static_cast<void>(!::read(gate[0], &c, 1));
+            static_cast<void>(!::read(*gate.first, &c, 1));
             ::_exit(3);
         }
         CHECK(l.add_child_handler(first, [&](result<exit_status> s) { first_code = s.ok() ? s->code() : -2; }).ok());
         ::signal(SIGCHLD, SIG_DFL);
-        ::close(gate[1]);   // it ends, and nothing says so
+        gate.second.close();   // it ends, and nothing says so
         siginfo_t ended{};
         while (::waitid(P_PID, static_cast<id_t>(first), &ended, WEXITED | WNOWAIT) < 0 && errno == EINTR) {}
-        ::close(gate[0]);
-        int again[2];
-        REQUIRE(::pipe(again) == 0);
+        gate.first.close();
+        REQUIRE(::pipe(ends) == 0);
+        harness::owned_pair again(ends);
         int const second = ::fork();
         if (second == 0) {
-            ::close(again[1]);
+            again.second.close();
             char c;
-            static_cast<void>(!::read(again[0], &c, 1));
+            static_cast<void>(!::read(*again.first, &c, 1));
             ::_exit(4);
         }
         CHECK(l.add_child_handler(second, [&](result<exit_status> s) { second_code = s.ok() ? s->code() : -2; }).ok());
-        l.call_later(2ms, [&] { ::close(again[1]); });
+        scoped_handler const ends_second(l.call_later(2ms, [&] { again.second.close(); }));
         CHECK(l.run_until([&] { return first_code == 3 && second_code == 4; }, in(5s)).ok());
-        ::close(again[0]);
+        again.first.close();
         if (also_handler) CHECK(heard != 0);
     }
     CHECK(disposition(SIGCHLD).sa_handler == SIG_DFL);
