@@ -14,14 +14,20 @@ TEST("handlers of one signal are added, run and removed beside twenty thousand o
     constexpr int count = 20'000;
     testing::simulation world(harness::as_asked());
     loop l({.on = world.on()});
+    REQUIRE(l.status().ok());
     int ran = 0;
+    auto const added = [&](int sig, auto f) {
+        auto const made = l.add_signal_handler(sig, f);
+        REQUIRE(made.ok());
+        return *made;
+    };
     for (int i = 0; i != count; ++i) CHECK(l.add_signal_handler(SIGUSR1, [&] { ran += 1'000'000; }).ok());
     CHECK(!l.remove_signal_handlers(SIGUSR2));
     std::vector<handler> mine;
-    for (int i = 0; i != count; ++i) mine.push_back(*l.add_signal_handler(SIGUSR2, [&] { ++ran; }));
+    for (int i = 0; i != count; ++i) mine.push_back(added(SIGUSR2, [&] { ++ran; }));
     world.raise_signal(SIGUSR2);
     CHECK(l.run_until([&] { return ran == count; }).ok());
-    for (int i = 0; i != count; ++i) CHECK(l.add_signal_handler(SIGUSR2, [] {})->cancel());
+    for (int i = 0; i != count; ++i) CHECK(added(SIGUSR2, [] {}).cancel());
     CHECK(l.remove_signal_handlers(SIGUSR2));
     for (handler const& h : mine) CHECK(!h.active());
     CHECK(!l.remove_signal_handlers(SIGUSR2));
