@@ -9,6 +9,12 @@ using namespace std::chrono_literals;
 
 namespace {
 bool from(error const& e, task_id id) { return e.is_from(id); }
+// Ends what refers to its scene before that goes; mostly it has ended.
+template <class T> void end_with(T& of) {
+    cancel_shield const until_the_end;
+    of.cancel();
+    static_cast<void>(of.wait());
+}
 // Cancels by `act` from another task, a callback, a posted call, and this task itself.
 template <class F> void from_everywhere(F&& make) {
     for (int way = 0; way != 4; ++way) {
@@ -18,14 +24,18 @@ template <class F> void from_everywhere(F&& make) {
         switch (way) {
         case 0: act(); break;
         case 1: CHECK(spawn(act).join().ok()); break;
-        case 2:
-            here.call_soon(act);
+        case 2: {
+            scoped_handler const soon(here.call_soon(act));
             settle();
             break;
-        case 3:
-            CHECK(here.remote().call(act).ok());
-            SPRUCE_VERIFY(sleep_for(1ms).ok(), "a turn");
+        }
+        case 3: {
+            auto sent = here.remote().call(act);
+            CHECK(sent.ok());
+            CHECK(sleep_for(1ms).ok());         // a turn
+            CHECK(sent && !sent->cancel());     // it has come
             break;
+        }
         }
         scene->check();
     }
@@ -42,6 +52,11 @@ TEST("the origin of a task's cancellation is the task, from a task, a callback, 
             return slept;
         });
         scene() { settle(); }
+        ~scene() {
+            cancel_shield const until_the_end;
+            t.cancel();
+            static_cast<void>(t.join());
+        }
         bool cancel() { return t.cancel(); }
         void check() {
             auto const got = t.get();
@@ -90,6 +105,7 @@ TEST("the origin of a future's cancellation is the future: a promise's, a call's
             return slept;
         }};
         future<void> f = call();
+        ~called() { end_with(f); }
         bool cancel() { return f.cancel(); }
         void check() {
             CHECK(f.get() == errc::task_canceled && from(f.get().error(), f.id()));
@@ -99,9 +115,13 @@ TEST("the origin of a future's cancellation is the future: a promise's, a call's
     };
     struct queued {
         task_pool pool{1};
-        future<void> runs = *pool.submit([] { static_cast<void>(sleep_for(1h)); });
-        future<void> f = *pool.submit([] {});
-        task_id const before = f.id();
+        future<void> runs, f;
+        task_id before;
+        queued() {
+            runs = pool.submit([] { static_cast<void>(sleep_for(1h)); }).value_or(runs);
+            f = pool.submit([] {}).value_or(f);
+            before = f.id();
+        }
         bool cancel() { return f.cancel(); }
         void check() {
             CHECK(f.id() == before);
@@ -118,6 +138,7 @@ TEST("the origin of a future's cancellation is the future: a promise's, a call's
         promise<int> p;
         future<int> f = p.get_future();
         following() { CHECK(p.follow(of).ok()); }
+        ~following() { end_with(of); }
         bool cancel() { return f.cancel(); }
         void check() {
             CHECK(f.get() == errc::task_canceled && from(f.get().error(), f.id()));

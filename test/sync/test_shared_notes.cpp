@@ -140,6 +140,7 @@ template <class F, class D> void destroyed_in_its_midst(F f, D destroy) {
     thread_with_loop waits([&] {
         harness::at_memory_here(wait_in_the_window);
         f();
+        looked = 1;   // it may have been refused before it came to that
     });
     spin_until([] { return looked != 0; });
     destroy();

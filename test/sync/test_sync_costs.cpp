@@ -350,6 +350,8 @@ TEST("the newest unfinished call of a type is passed on, whichever of the older 
         settle();
         auto g = f(5);          // none is
         ends[5]->set();
+        CHECK_EQ(lasts.size(), 6U);
+        lasts.resize(6);
         CHECK_EQ(lasts[1].get().value_or(-1), 0);
         CHECK_EQ(lasts[2].get().value_or(-1), 1);
         CHECK_EQ(lasts[3].get().value_or(-1), 2);
