@@ -28,7 +28,7 @@ public:
     // (its loop has ended), deadlock (of a call, by the call itself); of one that could not be made: why. Cancel: goes on to
     // the future, see above.
     [[nodiscard]] result<void> wait(deadline dl = {}) const {
-        if (!block()) return ref_.why();
+        if (!block()) return detail::refused_call(ref_.why());
         return detail::wait_future(block(), dl);
     }
     // Waits, and gives the value: a copy; what cannot be copied is moved out, once.
@@ -109,7 +109,7 @@ private:
     detail::future_block* block() const noexcept { return ref_.block(); }
     result<T> take(deadline dl, bool last) {
         detail::future_block* const b = block();
-        if (!b) return ref_.why();
+        if (!b) return detail::refused_call(ref_.why());
         detail::counted_call const counted;   // its end comes after all has been let go
         // Held until the value is taken: this handle may go or be given another future while it waits, or by T's copy.
         detail::future_ref held;

@@ -121,7 +121,7 @@ public:
     // Returns: ok, however it ended. Errors: canceled, timed_out, not_in_task, deadlock (a task joins itself),
     // wrong_state (empty), wrong_thread, closed; of a refused spawn: why. Cancel: ends the wait, not the task.
     [[nodiscard]] result<void> join(deadline dl = {}) const {
-        if (!block()) return why();
+        if (!block()) return detail::refused_call(why());
         return detail::join_task(block(), dl);
     }
 
@@ -206,7 +206,7 @@ private:
     }
     template <bool copy> result<R> take(deadline dl) {
         detail::task_block* const b = block();
-        if (!b) return why();
+        if (!b) return detail::refused_call(why());
         detail::counted_call const counted;
         detail::kept_task const kept(b);
         auto at = detail::outcome_of(b, dl);

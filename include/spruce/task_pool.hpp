@@ -178,6 +178,7 @@ private:
     step try_advance(result<R>& into) {
         if (cut_) return step::over;
         if (next_ == made_) {
+            detail::counted_call const counted;
             if (std::exchange(failed_, false)) return into = why_, step::got;
             return step::over;
         }
@@ -263,7 +264,7 @@ public:
     // Waits until no job is left; more may be submitted after. Errors: canceled, timed_out, not_in_task, deadlock (in one
     // of its own jobs). Cancel: leaves no trace.
     [[nodiscard]] result<void> join(deadline dl = {}) {
-        if (!pool_.core) return pool_.why;
+        if (!pool_.core) return detail::refused_call(pool_.why);
         return detail::join_pool(pool_.core, dl);
     }
     // No more is submitted; what was, runs. Any number of times.
@@ -280,7 +281,7 @@ private:
     template <class F, class... A> result<future<detail::started_t<F, A...>>> add(bool waits, F&& f, A&&... args) {
         using R = detail::started_t<F, A...>;
         using body = detail::job_body<std::decay_t<F>, R, std::decay_t<A>...>;
-        if (!pool_.core) return pool_.why;
+        if (!pool_.core) return waits ? detail::refused_call(pool_.why) : pool_.why;
         SPRUCE_CHECK(detail::enter_pool(pool_.core, waits));
         auto const c = detail::claim_job(pool_.core, &detail::future_ops_of<R>, sizeof(body), alignof(body));
         if (!c.job) return c.why;

@@ -22,6 +22,11 @@ struct counted_call {
     counted_call& operator=(counted_call const&) = delete;
     ~counted_call() { end_of_call(); }
 };
+// Of a call that fails at once, since there is nothing to wait for: it counts, too.
+inline error refused_call(error why) noexcept {
+    end_of_call();
+    return why;
+}
 }
 
 // One condition's place in one wait. Lives from arm() to disarm(), in the waiter's frame. Thread: the loop's.

@@ -66,8 +66,8 @@ struct closing {
 }  // namespace
 
 result<tcp_stream> tcp_stream::connect(std::string_view host_and_port, deadline dl) {
-    SPRUCE_TRY(auto to, address::parse(host_and_port));
-    return connect(to, dl);
+    auto const to = address::parse(host_and_port);
+    return to ? connect(*to, dl) : result<tcp_stream>(detail::refused_call(to.error()));
 }
 
 result<tcp_stream> tcp_stream::connect(address const& to, deadline dl) {

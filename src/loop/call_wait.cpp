@@ -146,15 +146,23 @@ void take_back_awaited_calls(hub& h) noexcept {
     }
 }
 
-result<void> wait_for_call(remote* to, void (*run)(void*) noexcept, void* context, deadline dl) noexcept {
+namespace {
+result<void> begin_call(hub* task_of, remote* to, void (*run)(void*) noexcept, void* context, deadline dl) noexcept {
     if (!to) return errc::no_loop;
-    hub* const here = current_hub;
-    if (here && here->door == to) {
+    if (current_hub && current_hub->door == to) {
         if (!remote_alive(to)) return errc::closed;
         return with_detail(errc::deadlock, "call_wait() on the loop's own thread");
     }
-    if (here && here->ext && here->ext->in_task(*here)) return park_for(*here, to, run, context, dl);
-    return block_for(to, run, context, dl);
+    return task_of ? park_for(*task_of, to, run, context, dl) : block_for(to, run, context, dl);
+}
+}  // namespace
+
+result<void> wait_for_call(remote* to, void (*run)(void*) noexcept, void* context, deadline dl) noexcept {
+    hub* const here = current_hub;
+    hub* const task_of = here && here->ext && here->ext->in_task(*here) ? here : nullptr;
+    auto const ended = begin_call(task_of, to, run, context, dl);
+    if (task_of) current_hub->ext->end_of_call();   // one that failed at once counts like one that waited
+    return ended;
 }
 
 }  // namespace spruce::inline v0::detail

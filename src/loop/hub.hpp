@@ -43,10 +43,11 @@ struct extension {
     std::uint64_t (*running)(hub& h) noexcept;
     bool (*census)(hub& h, census_cursor& cursor) noexcept;
     // For a task that waits for another loop's call: what each wait does first; a wait in which *waiter stands for it,
-    // uncancellable or not, null again when it has failed; and its end.
+    // uncancellable or not, null again when it has failed; and its end. The last is that of the task's call.
     result<void> (*begin_wait)() noexcept;
     result<void> (*park_for_call)(void** waiter, deadline dl, bool uncancellable) noexcept;
     void (*wake_for_call)(void* waiter) noexcept;
+    void (*end_of_call)() noexcept;
     // Lets the extension's own memory go, after everything else.
     void (*end)(hub& h) noexcept;
 };

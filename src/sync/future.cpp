@@ -17,7 +17,7 @@ error own_call() noexcept { return with_detail(errc::deadlock, "a call that wait
 
 // Where the wait needs no time, the switch is in here. kept: the caller is to hold the block, if the wait is ok.
 [[gnu::noinline]] result<void> wait_here(future_block& b, deadline dl, bool* kept) noexcept {
-    if (is_own_call(b)) [[unlikely]] return own_call();
+    if (is_own_call(b)) [[unlikely]] return refused_call(own_call());
     // Its handle may go while the task waits.
     b.references.fetch_add(1, std::memory_order_relaxed);
     awaiting p(b);

@@ -141,6 +141,7 @@ result<void> join_held(own_loop* l, deadline dl) noexcept {
 }  // namespace
 
 result<void> join_loop_thread(own_loop* l, deadline dl) noexcept {
+    counted_call const counted;
     if (!l) return with_detail(errc::wrong_state, "an empty loop_thread");
     // The handle may go, or be given another thread, while its user waits here.
     l->holders.fetch_add(1, std::memory_order_relaxed);

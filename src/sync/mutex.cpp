@@ -48,7 +48,7 @@ result<void> lock(lock_core& l, bool again, deadline dl) noexcept {
     if (!may_wait()) [[unlikely]] return begin_wait();
     task_id const me = caller();
     if (lock_now(l, again, me)) return at_once<result<void>>({});
-    if (l.owner == me) [[unlikely]] return with_detail(errc::deadlock, "a mutex that its owner locks again");
+    if (l.owner == me) [[unlikely]] return refused_call(with_detail(errc::deadlock, "a mutex that its owner locks again"));
     return wait_for_lock(l, dl);
 }
 

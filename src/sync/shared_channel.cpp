@@ -122,7 +122,7 @@ result<void> shared_channel_core::try_send(void* value) noexcept {
 }
 
 result<void> shared_channel_core::send(void* value, deadline dl) noexcept {
-    if (!state) return refused;
+    if (!state) return refused_call(refused);
     sending_call call{value};
     SPRUCE_CHECK(wait_shared(*state, state->senders, put, &call, "shared_channel", dl));
     return ending(call.outcome);
@@ -136,7 +136,7 @@ result<void> shared_channel_core::try_receive(void* room) noexcept {
 }
 
 result<void> shared_channel_core::receive(void* room, deadline dl) noexcept {
-    if (!state) return refused;
+    if (!state) return refused_call(refused);
     receiving_call call{room};
     SPRUCE_CHECK(wait_shared(*state, state->receivers, get, &call, "shared_channel", dl));
     return ending(call.outcome);

@@ -90,7 +90,7 @@ void shared_event::clear() noexcept {
 bool shared_event::is_set() const noexcept { return state_ && state_->set.load(std::memory_order_acquire) != 0; }
 
 result<void> shared_event::wait(deadline dl) {
-    if (!state_) return errc::no_memory;
+    if (!state_) return detail::refused_call(errc::no_memory);
     event_call call;
     SPRUCE_CHECK(wait_shared(*state_, state_->line, look, &call, "shared_event", dl));
     return call.died ? result<void>(errc::closed) : result<void>();

@@ -147,8 +147,8 @@ pool_claim make_pool(std::size_t tasks, task_pool_options const& options) noexce
 }
 
 result<void> enter_pool(pool_core* p, bool waits) noexcept {
-    if (!is_here(*p)) return why_not_here(*p);
-    if (p->closed) return errc::closed;
+    error const why = !is_here(*p) ? why_not_here(*p) : error(errc::closed);
+    if (!is_here(*p) || p->closed) return waits ? refused_call(why) : why;
     ++p->references;
     result<void> entered;
     if (waits) {
@@ -235,8 +235,8 @@ void end_job(pool_job* j) noexcept {
 }
 
 result<void> join_pool(pool_core* p, deadline dl) noexcept {
-    if (!is_here(*p)) return why_not_here(*p);
-    if (is_own(*p)) return with_detail(errc::deadlock, "a job that waits for the end of its pool's jobs");
+    if (!is_here(*p)) return refused_call(why_not_here(*p));
+    if (is_own(*p)) return refused_call(with_detail(errc::deadlock, "a job that waits for the end of its pool's jobs"));
     ++p->references;
     auto const joined = p->left.wait(dl);
     release_pool(*p);

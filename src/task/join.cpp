@@ -48,7 +48,7 @@ namespace {
     task_block* const self = s.current;
     if (self && must_end(s, *self)) SPRUCE_CHECK(begin_wait());
     if (t.state == task_state::ended) return {};
-    if (self == &t) return with_detail(errc::deadlock, "a task that joins itself");
+    if (self == &t) return refused_call(with_detail(errc::deadlock, "a task that joins itself"));
     joining p(t);
     return park(p, dl);
 }

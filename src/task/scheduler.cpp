@@ -315,7 +315,7 @@ void orphan_released(task_arena* a) noexcept {
 }
 
 extension const task_extension{resume, unfinished, cancel_all, close, left, abandon, after_fork, in_task, running, census,
-                               begin_wait, park_for_call, wake_for_call, end};
+                               begin_wait, park_for_call, wake_for_call, end_of_call, end};
 
 result<scheduler*> need_scheduler() noexcept {
     if (current_scheduler) return current_scheduler;

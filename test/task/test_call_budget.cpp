@@ -120,6 +120,48 @@ TEST("after 128 calls that need not wait, on whatever source, the ready ones run
     CHECK(r.ok());
 }
 
+TEST("calls that fail at once, since there is nothing to wait for, are counted as well") {
+    auto r = run_virtually([]() -> result<void> {
+        future<int> no_future;
+        task<int> no_task;
+        shared_channel<int> no_channel(0);
+        loop_thread no_thread;
+        loop_ref no_loop;
+        task_pool no_pool(0), closed(1);
+        closed.close();
+        mutex lock;
+        task<void> self;
+        std::vector<source> all;
+        auto const add = [&](char const* name, std::function<bool()> call) { all.push_back({name, std::move(call)}); };
+        add("no future's wait", [&] { return no_future.wait() == errc::wrong_state; });
+        add("no future's get", [&] { return no_future.get() == errc::wrong_state; });
+        add("no task's join", [&] { return no_task.join() == errc::wrong_state; });
+        add("no task's get", [&] { return no_task.get() == errc::wrong_state; });
+        add("a task's own join", [&] { return self.join() == errc::deadlock; });
+        add("no shared channel's send", [&] { return no_channel.send(1) == errc::invalid_argument; });
+        add("no shared channel's receive", [&] { return no_channel.receive() == errc::invalid_argument; });
+        add("no thread's join", [&] { return no_thread.join() == errc::wrong_state; });
+        add("no loop's call_wait", [&] { return no_loop.call_wait([] {}) == errc::no_loop; });
+        add("its own loop's call_wait", [&] { return loop::current()->remote().call_wait([] {}) == errc::deadlock; });
+        add("no pool's submit", [&] { return no_pool.submit([] {}) == errc::invalid_argument; });
+        add("no pool's join", [&] { return no_pool.join() == errc::invalid_argument; });
+        add("a closed pool's submit", [&] { return closed.submit([] {}) == errc::closed; });
+        add("a mutex, locked again", [&] { return lock.lock() == errc::deadlock; });
+        add("connect, to no address", [] { return tcp_stream::connect("nowhere") == errc::invalid_argument; });
+        self = harness::needed([&] {
+            auto const mine = lock.try_lock();
+            CHECK(mine.ok());
+            for (source const& one : all) {
+                int const calls = calls_before_others(one);
+                if (calls > 128) harness::fail_text(__FILE__, __LINE__, "kept others waiting", one.name, std::to_string(calls));
+            }
+        });
+        cancel_shield const until_the_end;   // of who uses what is here
+        return self.join();
+    });
+    CHECK(r.ok());
+}
+
 TEST("a budget of calls is the loop's option: others run after exactly so many, and nothing is taken meanwhile") {
     for (std::size_t const budget : {1u, 3u, 128u}) {
         auto r = run_virtually([&]() -> result<void> {
