@@ -104,8 +104,8 @@ TEST("advance() goes to the clock's end at most, and gives no error that its hea
 
 TEST("a loop does not run yet in its first start hooks, and what delays them, and runs from the second phase on") {
     world w;
+    std::string seen;   // what tasks use outlives their loop
     loop l(w.options());
-    std::string seen;
     auto const note = [&](char name) { seen += name, seen += l.running() ? '+' : '-'; };
     l.on_start(start_phase::before, [&] {
         note('b');
