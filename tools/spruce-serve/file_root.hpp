@@ -52,7 +52,8 @@ public:
     walk walks() const noexcept { return walk_; }
 
 private:
-    int open_beneath(char const* path) const noexcept;
+    int open_beneath(char const* path, int flags) const noexcept;
+    int open_plain_beneath(char const* path) const noexcept;
     int open_by_steps(char const* path) const noexcept;
 
     int fd_ = -1;

@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <string>
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include "http_response.hpp"
@@ -14,6 +16,10 @@ namespace {
 // After so much work in a row without a wait of its own, a task lets the others of its hub have their turn.
 constexpr unsigned requests_in_a_row = 16;
 constexpr unsigned chunks_in_a_row = 16;
+
+// A client that takes much at once, after a while, makes its system drop what does not fit: that comes again when ours
+// retransmits it, after 0.2 s, doubled each time.
+constexpr std::chrono::seconds retransmission_time{1};
 
 // So many times two empty lines may stand before a request; then it is refused.
 constexpr int empty_lines_limit = 8;
@@ -59,6 +65,18 @@ http_connection::http_connection(site& where, spruce::tcp_stream peer) noexcept
     site_.connections = this;
 }
 
+namespace {
+// A socket takes more only when a third of its buffer is free, and that may have grown to megabytes: a client that takes
+// what serve.md asks of it would seem to take nothing. So what lies in it unsent is bounded: below half of this bound, which
+// is a chunk, the next chunk goes in. (Linux, tcp_stream_memory_free(); best effort, as it is tuning.)
+void keep_little_unsent([[maybe_unused]] int fd) noexcept {
+#ifdef TCP_NOTSENT_LOWAT
+    int const most = static_cast<int>(chunk_pool::chunk_size) * 2;
+    (void)::setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most, sizeof most);
+#endif
+}
+}  // namespace
+
 http_connection::~http_connection() {
     if (next_) next_->previous_ = previous_;
     (previous_ ? previous_->next_ : site_.connections) = next_;
@@ -70,6 +88,7 @@ void http_connection::end_if_idle() noexcept {
 
 void http_connection::serve() {
     (void)peer_.no_delay(true);  // every write is all there is to say; nothing is gained by holding it back
+    keep_little_unsent(peer_.fd());
     fate next = fate::stay;
     for (unsigned row = 1; next == fate::stay; ++row) {
         if (row % requests_in_a_row == 0 && !in_.buffered().empty() && !spruce::yield()) return;
@@ -225,7 +244,7 @@ http_connection::fate http_connection::send_refusal(refusal why, request const& 
 
 // Each write has the timeout to itself: a client that takes 64 KiB within it may take as long as it likes in all.
 bool http_connection::send(std::string_view bytes) {
-    return peer_.write(bytes, spruce::in(site_.common.timeout)).ok();
+    return peer_.write(bytes, spruce::in(site_.common.timeout + retransmission_time)).ok();
 }
 
 bool http_connection::drop_body(std::uint64_t bytes) {
