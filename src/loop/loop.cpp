@@ -151,7 +151,7 @@ result<void> end_hub(hub& h, deadline dl) noexcept {
             }
         }
         // Those that were woken in time take what they were woken for.
-        if (can_turn && h.ext->left(h, false) != 0) ready_phase(h, h.ready.size());
+        if (can_turn && h.ext->left(h, false) != 0) ready_phase(h, h.ready.size(), false);
         if (h.ext->left(h, false) != 0) {
             char names[120];
             h.ext->abandon(h, names, sizeof names);

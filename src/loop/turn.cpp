@@ -147,12 +147,35 @@ void timer_phase(hub& h) noexcept {
     });
 }
 
+namespace {
+// Calls and entries may take as long as they like, so that their number is no bound of a turn: they run in parts, the first of
+// so many, each next one of no more than fit in what is left of the turn's time.
+constexpr std::uint32_t first_entries = 8;
+std::uint32_t next_part(std::uint32_t ran, std::uint32_t left, std::int64_t taken_ns) noexcept {
+    std::int64_t const fitting = taken_ns < turn_limit_ns / 4 ? 3 * std::int64_t{ran} : ran * (turn_limit_ns - taken_ns) / taken_ns;
+    if (fitting >= left) return left;
+    return fitting > 0 ? static_cast<std::uint32_t>(fitting) : 1;
+}
+}  // namespace
+
 std::size_t inbox_phase(hub& h, std::size_t most) noexcept {
     if (h.door->stop_asked.load(std::memory_order_relaxed) != 0 && h.door->stop_asked.exchange(0, std::memory_order_acq_rel) != 0)
         h.stop_asked = true;
     if (!h.door->pending()) return 0;
     h.dispatching = true;
-    std::size_t const ran = run_posts(*h.door, most, h.dispatches, h.watch);
+    // Those that are there now; what they post themselves comes with the next turn.
+    std::size_t const there = h.door->inside() / 2;
+    auto left = static_cast<std::uint32_t>(most < there ? most : there);
+    std::uint32_t ran = 0;
+    for (std::uint32_t part = left < first_entries ? left : first_entries; part != 0;) {
+        auto const some = static_cast<std::uint32_t>(run_posts(*h.door, part, h.dispatches, h.watch));
+        ran += some;
+        left -= some;
+        if (some != part || left == 0) break;
+        std::int64_t const taken = h.read_clock() - h.now_ns;
+        if (taken >= turn_limit_ns) break;
+        part = next_part(ran, left, taken);
+    }
     h.dispatching = false;
     h.spin.took(ran);
     return ran;
@@ -162,7 +185,8 @@ namespace {
 // The same where somebody watches: the hub sees each entry, and says what it is. (What is watched no more goes on so
 // until the end of the phase.)
 [[gnu::noinline, gnu::cold]] void run_watched(hub& h) noexcept {
-    while (h.withheld != 0 && !h.ready.empty()) {
+    for (unsigned n = 1; h.withheld != 0 && !h.ready.empty(); ++n) {
+        if (n % first_entries == 0 && h.read_clock() - h.now_ns >= turn_limit_ns) break;
         ready_entry const e = h.ready.take();
         --h.withheld;
         ++h.dispatches;
@@ -178,19 +202,8 @@ namespace {
 }
 }  // namespace
 
-std::size_t ready_phase(hub& h, std::size_t budget) noexcept {
-    if (budget != 0 && h.ready.empty() && !h.idlers.empty()) {
-        // Nothing else is ready in this turn: the idle ones' moment. Those added meanwhile wait for the next.
-        intrusive_list<handler_slot> now;
-        h.idlers.splice_to(now);
-        while (handler_slot* const s = now.take_front()) make_ready(h, *s);
-    }
-    if (budget > UINT32_MAX) budget = UINT32_MAX;   // nobody comes to the end of that in one turn
-    h.turn_over = false;
-    h.forfeited = 0;
-    h.set_credit(h.watch ? 0 : static_cast<std::uint32_t>(budget));
-    h.withheld = h.watch ? static_cast<std::uint32_t>(budget) : 0;
-    h.dispatching = true;
+namespace {
+void run_entries(hub& h) noexcept {
     while (h.has_credit() && !h.ready.empty()) {
         ready_entry const e = h.ready.take();
         ++h.dispatches;
@@ -202,10 +215,41 @@ std::size_t ready_phase(hub& h, std::size_t budget) noexcept {
             else run_slot(h, s);
         }
     }
+}
+}  // namespace
+
+std::size_t ready_phase(hub& h, std::size_t most, bool timed) noexcept {
+    if (most != 0 && h.ready.empty() && !h.idlers.empty()) {
+        // Nothing else is ready in this turn: the idle ones' moment. Those added meanwhile wait for the next.
+        intrusive_list<handler_slot> now;
+        h.idlers.splice_to(now);
+        while (handler_slot* const s = now.take_front()) make_ready(h, *s);
+    }
+    auto const budget = most > UINT32_MAX ? UINT32_MAX : static_cast<std::uint32_t>(most);   // more never run in one turn
+    std::uint32_t left = h.watch ? 0 : budget;   // of the credit, ungiven
+    h.turn_over = false;
+    h.forfeited = 0;
+    h.withheld = budget - left;
+    h.dispatching = true;
+    std::uint32_t part = timed && left > first_entries ? first_entries : left;
+    for (;;) {
+        h.set_credit(part);
+        left -= part;
+        run_entries(h);
+        if (left == 0 || h.turn_over || h.ready.empty()) break;
+        if (h.watch) [[unlikely]] {   // from now on
+            h.withheld += std::exchange(left, 0);
+            break;
+        }
+        std::int64_t const taken = h.read_clock() - h.now_ns;
+        if (taken >= turn_limit_ns) break;
+        part = next_part(budget - left, left, taken);
+    }
     if (h.withheld != 0) [[unlikely]] run_watched(h);
     h.dispatching = false;
-    std::size_t const ran = budget - h.credit() - h.withheld - h.forfeited;
+    std::size_t const ran = budget - left - h.credit() - h.withheld - h.forfeited;
     h.set_credit(0);
+    h.withheld = 0;
     return ran;
 }
 

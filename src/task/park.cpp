@@ -52,9 +52,6 @@ result<void> look_after_round(scheduler const& s, task_block const& t) noexcept 
     return {};
 }
 
-// A turn ends after the dispatch that finds it this old, so that timers, fds and signals come.
-constexpr std::int64_t turn_limit_ns = 1'000'000;
-
 // The clock, for which a turn's time stands still.
 void look_at_clock(scheduler& s) noexcept {
     if (s.h.read_clock() - s.h.now_ns >= turn_limit_ns) s.h.end_turn();
@@ -314,7 +311,6 @@ result<void> sleep_for(any_duration d) {
 result<void> sleep_until(any_time_point t) {
     scheduler* const s = current_scheduler;
     if (!s || !s->current) return errc::not_in_task;
-    // Who is late again and again computes between: that needs the time, or the turn would last 256 rounds of it.
     look_at_clock(*s);
     return t.time_since_epoch().count() <= s->h.seen_ns ? yield() : sleep_until_woken(at(t));
 }

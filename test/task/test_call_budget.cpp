@@ -381,6 +381,42 @@ TEST("a loop at a fixed rate that is always late starves nobody") {
     CHECK(r.ok());
 }
 
+void compute(std::int64_t ns) {
+    std::int64_t const until = processor_ns() + ns;
+    while (processor_ns() < until) {}
+}
+
+TEST("a task that computes between its yields, callbacks and calls from other threads that do, starve nobody") {
+    if (harness::simulated()) harness::skip("its clock stands still while something is ready");
+    harness::world w;
+    auto const r = run(w.options(), []() -> result<void> {
+        serves_others("yields", [] {
+            compute(200'000);
+            return yield().ok();
+        });
+        SPRUCE_TRY(loop& here, loop::current());
+        bool over = false;
+        std::function<void()> again = [&] {
+            compute(200'000);
+            if (!over) here.call_soon(again);
+        };
+        for (int i = 0; i != 2; ++i) here.call_soon(again);
+        serves_others("callbacks", [] { return yield().ok(); });
+        over = true;
+        int left = 0;   // in the inbox: more than a turn may have
+        loop_ref const from_elsewhere = here.remote();
+        std::function<void()> posted = [&] {
+            compute(200'000);
+            --left;
+        };
+        for (; left != 1'000; ++left) SPRUCE_CHECK(from_elsewhere.call(posted));
+        serves_others("calls from other threads", [] { return yield().ok(); });
+        while (left != 0) SPRUCE_CHECK(yield());
+        return {};
+    });
+    CHECK(r.ok());
+}
+
 TEST("a message's receiver that uses up its calls comes back to its sender, and both have their turns with the others") {
     auto r = run_virtually([]() -> result<void> {
         mailbox<int> box(4);
