@@ -46,16 +46,15 @@ struct future_ops {
     bool ends_quietly;   // nothing of the users' runs when it is dropped
 };
 // An outcome is what a task's is.
-template <class T> using outcome_functions = task_payload<T (*)()>;
 template <class T> inline constexpr future_ops future_ops_of{
-    outcome_functions<T>::drop_outcome,
+    outcome_calls<T>::drop,
     [](void* at, error why) noexcept {
         auto& o = *static_cast<task_outcome<T>*>(at);
         if (o.made) o.value.~result<T>();
         o.make(why);
     },
-    outcome_functions<T>::failure,
-    outcome_functions<T>::describe,
+    outcome_calls<T>::failure,
+    outcome_calls<T>::describe,
     [](void* room) noexcept { ::new (room) task_outcome<T>; },
     sizeof(task_outcome<T>),
     alignof(task_outcome<T>),

@@ -5,8 +5,10 @@
 namespace spruce::inline v0 {
 
 namespace detail {
-// The error of a run(f) that was stopped: closed, and its detail tells by what.
-SPRUCE_API error stopped_run() noexcept;
+// What run(f) does behind its loop's run(), for any f: destroys the loop. The first gives the error of a run(f) whose task
+// had not ended; the second what is wrong with the loop, if its task gave no error.
+SPRUCE_API error end_unfinished_run(loop& l, task_block* first, result<void> ran, any_duration grace) noexcept;
+SPRUCE_API result<void> end_finished_run(loop& l, result<void> ran, any_duration grace) noexcept;
 }  // namespace detail
 
 // The signal that stopped this thread's last loop, or last run(f), by stop_on_signals; 0: none did. It is what tells an end
@@ -24,17 +26,11 @@ template <class F>
     loop hub(options);
     if (auto fine = hub.status(); !fine) return fine.error();
     auto first = spawn(std::forward<F>(f));
-    auto ran = hub.run();
-    if (!first.done()) {
-        auto const destroyed = hub.destroy(in(options.destroy_grace));
-        if (auto refused = first.join(); !refused && refused != error(errc::closed) && ran.ok() && destroyed.ok()) return refused.error();
-        if (!ran.ok()) return ran.error();
-        return destroyed.ok() ? detail::stopped_run() : destroyed.error();
-    }
+    auto const ran = hub.run();
+    if (!first.done()) return detail::end_unfinished_run(hub, detail::task_access::block(first), ran, options.destroy_grace);
     auto outcome = std::move(first).get();
-    auto const destroyed = hub.destroy(in(options.destroy_grace));
-    if (outcome.ok() && !ran.ok()) return ran.error();
-    if (outcome.ok() && !destroyed.ok()) return destroyed.error();
+    auto const ended = detail::end_finished_run(hub, ran, options.destroy_grace);
+    if (outcome.ok() && !ended.ok()) return ended.error();
     return outcome;
 }
 template <class F>

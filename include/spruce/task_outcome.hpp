@@ -52,23 +52,68 @@ template <class R> struct task_outcome {
     }
 };
 
+#if SPRUCE_THROWS
+inline void describe_exception(std::exception_ptr const& thrown, void (*tell)(void*, char const*), void* context) noexcept {
+    if (!thrown) return tell(context, "");   // it handed on another task's failure
+    try {
+        std::rethrow_exception(thrown);
+    } catch (std::exception const& e) {
+        tell(context, e.what());
+    } catch (...) {
+        tell(context, "an exception that is not a std::exception");
+    }
+}
+#endif
+
+// What is done with an outcome: one for each type of value, not one for each function that gives it.
+template <class R> struct outcome_calls {
+    static void drop(void* at) noexcept { static_cast<task_outcome<R>*>(at)->~task_outcome<R>(); }
+    static result<void> failure(void const* at) noexcept {
+        auto const& o = *static_cast<task_outcome<R> const*>(at);
+        if (!o.made || o.value.ok()) return {};
+        return o.value.error();
+    }
+    static void describe(void* at, void (*tell)(void*, char const*), void* context) noexcept {
+#if SPRUCE_THROWS
+        describe_exception(static_cast<task_outcome<R>*>(at)->thrown, tell, context);
+#else
+        static_cast<void>(at);
+        tell(context, "");
+#endif
+    }
+};
+
+// f and its arguments, until it has run: without any, no tuple, which costs every spawn's compilation.
+template <class F, class... A> struct started_call {
+    std::tuple<F, A...> all;
+    template <class G, class... B>
+    explicit started_call(G&& g, B&&... b) : all(std::forward<G>(g), std::forward<B>(b)...) {}
+    decltype(auto) operator()() {
+        return std::apply([](auto&& f, auto&&... a) -> decltype(auto) { return std::invoke(std::move(f), std::move(a)...); },
+                          std::move(all));
+    }
+};
+template <class F> struct started_call<F> {
+    F f;
+    template <class G> explicit started_call(G&& g) : f(std::forward<G>(g)) {}
+    decltype(auto) operator()() { return std::invoke(std::move(f)); }
+};
+
 template <class F, class... A> struct task_payload : task_outcome<started_t<F, A...>> {
     using R = started_t<F, A...>;
     union {
-        std::tuple<std::decay_t<F>, std::decay_t<A>...> start;
+        started_call<std::decay_t<F>, std::decay_t<A>...> start;
     };
     template <class G, class... B>
     explicit task_payload(G&& g, B&&... b) : start(std::forward<G>(g), std::forward<B>(b)...) {}
     ~task_payload() {}
 
     void call() {
-        using raw = std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>;
-        if constexpr (std::is_void_v<raw>) {
-            std::apply([](auto&& f, auto&&... a) { std::invoke(std::move(f), std::move(a)...); }, std::move(start));
+        if constexpr (std::is_void_v<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>>) {
+            start();
             this->make();
         } else {
-            this->make(std::apply([](auto&& f, auto&&... a) -> raw { return std::invoke(std::move(f), std::move(a)...); },
-                                  std::move(start)));
+            this->make(start());
         }
     }
     static unsigned run(void* at) noexcept {
@@ -94,29 +139,8 @@ template <class F, class... A> struct task_payload : task_outcome<started_t<F, A
         std::destroy_at(std::addressof(self.start));
         self.make(spruce::error(errc::task_canceled).caused_by(by));
     }
-    static void drop_outcome(void* at) noexcept { static_cast<task_outcome<R>*>(at)->~task_outcome<R>(); }
-    static result<void> failure(void const* at) noexcept {
-        auto const& o = *static_cast<task_outcome<R> const*>(at);
-        if (!o.made || o.value.ok()) return {};
-        return o.value.error();
-    }
-    static void describe(void* at, void (*tell)(void*, char const*), void* context) noexcept {
-#if SPRUCE_THROWS
-        auto const& thrown = static_cast<task_outcome<R>*>(at)->thrown;
-        if (!thrown) return tell(context, "");   // it handed on another task's failure
-        try {
-            std::rethrow_exception(thrown);
-        } catch (std::exception const& e) {
-            tell(context, e.what());
-        } catch (...) {
-            tell(context, "an exception that is not a std::exception");
-        }
-#else
-        static_cast<void>(at);
-        tell(context, "");
-#endif
-    }
 };
-template <class P> inline constexpr task_ops ops_of{P::run, P::drop_start, P::drop_outcome, P::failure, P::describe};
+template <class P> inline constexpr task_ops ops_of{
+    P::run, P::drop_start, outcome_calls<typename P::R>::drop, outcome_calls<typename P::R>::failure, outcome_calls<typename P::R>::describe};
 
 }  // namespace spruce::inline v0::detail
