@@ -1,10 +1,11 @@
 # Spruce. No configure step: make, make PROFILE=embedded, make test, make demo, make bench, make bench-report,
 # make install.
 # Honours CC CXX AR CPPFLAGS CXXFLAGS LDFLAGS CROSS_COMPILE PREFIX DESTDIR; VARIANT=asan|tsan|ucontext builds beside.
-# PCH=1 compiles the tests' common headers once.
+# PCH= does without the tests' common headers being compiled once; TEST_OPTIMISE=-O2 compiles the tests themselves so.
 
 PROFILE ?= hosted
 VARIANT ?=
+PCH     ?= 1
 PREFIX  ?= /usr/local
 ifeq ($(origin CXX),default)
 CXX := $(CROSS_COMPILE)g++
@@ -39,18 +40,26 @@ else
 $(error PROFILE is hosted or embedded)
 endif
 ifeq ($(VARIANT),asan)
-# gcc takes what the sanitizers add for uses of what is not set.
+# gcc takes what the sanitizers add for uses of what is not set. Their tables are full of addresses, which each process of
+# a test would relocate as it begins, where a program's own address is not fixed.
 instrument := -Wno-maybe-uninitialized -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+link       += -no-pie
 optimise   := -O1
+TEST_OPTIMISE ?= -O0
 else ifeq ($(VARIANT),tsan)
 instrument := -Wno-maybe-uninitialized -fsanitize=thread
+link       += -no-pie
 optimise   := -O1
+TEST_OPTIMISE ?= -O0
 else ifeq ($(VARIANT),ucontext)
 instrument := -DSPRUCE_USE_UCONTEXT=1
 else ifneq ($(VARIANT),)
 $(error VARIANT is asan, tsan, ucontext or nothing)
 endif
+# Half of a configuration's time goes into optimising its tests.
+TEST_OPTIMISE ?= -O1
 flags   := $(common) $(optimise) $(instrument) $(CPPFLAGS) $(CXXFLAGS)
+test_flags = $(common) $(TEST_OPTIMISE) $(instrument) $(CPPFLAGS) $(CXXFLAGS)
 # The library itself knows neither exceptions nor RTTI, in either profile, but is unwound through.
 library := -fno-exceptions -fno-rtti -fasynchronous-unwind-tables -fvisibility=hidden -ffunction-sections -fdata-sections
 
@@ -65,7 +74,12 @@ ifeq ($(PROFILE),embedded)
 examples := $(shell grep -L '^// needs: exceptions' $(examples) /dev/null | grep -v /dev/null)
 endif
 benches  := $(wildcard bench/bench_*.cpp)
-test_objects  := $(patsubst %.cpp,$B/%.o,$(tests) $(filter-out %/main.cpp,$(serve)))
+# The variant "ucontext" differs in the library alone, and in the tests that look at its switch: it takes the other
+# objects of the build beside it.
+T := $(B:%-ucontext=%)
+own_tests     := $(if $(filter ucontext,$(VARIANT)),$(shell grep -l context/switch.hpp $(tests)),$(tests))
+shared_tests  := $(filter-out $(own_tests),$(tests))
+test_objects  := $(patsubst %.cpp,$B/%.o,$(own_tests) $(filter-out %/main.cpp,$(serve))) $(patsubst %.cpp,$T/%.o,$(shared_tests))
 serve_objects := $(patsubst %.cpp,$B/%.o,$(serve))
 demo_objects  := $(patsubst %.cpp,$B/%.o,$(demo))
 example_programs := $(patsubst docs/examples/%.cpp,$B/examples/%,$(examples))
@@ -94,6 +108,16 @@ $B/lib/%.S.o: src/%.S
 	@mkdir -p $(@D)
 	$(call say,compile $<)
 	$(Q)$(CXX) $(instrument) $(CPPFLAGS) $(CXXFLAGS) -c $< -o $@
+$B/test/%.o: test/%.cpp
+	@mkdir -p $(@D)
+	$(call say,compile $<)
+	$(Q)$(CXX) $(test_flags) $(user) -c $< -o $@
+ifneq ($T,$B)
+$T/test/%.o: test/%.cpp
+	@mkdir -p $(@D)
+	$(call say,compile $<)
+	$(Q)$(CXX) $(filter-out $(instrument),$(test_flags)) $(user) -c $< -o $@
+endif
 $B/%.o: %.cpp
 	@mkdir -p $(@D)
 	$(call say,compile $<)
@@ -102,19 +126,20 @@ $B/%.o: %.cpp
 ifneq ($(PCH),)
 # What the tests of these parts include is compiled once. Both compilers find it behind -include. (Others reach into the
 # library, where names of ours are meant otherwise.)
-common_headers := $B/test/common_headers.hpp
-with_common    := $(filter $(patsubst %,$B/test/%/%.o,loop task sync io model interop),$(test_objects))
-$(with_common): flags += -include $(common_headers)
+common_headers := $T/test/common_headers.hpp
+with_common    := $(filter $(patsubst %,$T/test/%/%.o,loop task sync io model interop),$(test_objects))
+$(with_common): test_flags += -include $(common_headers)
 $(with_common): $(common_headers).gch
 $(common_headers).gch: test/harness/common_headers.hpp
 	@mkdir -p $(@D)
 	@echo '#include "$(CURDIR)/$<"' > $(common_headers)
 	$(call say,compile $<)
-	$(Q)$(CXX) $(flags) $(user) -MF $@.d -MT $@ -x c++-header $(common_headers) -o $@
+	$(Q)$(CXX) $(filter-out $(if $(shared_tests),$(instrument)),$(test_flags)) $(user) -MF $@.d -MT $@ -x c++-header $(common_headers) -o $@
 endif
 
 $B/spruce-test: $(test_objects) $B/libspruce.a $(call list_of,spruce-test,$(test_objects))
 	$(call say,link $@)
+	$(if $(shared_tests),@! grep -l context/switch.hpp $(patsubst %.cpp,$T/%.d,$(shared_tests)))   # these would have to name it
 	$(Q)$(CXX) $(instrument) $(link) $(LDFLAGS) $(filter-out %.list,$^) -o $@ -pthread
 $B/spruce-serve: $(serve_objects) $B/libspruce.a $(call list_of,spruce-serve,$(serve_objects))
 	$(call say,link $@)
@@ -158,4 +183,4 @@ amalgamation:
 clean:
 	rm -rf build
 
--include $(shell find $B -name '*.d' 2>/dev/null)
+-include $(shell find $B $T -name '*.d' 2>/dev/null)

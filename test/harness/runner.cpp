@@ -7,9 +7,12 @@
 #include <ctime>
 #include <dirent.h>
 #include <fcntl.h>
+#include <fstream>
 #include <poll.h>
 #include <csignal>
 #include <iterator>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <sys/wait.h>
@@ -129,12 +132,22 @@ verdict judge(running& r, int status, std::string& why) {
     return verdict::failed;
 }
 
+// Of the tests that a run before, whose output is in `path`, had to skip.
+std::set<std::string> skipped_in(char const* path) {
+    std::set<std::string> names;
+    std::ifstream log(path);
+    for (std::string line; std::getline(log, line);) {
+        if (line.rfind("skipped ", 0) == 0) names.insert(line.substr(8, line.rfind(" (") - 8));
+    }
+    return names;
+}
+
 // The options that a test's process is given, too.
 constexpr std::string_view for_tests[] = {"--host", "--length", "--poller", "--waker", "--signals", "--kernel", "--each-failing",
                                           "--seconds", "--at", "--transfers", "--interrupts", "--refuse"};
 
 int usage() {
-    std::puts("usage: spruce-test [--filter TEXT] [--exact NAME] [--list] [--jobs N] [--seed N] [--length ci|nightly] [--repeat N]\n"
+    std::puts("usage: spruce-test [--filter TEXT] [--exact NAME] [--skipped-in LOG] [--list] [--jobs N] [--seed N] [--length ci|nightly] [--repeat N]\n"
               "                   [--poller epoll|poll|kqueue[-netbsd|-openbsd]] [--waker eventfd|pipe] [--signals pipe|signalfd]\n"
               "                   [--kernel real|simulated] [--host queue] [--slack N] [--under EMULATOR] [--verbose]\n"
               "                   [--each-failing calls|memory|mappings [--seconds N] [--at N]] [--transfers BYTES] [--interrupts 1]\n"
@@ -145,6 +158,7 @@ int usage() {
 
 int main(int argc, char** argv) {
     std::string filter, exact;
+    std::optional<std::set<std::string>> among;
     bool list = false, verbose = false;
     int jobs = 2, one = -1, repeat = 1, slack = 1;
     std::vector<std::string> passed;
@@ -159,6 +173,7 @@ int main(int argc, char** argv) {
         char const* const value = argv[++i];
         if (word == "--filter") filter = value;
         else if (word == "--exact") exact = value;
+        else if (word == "--skipped-in") among = skipped_in(value);
         else if (word == "--jobs") jobs = std::atoi(value);
         else if (word == "--repeat") repeat = std::atoi(value);
         else if (word == "--slack") slack = std::atoi(value);
@@ -209,6 +224,7 @@ int main(int argc, char** argv) {
         for (std::size_t i = 0; i != all.size(); ++i) {
             std::string const whole = suite_of(all[i]->file) + ": " + all[i]->name;
             if (!exact.empty() ? exact != all[i]->name : all[i]->hidden || (!filter.empty() && whole.find(filter) == std::string::npos)) continue;
+            if (among && among->count(whole) == 0) continue;
             if (list) std::puts(whole.c_str());
             else queue.push_back({static_cast<int>(i)});
         }
