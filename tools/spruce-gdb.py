@@ -236,7 +236,8 @@ class found_task:
         self.top = top
         self.id = int(block["id"]["value"])
         self.name = block["name"].string() if block["named"] else f"task {self.id}"
-        self.state = enumerator(block["state"])
+        state = enumerator(block["state"])
+        self.state = "ready" if state == "yielded" else state   # what it waited for is nobody's to know
         # Not what the state says: between saying so and being there are a few instructions.
         self.on_thread = bottom <= scheduler.sp < top
 
