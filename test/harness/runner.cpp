@@ -147,7 +147,8 @@ constexpr std::string_view for_tests[] = {"--host", "--length", "--poller", "--w
                                           "--seconds", "--at", "--transfers", "--interrupts", "--refuse"};
 
 int usage() {
-    std::puts("usage: spruce-test [--filter TEXT] [--exact NAME] [--skipped-in LOG] [--list] [--jobs N] [--seed N] [--length ci|nightly] [--repeat N]\n"
+    std::puts("usage: spruce-test [--filter TEXT] [--exact NAME] [--skipped-in LOG] [--list] [--jobs N] [--stop-at-failure]\n"
+              "                   [--seed N] [--length ci|nightly] [--repeat N]\n"
               "                   [--poller epoll|poll|kqueue[-netbsd|-openbsd]] [--waker eventfd|pipe] [--signals pipe|signalfd]\n"
               "                   [--kernel real|simulated] [--host queue] [--slack N] [--under EMULATOR] [--verbose]\n"
               "                   [--each-failing calls|memory|mappings [--seconds N] [--at N]] [--transfers BYTES] [--interrupts 1]\n"
@@ -159,7 +160,7 @@ int usage() {
 int main(int argc, char** argv) {
     std::string filter, exact;
     std::optional<std::set<std::string>> among;
-    bool list = false, verbose = false;
+    bool list = false, verbose = false, stop_early = false;
     int jobs = 2, one = -1, repeat = 1, slack = 1;
     std::vector<std::string> passed;
     timespec t{};
@@ -169,6 +170,7 @@ int main(int argc, char** argv) {
         std::string const word = argv[i];
         if (word == "--list") { list = true; continue; }
         if (word == "--verbose") { verbose = true; continue; }
+        if (word == "--stop-at-failure") { stop_early = true; continue; }
         if (i + 1 == argc) return usage();
         char const* const value = argv[++i];
         if (word == "--filter") filter = value;
@@ -235,6 +237,7 @@ int main(int argc, char** argv) {
     std::vector<running> live;
     std::size_t next = 0;
     while (next != queue.size() || !live.empty()) {
+        if (stop_early && bad) next = queue.size();
         while (live.size() < static_cast<std::size_t>(jobs) && next != queue.size()) {
             int const number = queue[next++].number;
             live.push_back(start(*all[static_cast<std::size_t>(number)], number, argv, passed, slack));
