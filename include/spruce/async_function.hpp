@@ -96,7 +96,8 @@ SPRUCE_API bool call_active(future_block* b) noexcept;
 template <class R> class call_context : detail::pinned {
 public:
     explicit call_context(detail::future_block* call) noexcept : call_(call) {}
-    // pass_last: the newest call that had not ended when this one was made; else, and if there was none, an empty future.
+    // pass_last: the newest call that had not ended when this one was made; else, and if there was none, an empty
+    // future.
     future<R> last() const noexcept { return detail::future_access::handle<R>(detail::last_call(call_)); }
     // Tells those who watch its future how far it is. Errors: wrong_state (f has returned).
     result<void> report(std::uint64_t position, std::uint64_t maximum) { return detail::report_progress(call_, position, maximum); }
@@ -184,10 +185,10 @@ template <class F, class R, class... A> struct call_body {
 }  // namespace detail
 
 // A function whose calls are tasks, run to their first wait before the call returns. The future's cancel() cancels the
-// task, and the future ends with it: with what f gave, or with task_canceled if f gave `canceled`. A call goes on though
-// nobody keeps its future; the loop's run() waits for it as for any task. Copies are the same function, with the same
-// policy. f, in one block from the loop's hook, lives until the last copy and the last call have gone. Arguments that are
-// no references to what f may change are kept with the call.
+// task, and the future ends with it: with what f gave, or with task_canceled if f gave `canceled`. A call goes on
+// though nobody keeps its future; the loop's run() waits for it as for any task. Copies are the same function, with the
+// same policy. f, in one block from the loop's hook, lives until the last copy and the last call have gone. Arguments
+// that are no references to what f may change are kept with the call.
 // Errors (of the future's calls): those of spawn(), no_memory; wrong_state (a singleton group whose call gives another
 // type), wrong_thread (calls on another thread have not ended).
 // Thread: one at a time; calls of a policy other than each, on one loop.
@@ -253,8 +254,8 @@ private:
 // How a call goes on, from outside, by its future or one that follows it.
 // Errors: wrong_state (no call: it has ended, or never was one), wrong_thread. From other threads, by loop_ref::call().
 
-// Each yield() of the call pauses so long from now on; 0: it only lets others go first. A pause that is under way counts
-// from when it began.
+// Each yield() of the call pauses so long from now on; 0: it only lets others go first. A pause that is under way
+// counts from when it began.
 template <class T> result<void> set_interval(future<T> const& call, any_duration d) {
     auto const& of = detail::future_access::ref(call);
     return of.block() ? detail::set_call_interval(of.block(), d) : result<void>(of.why());

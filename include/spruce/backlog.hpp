@@ -1,4 +1,5 @@
-// Values that wait until somebody takes them: what emitted, called and event_bus are made of. Nothing here is for users.
+// Values that wait until somebody takes them: what emitted, called and event_bus are made of. Nothing here is for
+// users.
 #pragma once
 #include <cstddef>
 #include <memory>

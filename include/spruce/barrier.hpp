@@ -80,9 +80,9 @@ class barrier : detail::pinned {
 public:
     // For so many parties; with 0 every wait is invalid_argument.
     explicit barrier(std::size_t parties) noexcept : parties_(parties) {}
-    // With an action: the last who comes runs it, before anybody goes on. It may wait; who comes meanwhile waits for the
-    // next cycle. If it throws, or gives a result that is an error, the barrier is broken, and the exception or the error
-    // is its runner's. If there is no memory for it, every wait gives no_memory.
+    // With an action: the last who comes runs it, before anybody goes on. It may wait; who comes meanwhile waits for
+    // the next cycle. If it throws, or gives a result that is an error, the barrier is broken, and the exception or the
+    // error is its runner's. If there is no memory for it, every wait gives no_memory.
     template <std::invocable F> barrier(std::size_t parties, F&& last_one_runs) : parties_(parties) {
         refused_ = !action_.template hold<std::decay_t<F>>(std::forward<F>(last_one_runs));
     }

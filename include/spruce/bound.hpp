@@ -57,8 +57,8 @@ private:
     std::tuple<B...> args_;
 };
 
-// f with these arguments after those that the caller gives; before them; instead of them. f and the arguments are copied or
-// moved in; std::ref for references. f may be a pointer to a member: bound_first(&player::on_news, &me, 3).
+// f with these arguments after those that the caller gives; before them; instead of them. f and the arguments are
+// copied or moved in; std::ref for references. f may be a pointer to a member: bound_first(&player::on_news, &me, 3).
 template <class F, class... B> auto bound(F&& f, B&&... args) {
     return bound_callable<bound_arguments::last, std::decay_t<F>, std::decay_t<B>...>(std::in_place, std::forward<F>(f), std::forward<B>(args)...);
 }
@@ -72,8 +72,8 @@ template <class F, class... B> auto bound_alone(F&& f, B&&... args) {
 namespace detail {
 struct anchor_link;
 }
-// A member of an object, by which others know that the object lives. Declared last, it is the first to go: what the object
-// consists of is still whole when nobody calls into it any more. Takes no memory. Thread: one.
+// A member of an object, by which others know that the object lives. Declared last, it is the first to go: what the
+// object consists of is still whole when nobody calls into it any more. Takes no memory. Thread: one.
 class anchor : detail::pinned {
 public:
     anchor() noexcept = default;
@@ -120,9 +120,9 @@ struct anchor_link {
 }  // namespace detail
 inline anchor::~anchor() { detail::anchor_link::end(*this); }
 
-// Calls f as long as the anchor lives; then it gives closed, and calls nobody. What f refers to by the anchor's object may
-// thus die before what calls it: a timer, a call that was put off, a subscriber. f itself lives on. It gives a result of
-// what f gives. An object's connections to emitters need none of this: they are its members, and go with it.
+// Calls f as long as the anchor lives; then it gives closed, and calls nobody. What f refers to by the anchor's object
+// may thus die before what calls it: a timer, a call that was put off, a subscriber. f itself lives on. It gives a
+// result of what f gives. An object's connections to emitters need none of this: they are its members, and go with it.
 template <class F> class weak_callable {
 public:
     weak_callable(anchor& life, F f) : life_(life), f_(std::move(f)) {}

@@ -40,9 +40,10 @@ template <class T> inline constexpr item_ops item_ops_of{
 struct channel_core : pinned {
     SPRUCE_API channel_core(std::size_t capacity, item_ops const& ops) noexcept;
     SPRUCE_API ~channel_core();
-    // The shortest way, for send() and receive() where nobody waits. place_now(): a place that counts as taken, for an item
-    // to be made in; asked if one is free. first_now(): the first item, which counts as gone, to be moved out and destroyed;
-    // asked if there is one. size: an item's, which the caller's compiler knows. null: they take the long way.
+    // The shortest way, for send() and receive() where nobody waits. place_now(): a place that counts as taken, for an
+    // item to be made in; asked if one is free. first_now(): the first item, which counts as gone, to be moved out and
+    // destroyed; asked if there is one. size: an item's, which the caller's compiler knows. null: they take the long
+    // way.
     SPRUCE_API void* place_now(std::size_t size) noexcept;
     SPRUCE_API void* first_now(std::size_t size) noexcept;
     // An item: *value, or without one `why`.
@@ -98,10 +99,11 @@ private:
     result<typename Source::value_type> item_;
 };
 
-// Values in the order in which they were sent. With a capacity so many are kept until somebody receives them; without, a
-// rendezvous: a sender waits for its receiver. Both are served first come, first served, and a value goes straight to the
-// receiver that waits for it. T moves without throwing, and its moves neither wait nor use the channel: they happen
-// while its places change. Nothing is allocated but the room for `capacity` values, when the channel is made. Thread: one loop's; what does not wait may be called by plain code, too, on its thread.
+// Values in the order in which they were sent. With a capacity so many are kept until somebody receives them; without,
+// a rendezvous: a sender waits for its receiver. Both are served first come, first served, and a value goes straight to
+// the receiver that waits for it. T moves without throwing, and its moves neither wait nor use the channel: they happen
+// while its places change. Nothing is allocated but the room for `capacity` values, when the channel is made. Thread:
+// one loop's; what does not wait may be called by plain code, too, on its thread.
 // Lifetime: waiters that are left when it dies are woken with closed, and the values it keeps die with it.
 template <class T> class channel : detail::pinned {
     static_assert(std::is_object_v<T> && std::is_nothrow_move_constructible_v<T>, "a channel's values move without throwing");
@@ -130,7 +132,8 @@ public:
     // Sends the value if there is a place or a receiver for it now; else it is still the caller's.
     // Errors: full, closed, no_memory.
     [[nodiscard]] result<void> try_send(T&& value) { return core_.try_send(&value, errc::closed); }
-    // Sends an error in a value's place: one receive() fails with it, and the channel goes on. Errors, Cancel: as of send().
+    // Sends an error in a value's place: one receive() fails with it, and the channel goes on. Errors, Cancel: as of
+    // send().
     [[nodiscard]] result<void> send_error(spruce::error e, deadline dl = {}) { return core_.send(nullptr, e, dl); }
     // Receives the next value; waits for it. After close() it receives what is left, then gives end_of_stream.
     // Errors: canceled, timed_out, not_in_task, end_of_stream, closed (it was destroyed), no_memory, and what
@@ -142,7 +145,8 @@ public:
         if (auto const got = core_.receive(&item, dl); !got) item = got.error();
         return item;
     }
-    // Receives the next value if there is one. Errors: would_wait, end_of_stream, no_memory, and what send_error() sent.
+    // Receives the next value if there is one. Errors: would_wait, end_of_stream, no_memory, and what send_error()
+    // sent.
     [[nodiscard]] result<T> try_receive() {
         result<T> item(errc::closed);
         if (auto const got = core_.try_receive(&item); !got) item = got.error();
@@ -152,8 +156,8 @@ public:
     void close() noexcept { core_.close(); }
     // How many values it keeps; those of senders that wait do not count.
     std::size_t size() const noexcept { return core_.used / sizeof(result<T>); }
-    // for (auto& value : c) receives until the end. An error that was sent ends it, too, and so does a cancellation of who
-    // receives: status() tells of the one, the next wait of the other. Another range-for goes on behind it.
+    // for (auto& value : c) receives until the end. An error that was sent ends it, too, and so does a cancellation of
+    // who receives: status() tells of the one, the next wait of the other. Another range-for goes on behind it.
     class iterator : detail::pinned {
     public:
         explicit iterator(channel& c) : of_(&c), life_(c.life_) { ++*this; }
@@ -181,7 +185,8 @@ public:
     [[nodiscard]] result<void> status() const noexcept { return ended_; }
     std::default_sentinel_t end() noexcept { return {}; }
 
-    // In wait_any and wait_all: a value, as of receive(). Errors: end_of_stream, closed, no_memory, what send_error() sent.
+    // In wait_any and wait_all: a value, as of receive(). Errors: end_of_stream, closed, no_memory, what send_error()
+    // sent.
     class condition : detail::pinned {
     public:
         explicit condition(channel& c) noexcept : of_(&c) {}

@@ -1,6 +1,6 @@
 // What a task can wait for with wait_any() and wait_all(): descriptors, idleness, signals, children, beats of time.
-// All: made anywhere, used by one task at a time, on a thread with a loop; arm() gives no_loop on others. They are pinned,
-// and may be waited for again and again.
+// All: made anywhere, used by one task at a time, on a thread with a loop; arm() gives no_loop on others. They are
+// pinned, and may be waited for again and again.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -110,9 +110,9 @@ private:
 };
 
 // A child process has ended, as of loop::add_child_handler(). Its status, once it is known, is given to every wait.
-// From its first wait on it listens as long as it lives, which holds run().
-// Errors of the wait: invalid_argument (no child of ours), already_registered (it has a handler), full, no_memory, closed,
-// an errno; status_lost, of its value (somebody else reaped it).
+// From its first wait on it listens as long as it lives, which holds run(). Errors of the wait: invalid_argument (no
+// child of ours), already_registered (it has a handler), full, no_memory, closed, an errno; status_lost, of its value
+// (somebody else reaped it).
 class exited : public detail::standing_condition {
 public:
     explicit exited(int pid) noexcept : pid_(pid) {}
@@ -126,9 +126,8 @@ private:
     result<exit_status> status_ = errc::would_wait;
 };
 
-// A beat every d, the first d after the first wait; it keeps its phase from wait to wait, and beats between two waits count.
-// On another loop it begins a new phase.
-// Errors of the wait: invalid_argument (d is 0 or less).
+// A beat every d, the first d after the first wait; it keeps its phase from wait to wait, and beats between two waits
+// count. On another loop it begins a new phase. Errors of the wait: invalid_argument (d is 0 or less).
 class every : detail::pinned {
 public:
     explicit every(any_duration d) noexcept : period_(d) {}

@@ -42,9 +42,9 @@ private:
 
 // From now on, on all threads, a task that overflows its stack is told in one line on stderr, with its name, id and
 // stack size, before the process dies of it by SIGSEGV (or SIGBUS) as ever. A fault is called an overflow only if its
-// address lies in the guard of the task that runs on that thread; one that is `unguarded` has none, as a rule. All other
-// faults, and this one after the line, go on unchanged: to the handler that was there before, or to the default. The last token's end puts that handler back,
-// unless somebody has put his own over ours since.
+// address lies in the guard of the task that runs on that thread; one that is `unguarded` has none, as a rule. All
+// other faults, and this one after the line, go on unchanged: to the handler that was there before, or to the default.
+// The last token's end puts that handler back, unless somebody has put his own over ours since.
 // Errors: an errno. Thread: any. Install your own handlers of these signals before, or pass on what is not yours.
 [[nodiscard]] SPRUCE_API result<overflow_reports> report_overflows() noexcept;
 
@@ -68,9 +68,9 @@ SPRUCE_API void write_census(int fd) noexcept;
 SPRUCE_API result<void> report_deadlocks(int fd = 2) noexcept;
 // From now on, when this thread's loop ends with something left, it tells what on `fd`: tasks that have not ended;
 // timers, readers, writers, children and calls, also from other threads, that wait to run; and, once all of them are
-// gone, streams that nobody closed, and hold tokens that are still out. Signal handlers, hooks and idle callbacks belong to a loop as long as it lives, and
-// are not told. A loop that nobody destroys tells nothing: the main thread's, where nobody made it. Errors, thread and
-// lifetime as above.
+// gone, streams that nobody closed, and hold tokens that are still out. Signal handlers, hooks and idle callbacks
+// belong to a loop as long as it lives, and are not told. A loop that nobody destroys tells nothing: the main thread's,
+// where nobody made it. Errors, thread and lifetime as above.
 SPRUCE_API result<void> report_leaks(int fd = 2) noexcept;
 
 // What has held up a loop for too long. Lifetime: the report's.

@@ -10,16 +10,17 @@
 
 namespace spruce::inline v0 {
 
-// The emissions of an emitter, one after another, as a condition of wait_any() and wait_all(). It is connected from when
-// it is made until it dies: what is emitted between two waits is kept, up to `backlog` emissions (0 counts as 1). What
-// comes when that is full is lost, and with it all that follows, until the waiter has been told: once, in its place.
+// The emissions of an emitter, one after another, as a condition of wait_any() and wait_all(). It is connected from
+// when it is made until it dies: what is emitted between two waits is kept, up to `backlog` emissions (0 counts as 1).
+// What comes when that is full is lost, and with it all that follows, until the waiter has been told: once, in its
+// place.
 //
 //     emitted headlines(news);
 //     while (auto won = wait_any(headlines, in(5s))) …
 //
-// It gives a copy of what was emitted: nothing, the value, or a tuple of them. Errors of its value: full (some were lost
-// here), closed (nothing more will come: the emitter died, or disconnected it). Errors of the wait: no_memory, full (the
-// emitter's bound), already_registered (another wait has it). Thread: the emitter's, and one task at a time.
+// It gives a copy of what was emitted: nothing, the value, or a tuple of them. Errors of its value: full (some were
+// lost here), closed (nothing more will come: the emitter died, or disconnected it). Errors of the wait: no_memory,
+// full (the emitter's bound), already_registered (another wait has it). Thread: the emitter's, and one task at a time.
 template <class... A> class emitted : detail::pinned {
 public:
     explicit emitted(emitter<A...>& e, std::size_t backlog = 16)
@@ -53,8 +54,8 @@ private:
 };
 
 // A callable that is a condition: it marries any callback to wait_any(). Calls that nobody waits for are kept, up to
-// `backlog` of them (0 counts as 1). It gives the arguments: nothing, the value, or a tuple of them. Errors of the wait:
-// no_memory, already_registered (another wait has it). Thread: one loop's, and one task at a time.
+// `backlog` of them (0 counts as 1). It gives the arguments: nothing, the value, or a tuple of them. Errors of the
+// wait: no_memory, already_registered (another wait has it). Thread: one loop's, and one task at a time.
 // Lifetime: outlives those who may call it.
 template <class... A> class called : detail::pinned {
 public:

@@ -37,7 +37,8 @@ struct emitter_core : pinned {
 
 struct connection_kind {
     bool first = false;       // before those who are connected already
-    bool once = false;        // disconnected before it is called; who watches, at a change that leaves somebody connected
+    // Disconnected before it is called; who watches, at a change that leaves somebody connected
+    bool once = false;
     bool told_end = false;    // called without an argument when the emitter disconnects it
     bool watches = false;     // called when others are connected and disconnected, and never by emit
     emitter_core* to = nullptr;   // what is emitted is emitted there, too
@@ -180,19 +181,21 @@ public:
     }
     // The same.
     bool operator()(A... args) { return emit(std::forward<A>(args)...); }
-    // Calls what is emitted here there as well, in this one's turn: false there is false here. Both may have watchers. Chains of
-    // them may be as long as you like.
-    // Errors: as of connect(). Lifetime: the other one outlives the connection; the two do not call each other in a circle.
+    // Calls what is emitted here there as well, in this one's turn: false there is false here. Both may have watchers.
+    // Chains of them may be as long as you like.
+    // Errors: as of connect(). Lifetime: the other one outlives the connection; the two do not call each other in a
+    // circle.
     connection forward_to(emitter& other) {
         return connection::make<detail::forwarded>(core_, detail::forwarded{}, detail::forwarded_ops, {.to = &other.core()});
     }
-    // From here on f is called when something is connected or disconnected, once that is so; within the call that does it.
-    // It may do what callables may. It does not count itself, and hears of no other watcher, nor of the emitter's own end.
+    // From here on f is called when something is connected or disconnected, once that is so; within the call that does
+    // it. It may do what callables may. It does not count itself, and hears of no other watcher, nor of the emitter's
+    // own end.
     // Errors (of the connection, which is empty): no_memory.
     template <std::invocable<connection_change const&> F> connection on_change(F&& f) { return watch(std::forward<F>(f), {.watches = true}); }
-    // Disconnects those that were connected with an equal callable of this type: a function's address, or of a class with
-    // an operator==, see bound(). Returns: how many they were. A comparison that throws counts as unequal, and is told to the
-    // unhandled hook.
+    // Disconnects those that were connected with an equal callable of this type: a function's address, or of a class
+    // with an operator==, see bound(). Returns: how many they were. A comparison that throws counts as unequal, and is
+    // told to the unhandled hook.
     template <class F>
         requires std::equality_comparable<std::decay_t<F>> && std::invocable<std::decay_t<F>&, A const&...>
     std::size_t disconnect(F const& f) {

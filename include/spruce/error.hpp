@@ -75,8 +75,8 @@ public:
     // A sentence that says what happened. Never null.
     char const* message() const noexcept { return domain().message(code_); }
     // What it concerns (an address, a path, an argument's name, an exception's text), as long as the thread remembers;
-    // else "". It belongs to this value and its copies, wherever they go on this thread: an error that is made by hand has
-    // none, nor has one of a user's domain.
+    // else "". It belongs to this value and its copies, wherever they go on this thread: an error that is made by hand
+    // has none, nor has one of a user's domain.
     // Lifetime: the text is good until sixteen more errors with details have come up on this thread.
     SPRUCE_API char const* detail() const noexcept;
     // The low half of the id of the task or scope that caused it, for logs; 0 when nobody did.
@@ -104,8 +104,8 @@ private:
     // No error at all: how a result<void> says that it is ok, and still comes back in registers.
     error() noexcept : word_(0), code_(0) {}
 
-    // The domain's address. Or, of an error with a detail, which is one of the library's or the system's: 1, whether it is
-    // the system's, and the detail's number from bit 2 on. No two details of a process have the same number.
+    // The domain's address. Or, of an error with a detail, which is one of the library's or the system's: 1, whether it
+    // is the system's, and the detail's number from bit 2 on. No two details of a process have the same number.
     std::uint64_t word_;
     std::int32_t code_;
     std::uint32_t origin_ = 0;
@@ -113,8 +113,8 @@ private:
 static_assert(sizeof(error) <= 16 && std::is_trivially_copyable_v<error>);
 
 namespace detail {
-// The same error with `text` (cut to 119 bytes) as its detail, which this thread remembers. One of a user's domain stays as
-// it was.
+// The same error with `text` (cut to 119 bytes) as its detail, which this thread remembers. One of a user's domain
+// stays as it was.
 [[nodiscard]] SPRUCE_API error with_detail(error e, char const* text) noexcept;
 
 // An error of the library's or the system's and its detail in 64 bits, the lowest of which is set: for handles that are

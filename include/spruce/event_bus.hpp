@@ -24,12 +24,12 @@ template <class T> void await_end(future<T> const& f) { static_cast<void>(f.wait
 template <class R> void await_end(task<R> const& t) { static_cast<void>(t.join()); }
 }  // namespace detail
 
-// Who posts an event goes on; in the loop's next pass all who have subscribed to its name are called, event after event,
-// in the order they were posted. What is posted meanwhile comes in the pass after that. A post wakes an idle loop, and
-// holds run(). T moves without throwing. Room for `bound` events is allocated when it is made. Thread: one loop's; from
-// other threads, post by loop_ref::call(). Lifetime: it may die within a delivery; what was not delivered dies with it.
-// A subscriber that gives a future or a task is waited for before the next one is called, and before the next event: an
-// async_function, for one. Where there is such a one, or was, events are delivered by a task.
+// Who posts an event goes on; in the loop's next pass all who have subscribed to its name are called, event after
+// event, in the order they were posted. What is posted meanwhile comes in the pass after that. A post wakes an idle
+// loop, and holds run(). T moves without throwing. Room for `bound` events is allocated when it is made. Thread: one
+// loop's; from other threads, post by loop_ref::call(). Lifetime: it may die within a delivery; what was not delivered
+// dies with it. A subscriber that gives a future or a task is waited for before the next one is called, and before the
+// next event: an async_function, for one. Where there is such a one, or was, events are delivered by a task.
 template <class T> class event_bus : detail::pinned {
     static_assert(std::is_object_v<T> && std::is_nothrow_move_constructible_v<T>, "an event's value moves without throwing");
 
@@ -39,8 +39,8 @@ public:
         if (!delivering_) deliverer_.cancel();   // who is waited for goes on, and the task ends after that
     }
 
-    // From here on f is called with each event of these names, in the order of subscribing; {}: with all events. What it
-    // throws goes to the loop's unhandled hook, and the others are called.
+    // From here on f is called with each event of these names, in the order of subscribing; {}: with all events. What
+    // it throws goes to the loop's unhandled hook, and the others are called.
     // Errors (of the connection, which is empty): invalid_argument (more than eight names), full (the emitter's bound),
     // no_memory. Lifetime: the names outlive the connection.
     template <std::invocable<std::string_view, T const&> F> connection subscribe(message_names names, F&& f) {
@@ -48,8 +48,8 @@ public:
         if constexpr (detail::is_awaited<std::invoke_result_t<F&, std::string_view, T const&>>) start_ = start_task;
         return subscribers_.connect(subscriber<std::decay_t<F>>{names, std::forward<F>(f)});
     }
-    // Posts an event. Errors: full (the bound), no_memory, no_loop, closed (the loop ends); those of spawn(), if there is a
-    // subscriber that is waited for.
+    // Posts an event. Errors: full (the bound), no_memory, no_loop, closed (the loop ends); those of spawn(), if there
+    // is a subscriber that is waited for.
     // Lifetime: the name outlives the delivery.
     [[nodiscard]] result<void> post(std::string_view name, T value) {
         SPRUCE_CHECK(posted_.room());

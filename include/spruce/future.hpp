@@ -25,16 +25,17 @@ public:
 
     // Waits until there is an outcome.
     // Returns: ok, whatever it is. Errors: canceled, timed_out, not_in_task, wrong_state (empty), wrong_thread, closed
-    // (its loop has ended), deadlock (of a call, by the call itself); of one that could not be made: why. Cancel: goes on to
-    // the future, see above.
+    // (its loop has ended), deadlock (of a call, by the call itself); of one that could not be made: why. Cancel: goes
+    // on to the future, see above.
     [[nodiscard]] result<void> wait(deadline dl = {}) const {
         if (!block()) return detail::refused_call(ref_.why());
         return detail::wait_future(block(), dl);
     }
     // Waits, and gives the value: a copy; what cannot be copied is moved out, once.
     // Errors: those of wait; what the promise failed with, or the function gave; closed (the promise went without an
-    // outcome); task_failed (an exception, see exception()); task_canceled (it was cancelled; its origin is the operation on which cancel() was called, or whose deadline passed);
-    // wrong_state (moved out before). Cancel: as of wait.
+    // outcome); task_failed (an exception, see exception()); task_canceled (it was cancelled; its origin is the
+    // operation on which cancel() was called, or whose deadline passed); wrong_state (moved out before). Cancel: as of
+    // wait.
     [[nodiscard]] result<T> get(deadline dl = {}) & { return take(dl, false); }
     // The same; moved out if this is the last handle.
     [[nodiscard]] result<T> get(deadline dl = {}) && { return take(dl, true); }
@@ -57,15 +58,16 @@ public:
         return detail::subscribe<detail::progress_call<std::decay_t<F>>>(ref_, detail::subscription::progress, std::forward<F>(f));
     }
 
-    // Asks for its end. A promise's future has its outcome at once: task_canceled; a call's when its task ends; one that
-    // follows another hands it on, unless others wait for that one: then it ends alone. The origin of task_canceled, and of
-    // what is canceled as a consequence, is this future: error::is_from(id()), whoever calls this, from wherever.
+    // Asks for its end. A promise's future has its outcome at once: task_canceled; a call's when its task ends; one
+    // that follows another hands it on, unless others wait for that one: then it ends alone. The origin of
+    // task_canceled, and of what is canceled as a consequence, is this future: error::is_from(id()), whoever calls
+    // this, from wherever.
     // Returns: true if it had no outcome and can be cancelled. Never waits, and calls nobody.
     bool cancel() const noexcept { return block() && detail::cancel_future(block()); }
     // Whether cancel() would do something: it belongs to a call, its promise has on_cancel(), or it follows such a one.
     bool cancelable() const noexcept { return block() && detail::future_cancelable(block()); }
-    // What names it as the origin of a cancellation; the same of all its copies. A call's is that of the task that runs it.
-    // 0 of an empty one, and on another thread.
+    // What names it as the origin of a cancellation; the same of all its copies. A call's is that of the task that runs
+    // it. 0 of an empty one, and on another thread.
     task_id id() const noexcept { return block() ? detail::future_identity(block()) : task_id{}; }
     // One that follows this one, and cannot be cancelled: what is cancelled behind it stops there.
     [[nodiscard]] future shield() const { return future(detail::shield_future(ref_, &detail::future_ops_of<T>)); }
@@ -78,9 +80,9 @@ public:
     }
 #endif
 
-    // In wait_any and wait_all: it has an outcome, which take() gives as get() does, of a handle that is moved in as that
-    // of the last. Errors (of the wait): wrong_state (empty), wrong_thread, closed, deadlock; of one that could not be made:
-    // why.
+    // In wait_any and wait_all: it has an outcome, which take() gives as get() does, of a handle that is moved in as
+    // that of the last. Errors (of the wait): wrong_state (empty), wrong_thread, closed, deadlock; of one that could
+    // not be made: why.
     // Cancel: ends the wait; the future goes on.
     class condition {
     public:
@@ -148,7 +150,8 @@ public:
     // Any number of them are the same.
     future<T> get_future() const noexcept { return detail::future_access::handle<T>(ref_); }
 
-    // Gives the value; or a result<T>, a value or an error. Nobody who waits for it or subscribed runs inside this call.
+    // Gives the value; or a result<T>, a value or an error. Nobody who waits for it or subscribed runs inside this
+    // call.
     // Errors: wrong_state (it has an outcome, or follows another; also once it was cancelled), wrong_thread, closed.
     template <class... U>
         requires(sizeof...(U) == (std::is_void_v<T> ? 0 : 1))

@@ -81,8 +81,8 @@ SPRUCE_API void retain_future(future_block* b) noexcept;
 SPRUCE_API void release_future(future_block* b) noexcept;
 SPRUCE_API void drop_promise(future_block* b) noexcept;
 SPRUCE_API result<void> wait_future(future_block* b, deadline dl) noexcept;
-// The outcome's place; waits for it. Counts as having looked. kept: it has waited, and the block is held for the caller,
-// whose handle may have gone meanwhile, or have been given another one.
+// The outcome's place; waits for it. Counts as having looked. kept: it has waited, and the block is held for the
+// caller, whose handle may have gone meanwhile, or have been given another one.
 SPRUCE_API result<void*> await_outcome(future_block* b, deadline dl, bool& kept) noexcept;
 SPRUCE_API void* outcome_if_there(future_block* b) noexcept;
 SPRUCE_API result<void> arm_future(future_block* b, wait_entry& e, wait_point& p) noexcept;

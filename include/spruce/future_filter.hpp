@@ -50,7 +50,8 @@ template <class Ignore, class Outcome, class Members> struct search : pinned {
 };
 template <class S> bool search_on(S const& of) noexcept { return !of->answer.get_future().done(); }
 
-// answer(search) makes what is said if this member wins. One that is empty, or could not be made, wins only as the last.
+// answer(search) makes what is said if this member wins. One that is empty, or could not be made, wins only as the
+// last.
 template <class S, class T, class Answer> void watch_member(S const& of, std::size_t place, future<T> const& member, Answer answer) {
     if (!search_on(of)) return;
     if (!future_access::ref(member).block()) {
@@ -100,9 +101,10 @@ concept ignores = (std::predicate<Ignore&, result<T> const&> && ...);
 }  // namespace detail
 
 // As when_any(), but for those whose outcome ignore() says true to: they win only as the last of all, so that there is
-// always an answer. ignore() is called from the loop, once for each that finishes before the answer, which has then been
-// looked at; what it throws goes to the unhandled hook, and counts as the answer's end: closed. Cancelling the answer, or
-// dropping its last handle, ends the search: ignore() is not called any more, and the futures are left as they are.
+// always an answer. ignore() is called from the loop, once for each that finishes before the answer, which has then
+// been looked at; what it throws goes to the unhandled hook, and counts as the answer's end: closed. Cancelling the
+// answer, or dropping its last handle, ends the search: ignore() is not called any more, and the futures are left as
+// they are.
 // Errors (of the future's calls): also full, no_memory, invalid_argument (of none).
 template <class Ignore, class T, std::size_t N>
     requires detail::ignores<Ignore, T>

@@ -107,8 +107,8 @@ template <class... T> future_ref set_of_pack(future_ops const* ops, set_kind kin
 }  // namespace detail
 
 // All of these begin at once, and count those that have their outcome already. An empty future among them has failed
-// with wrong_state. They cannot be cancelled: what is cancelled behind them stops there. They keep their members' handles,
-// and nothing of the users' runs for them but the copying of values, when the last of them comes.
+// with wrong_state. They cannot be cancelled: what is cancelled behind them stops there. They keep their members'
+// handles, and nothing of the users' runs for them but the copying of values, when the last of them comes.
 // Errors (of the future's calls): no_memory, no_loop, if it could not be made.
 
 // The outcomes of all, each its own, once all have one; of none, at once. What cannot be copied is moved out.
@@ -131,8 +131,8 @@ template <class... T>
     return detail::future_access::handle<outcome>(detail::set_of_pack(&detail::future_ops_of<outcome>, detail::set_kind::any,
         detail::set_looks::at_winner, detail::first_of_them<T...>::collect, futures...));
 }
-// The place of the first that has an outcome, be it an error, which does not count as seen by that; of several that have
-// one already, the first in line. The others are left alone. Errors: also invalid_argument (of none).
+// The place of the first that has an outcome, be it an error, which does not count as seen by that; of several that
+// have one already, the first in line. The others are left alone. Errors: also invalid_argument (of none).
 template <class T, std::size_t N> [[nodiscard]] future<std::size_t> when_any(std::span<future<T>, N> futures) {
     return detail::future_access::handle<std::size_t>(detail::set_of(&detail::future_ops_of<std::size_t>, detail::set_kind::any,
         detail::set_looks::at_none, detail::collect_index, std::span<future<T>>(futures)));

@@ -45,7 +45,8 @@ template <class F> void give_timer(future_ref const& to, deadline dl, F&& f, fut
 }
 }  // namespace detail
 
-// Done at that time. Cancelling it, or dropping its last handle, stops its timer, which holds run(), in the loop's next pass.
+// Done at that time. Cancelling it, or dropping its last handle, stops its timer, which holds run(), in the loop's next
+// pass.
 // Errors (of the future's calls): full, no_memory, no_loop, closed, if it could not be made. Thread: the loop's.
 [[nodiscard]] inline future<void> delay(deadline dl) {
     detail::future_ref const made(detail::make_future(&detail::future_ops_of<void>));
@@ -62,8 +63,8 @@ template <class F> void give_timer(future_ref const& to, deadline dl, F&& f, fut
 [[nodiscard]] inline future<void> delay(any_duration d) { return delay(in(d)); }
 
 // A new future with the outcome of f, or timed_out if it has none by then. f itself is left alone, unless it is to be
-// cancelled; so it is, if asked, in the loop's next pass after the new one was cancelled. A new one that is dropped forgets
-// the time, as delay() does, unless f is to be cancelled by it.
+// cancelled; so it is, if asked, in the loop's next pass after the new one was cancelled. A new one that is dropped
+// forgets the time, as delay() does, unless f is to be cancelled by it.
 // Errors (of the future's calls): those of f; timed_out; full, no_memory, no_loop, closed, if it could not be made.
 // Thread: the loop's.
 template <class T> [[nodiscard]] future<T> time_limit(future<T> f, deadline dl, at_limit then = at_limit::leave) {

@@ -76,8 +76,8 @@ template <class T> class yielder : detail::pinned {
 public:
     explicit yielder(detail::generator_ref<T> const& to) noexcept : to_(to) {}
     // Gives a value, and waits until the next one may be made.
-    // Errors: canceled (nobody wants any more, also where a shield hides that the task was cancelled: the function should
-    // return), not_in_task (by another one than its task).
+    // Errors: canceled (nobody wants any more, also where a shield hides that the task was cancelled: the function
+    // should return), not_in_task (by another one than its task).
     [[nodiscard]] result<void> operator()(T value) {
         if (this_task::id() != task_) return errc::not_in_task;
         auto const given = to_->give(std::move(value));
@@ -97,11 +97,12 @@ private:
 //     for (int n : squares) if (n > 1000) break;
 //
 // The task begins in its turn, and makes `look_ahead` values more than were asked for. The generator owns it: its end
-// cancels the task and, in another task, waits until that has ended, its destructors run; elsewhere it ends in its turn. So what
-// f captures by reference need only outlive the generator, if that lives in a task. Moves. T moves without throwing, and its moves do not wait.
-// As long as its task waits for somebody to want a value it is like any task that waits: one that is alive and not taken
-// to its end when nothing else is left makes run() end with deadlock. One that is to outlive run() has its task in the
-// background ({.task = {.background = true}}): that holds nothing, and run() cancels it at its end.
+// cancels the task and, in another task, waits until that has ended, its destructors run; elsewhere it ends in its
+// turn. So what f captures by reference need only outlive the generator, if that lives in a task. Moves. T moves
+// without throwing, and its moves do not wait. As long as its task waits for somebody to want a value it is like any
+// task that waits: one that is alive and not taken to its end when nothing else is left makes run() end with deadlock.
+// One that is to outlive run() has its task in the background ({.task = {.background = true}}): that holds nothing, and
+// run() cancels it at its end.
 // Errors (of all calls): those of spawn(), no_memory. Thread: the loop's on which it was made.
 template <class T> class [[nodiscard]] generator {
     static_assert(std::is_object_v<T> && std::is_nothrow_move_constructible_v<T>, "a generator's values move without throwing");
@@ -137,8 +138,8 @@ public:
 
     // Asks for the next value, and waits for it. Several tasks may: who waits longest is served first.
     // Errors: end_of_stream (f has returned, and all was taken), what f gave instead, task_failed (an exception, see
-    // exception()), task_canceled (cancel() was called); canceled, timed_out, not_in_task; wrong_state (empty); deadlock (in
-    // its own function).
+    // exception()), task_canceled (cancel() was called); canceled, timed_out, not_in_task; wrong_state (empty);
+    // deadlock (in its own function).
     // Cancel: takes no value; what was asked for is kept for the next call.
     [[nodiscard]] result<T> next(deadline dl = {}) {
         auto const keep = state_;
@@ -148,7 +149,8 @@ public:
     }
     // Whether f has not returned, or there are values to be taken.
     bool active() const noexcept { return state_ && (!state_->maker.done() || state_->values.size() != 0); }
-    // How it ended, for after a range-for: ok as long as f goes on, and if it gave no error; else what next() says then.
+    // How it ended, for after a range-for: ok as long as f goes on, and if it gave no error; else what next() says
+    // then.
     [[nodiscard]] result<void> status() const {
         if (!state_) return why_;
         if (!state_->maker.done()) return {};
@@ -158,7 +160,8 @@ public:
     // The exception that escaped from f, or null. Counts as having looked at it, as next() and status() do.
     [[nodiscard]] std::exception_ptr exception() const noexcept { return state_ ? state_->maker.exception() : nullptr; }
 #endif
-    // Asks f to end, as task::cancel() does. Values that were made can still be taken. Returns: true if it had not ended.
+    // Asks f to end, as task::cancel() does. Values that were made can still be taken. Returns: true if it had not
+    // ended.
     bool cancel() const noexcept { return state_ && state_->maker.cancel(); }
 
     // What names it as the origin of a cancellation: its task's id; 0 of an empty one.

@@ -60,15 +60,15 @@ public:
         detail::open_group(state_);
     }
     // Cancels all that have not ended, in the order they were spawned, and waits for their end; this wait cannot be
-    // cancelled. From here on spawn is refused with closed, whoever calls it. The origin of the cancellation is each member
-    // itself; where the owner leaves because it was cancelled, or a scope around the group had its deadline pass, it is that
-    // operation. A first failure that nobody joined or looked at is reported, with the member's name.
+    // cancelled. From here on spawn is refused with closed, whoever calls it. The origin of the cancellation is each
+    // member itself; where the owner leaves because it was cancelled, or a scope around the group had its deadline
+    // pass, it is that operation. A first failure that nobody joined or looked at is reported, with the member's name.
     ~task_group() { detail::close_group(state_); }
 
-    // spawn() into the group. Thread: any task of this loop. Errors (of the handle's calls): those of spawn, not_in_task,
-    // closed (the group's end has begun). Cancel: what joins a group that is being cancelled is cancelled before it begins:
-    // with cancel_rest from the first failure until join() has given it; and what a member that the group has cancelled
-    // spawns here, unless it does so in a cancel_shield.
+    // spawn() into the group. Thread: any task of this loop. Errors (of the handle's calls): those of spawn,
+    // not_in_task, closed (the group's end has begun). Cancel: what joins a group that is being cancelled is cancelled
+    // before it begins: with cancel_rest from the first failure until join() has given it; and what a member that the
+    // group has cancelled spawns here, unless it does so in a cancel_shield.
     template <class F, class... A>
         requires detail::startable<F, A...>
     task<detail::started_t<F, A...>> spawn(F&& f, A&&... args) {
@@ -79,13 +79,13 @@ public:
     task<detail::started_t<F, A...>> spawn(task_options options, F&& f, A&&... args) {
         return detail::spawn_in(detail::special_spawn{&state_, &options}, std::forward<F>(f), std::forward<A>(args)...);
     }
-    // Waits until all have ended. Returns: the first error a member ended with that isn't a cancellation, or ok. That counts
-    // as having looked at it; other members' errors are looked at by their handles. The group can be used again.
+    // Waits until all have ended. Returns: the first error a member ended with that isn't a cancellation, or ok. That
+    // counts as having looked at it; other members' errors are looked at by their handles. The group can be used again.
     // Errors: also canceled, timed_out, not_in_task, wrong_state (another task made it). Cancel: ends the wait; the
     // members go on.
     [[nodiscard]] result<void> join(deadline dl = {}) { return detail::join_group(state_, dl); }
-    // Cancels all that have not ended, in spawn order, as task::cancel() would: each is the origin of its own cancellation.
-    // What is spawned later runs, unless one of these spawns it (see spawn). Returns: how many that were.
+    // Cancels all that have not ended, in spawn order, as task::cancel() would: each is the origin of its own
+    // cancellation. What is spawned later runs, unless one of these spawns it (see spawn). Returns: how many that were.
     std::size_t cancel() noexcept { return detail::cancel_group(state_); }
     // How many have not ended.
     std::size_t size() const noexcept { return state_.count; }
@@ -132,9 +132,9 @@ template <class F, class... A> result<outcome_t<F, A...>> run_scope(deadline dl,
 // Calls f; once the deadline has passed, waits in f fail with `canceled`, caused by this scope, until f returns. f
 // takes nothing, or the scope's id: result.error().is_from(id) tells this scope's expiry from an inner one's.
 // Returns: what f gave; timed_out, caused by this scope, if f gave back just that cancellation. An f that gives nothing
-// cannot say whether it came to its end: timed_out if the deadline had passed when it returned; where a scope around this
-// one had passed as well, or the task was cancelled, canceled with that origin. Scopes nest to any depth. Outside a task it
-// calls f, and nothing more.
+// cannot say whether it came to its end: timed_out if the deadline had passed when it returned; where a scope around
+// this one had passed as well, or the task was cancelled, canceled with that origin. Scopes nest to any depth. Outside
+// a task it calls f, and nothing more.
 template <class F>
     requires std::invocable<F>
 [[nodiscard]] result<detail::outcome_t<F>> with_deadline(deadline dl, F&& f) {

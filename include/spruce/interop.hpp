@@ -13,12 +13,11 @@ SPRUCE_API result<void> may_run_host(hub* h, error const& why_none) noexcept;
 }  // namespace detail
 
 // Runs the host until p is done: step() is to let the host handle what it has, as it always does, and to wait for
-// something if there is nothing. So the host's window stays alive, and the guest goes on, while plain code waits for a task
-// or a future. step() gives void, or false when the host is ending; other values are not looked at. What it throws comes
-// out of here.
-// The loop is interleaved, or a guest by its fd, whose turns step() makes.
-// Errors: timed_out; closed when the guest's run ended, or the host, and p is not done; wrong_state in a task or callback of
-// the loop's; no_loop; full, no_memory (no timer for the deadline).
+// something if there is nothing. So the host's window stays alive, and the guest goes on, while plain code waits for a
+// task or a future. step() gives void, or false when the host is ending; other values are not looked at. What it throws
+// comes out of here. The loop is interleaved, or a guest by its fd, whose turns step() makes.
+// Errors: timed_out; closed when the guest's run ended, or the host, and p is not done; wrong_state in a task or
+// callback of the loop's; no_loop; full, no_memory (no timer for the deadline).
 template <finishes P, std::invocable Step> [[nodiscard]] result<void> run_host_until(P const& p, Step&& step, deadline dl = {}) {
     SPRUCE_TRY(loop& here, loop::current());
     SPRUCE_CHECK(detail::may_run_host(here.impl(), errc::closed));

@@ -104,10 +104,11 @@ public:
     ~stream() { detail::close_core(core_); }
 
     // Takes any fd that can be polled (and files, which are always ready), and makes it non-blocking. Of a socket of
-    // packets each read gives one, cut to the buffer's size, and an empty one reads as end_of_stream; each write is one.
-    // Errors: no_loop, invalid_argument (not open), already_registered (also where a handler, or another stream, has had
-    // the number since before its fd was closed by others: who does that removes the handler first), full, no_memory.
-    // On failure the fd stays the caller's, as it was.
+    // packets each read gives one, cut to the buffer's size, and an empty one reads as end_of_stream; each write is
+    // one.
+    // Errors: no_loop, invalid_argument (not open), already_registered (also where a handler, or another stream, has
+    // had the number since before its fd was closed by others: who does that removes the handler first), full,
+    // no_memory. On failure the fd stays the caller's, as it was.
     [[nodiscard]] SPRUCE_API static result<stream> adopt(int fd);
     // Gives the fd back, non-blocking still; the stream is closed, those who wait get closed. Errors: closed,
     // wrong_thread.
@@ -119,8 +120,8 @@ public:
     // errno: what broke the connection (ECONNRESET…) comes after all that had arrived, again with each call, and never
     // end_of_stream instead, whichever call was told first. Cancel: no byte is lost.
     [[nodiscard]] SPRUCE_API result<std::size_t> read(bytes into, deadline dl = {});
-    // Writes all of it. Errors: as read, but end_of_stream; EPIPE when the peer is gone, or what broke the connection, if
-    // a call was told. After an error a part may have been written: bytes_written() tells. Cancel: likewise.
+    // Writes all of it. Errors: as read, but end_of_stream; EPIPE when the peer is gone, or what broke the connection,
+    // if a call was told. After an error a part may have been written: bytes_written() tells. Cancel: likewise.
     [[nodiscard]] SPRUCE_API result<void> write(const_bytes from, deadline dl = {});
     // Writes all parts, in order, gathered.
     [[nodiscard]] SPRUCE_API result<void> write(std::span<const_bytes const> parts, deadline dl = {});
@@ -149,7 +150,8 @@ private:
 };
 
 // A buffer before a stream. Its views live until its next call. Thread and Cancel: as the stream, also where the buffer
-// has all that is asked for; a partial stays in the reader, so that the next call goes on where this one ended. Lifetime: the stream outlives it, and stays put.
+// has all that is asked for; a partial stays in the reader, so that the next call goes on where this one ended.
+// Lifetime: the stream outlives it, and stays put.
 class reader : detail::pinned {
 public:
     // limit: the most it holds, and so the longest line; its memory is the loop's, and grows as needed.

@@ -64,10 +64,11 @@ class loop : detail::pinned {
 public:
     // Errors: (by status()) already_registered if the thread has a loop, invalid_argument, no_memory, an errno.
     SPRUCE_API explicit loop(loop_options options = {}) noexcept;
-    // destroy(in(options.destroy_grace)). Inside one of its callbacks or tasks, or where a callable, a value or a hook of
-    // the user's ends within a call of the library, it stops the run, and the loop ends with that run or call. From here on
-    // none of its callbacks runs, hooks among them: exit hooks run at once, and all callables but those that are being called
-    // are destroyed. Calls from other threads and spawn() give closed. What tasks wait for goes on until they have ended.
+    // destroy(in(options.destroy_grace)). Inside one of its callbacks or tasks, or where a callable, a value or a hook
+    // of the user's ends within a call of the library, it stops the run, and the loop ends with that run or call. From
+    // here on none of its callbacks runs, hooks among them: exit hooks run at once, and all callables but those that
+    // are being called are destroyed. Other threads' calls and spawn() give closed. What tasks wait for goes on until
+    // they have ended.
     // Thread: the loop's. On another one it ends the program, with the rule in words (a forked child leaves it alone).
     SPRUCE_API ~loop();
 
@@ -92,8 +93,8 @@ public:
             return c.room ? detail::arm_soon(hub_, c.slot, fill<>(c, std::forward<F>(f))) : detail::refused_handler(c.why);
         }
     }
-    // Runs f once, d from now, which is when this is called; at once (next pass) if d is 0 or less, but after the timers
-    // whose time has come before. Holds run().
+    // Runs f once, d from now, which is when this is called; at once (next pass) if d is 0 or less, but after those
+    // timers that were due before. Keeps run() alive.
     template <callback F> handler call_later(any_duration d, F&& f) { return call_timer(in(d), {}, std::forward<F>(f)); }
     // Runs f once at t; a t in the past is soon. Holds run().
     template <callback F> handler call_at(any_time_point t, F&& f) { return call_timer(at(t), {}, std::forward<F>(f)); }
@@ -108,10 +109,10 @@ public:
         auto c = claim<>(f);
         return c.room ? detail::arm_idle(hub_, c.slot, fill<>(c, std::forward<F>(f))) : detail::refused_handler(c.why);
     }
-    // Runs f whenever fd can be read without waiting (or is at its end, or has failed), once a turn, until
-    // cancelled. Holds run(). What cannot be polled (regular files) is always ready. Once f has thrown, which is reported,
-    // it is canceled: the fd would be ready for ever. loop_options::keep_failing_fd_callbacks keeps it. (Timers, signals
-    // and hooks that throw stay: they come by themselves.)
+    // Runs f whenever fd can be read without waiting (or is at its end, or has failed), once a turn, until cancelled.
+    // Holds run(). What cannot be polled (regular files) is always ready. Once f has thrown, which is reported, it is
+    // canceled: the fd would be ready for ever. loop_options::keep_failing_fd_callbacks keeps it. (Timers, signals and
+    // hooks that throw stay.)
     // Errors: already_registered (one reader an fd), invalid_argument (no such fd), full, no_memory, an errno.
     // Lifetime: cancel it before closing the fd.
     template <callback F> [[nodiscard]] result<handler> add_reader(int fd, F&& f) {
@@ -125,17 +126,18 @@ public:
         if (!c.room) return c.why;
         return detail::arm_fd(hub_, c.slot, fill<>(c, std::forward<F>(f)), fd, true);
     }
-    // Runs f on this loop whenever the process gets the signal; arrivals may be coalesced. Many handlers a signal, on many loops.
-    // Does not hold run(). Each call makes a disposition that others have changed the library's again; the last handler's end
-    // restores what was found. Errors: invalid_argument (no such signal, SIGKILL, SIGSTOP, a synchronous fault), full, no_memory,
-    // an errno; not_supported with use_signalfd, if a thread does not block the signal or there is no signalfd.
+    // Runs f on this loop whenever the process gets the signal; arrivals may be coalesced. Many handlers a signal, on
+    // many loops. Does not hold run(). Each call makes a disposition that others have changed the library's again; the
+    // last handler's end restores what was found. Errors: invalid_argument (no such signal, SIGKILL, SIGSTOP, a
+    // synchronous fault), full, no_memory, an errno; not_supported with use_signalfd, if a thread does not block the
+    // signal or there is no signalfd.
     template <callback F> [[nodiscard]] result<handler> add_signal_handler(int sig, F&& f) {
         auto c = claim<>(f);
         if (!c.room) return c.why;
         return detail::arm_signal(hub_, c.slot, fill<>(c, std::forward<F>(f)), sig);
     }
-    // Runs f once with the child's exit status, which it takes (reaps). Holds run(). Errors: invalid_argument (no child of ours),
-    // already_registered, full, no_memory, and where it listens for SIGCHLD those of add_signal_handler(); to f: status_lost.
+    // Runs f once with the child's exit status, which it reaps. Keeps run() alive. Errors: invalid_argument (no child of
+    // ours), already_registered, full, no_memory; where it listens for SIGCHLD those of add_signal_handler(); f's: status_lost.
     template <callback<result<exit_status>> F> [[nodiscard]] result<handler> add_child_handler(int pid, F&& f) {
         auto c = claim<result<exit_status>>(f);
         if (!c.room) return c.why;
@@ -150,13 +152,13 @@ public:
     // -- time
     // The time of this turn; outside one, the time now.
     SPRUCE_API time_point time() const noexcept;
-    // Moves a simulated kernel's clock, at most to its end. Errors: not_supported on the real kernel, invalid_argument if d < 0.
+    // Moves a simulated kernel's clock, at most to its end. Errors: not_supported (a real kernel), invalid_argument (d < 0).
     SPRUCE_API result<void> advance(any_duration d);
 
     // -- running. All: wrong_state inside a run or a task.
     // Runs until nothing holds it, or stop(). Errors: deadlock if tasks are left in waits that nothing can end
-    // (detail() names the first); an errno if the poller failed: then it may be run again. Before it is called a deadlock,
-    // idle callbacks run as long as there are any, and on_turn() hooks get 1,000 turns in which nothing else is left.
+    // (detail() names the first); an errno if the poller failed: then it may be run again. Before it is called a
+    // deadlock, idle callbacks run while there are any, and on_turn() hooks get 1,000 turns in which nothing else is left.
     [[nodiscard]] SPRUCE_API result<void> run();
     // Runs until stop(), with nothing to do if need be.
     [[nodiscard]] SPRUCE_API result<void> run_forever();
@@ -184,19 +186,18 @@ public:
             hub_, status_, [](void* q) noexcept -> bool { return static_cast<P const*>(q)->done(); },
             const_cast<void*>(static_cast<void const*>(std::addressof(p))), dl);
     }
-    // Ends the run after the current turn; what is pending is kept for the next. Between prepare() and dispatch() there is
-    // none, and it does nothing, nor to a run that begins then. Errors: wrong_state outside.
+    // Ends the run after the current turn; what is pending is kept for the next. Between prepare() and dispatch() there
+    // is none, and it does nothing, nor to a run that begins then. Errors: wrong_state outside.
     SPRUCE_API result<void> stop() noexcept;
     // The same, and no shutdown hook runs any more, but the rest of a phase that has begun.
     SPRUCE_API result<void> leave() noexcept;
-    // The signal that last came by stop_on_signals; 0: none. Also once the loop has ended, for die_of() in process.hpp. The
-    // free stop_signal() of run.hpp tells it where no loop is left to ask.
+    // The signal that last came by stop_on_signals; 0: none. Also of an ended loop; without one: stop_signal(), run.hpp.
     int stop_signal() const noexcept { return stop_signal_; }
     // Cancels all tasks, drives whole turns, at least one, until they have ended, and drops all callbacks. Afterwards
-    // every call gives closed. Tasks that are left at the deadline are abandoned: those that are ready run once more, all are
-    // taken out of whatever they wait for, and none ever runs again; docs/cancellation.md tells what becomes of what they had.
-    // Errors: tasks_left (detail() names them); wrong_state inside a run or a task, or while a callable, a value or a hook of
-    // the user's ends within a call of the library; wrong_thread; closed the second time.
+    // every call gives closed. Tasks that are left at the deadline are abandoned: those that are ready run once more,
+    // all are taken out of what they wait for, and none ever runs again; docs/cancellation.md says what becomes of theirs.
+    // Errors: tasks_left (detail() names them); wrong_state inside a run or a task, or while a callable, a value or a
+    // hook of the user's ends within a call of the library; wrong_thread; closed the second time.
     [[nodiscard]] SPRUCE_API result<void> destroy(deadline dl = {});
     // Keeps run() alive until the token dies. One taken while shutdown hooks run delays the next phase and the end; one
     // taken in the first phase of start hooks, the next phase.
@@ -204,7 +205,7 @@ public:
     // Whether a run is under way; not yet while it is in its first start phase, `before`, and what that delays.
     SPRUCE_API bool running() const noexcept;
     SPRUCE_API loop_state state() const noexcept;
-    // -- hooks. All run in the order they were given, each time, until they are cancelled; none can wait, or holds run().
+    // -- hooks. All run in the order they were given, each time, until canceled; none can wait, or holds run().
 
     // Runs f at the start of each run() or run_forever(), before the first turn; if its phase has begun in a run that
     // goes on, in the next pass as well. The same without a phase is `during`. A hold() taken while the phase `before`
@@ -217,13 +218,13 @@ public:
     template <callback F> handler on_start(F&& f) { return on_start(start_phase::during, std::forward<F>(f)); }
     // Runs f at the end of each turn, whoever asked for the turn. It makes no turns: a loop that sleeps has none.
     template <callback F> handler on_turn(F&& f) { return hook(0, detail::hook_point::turn, std::forward<F>(f)); }
-    // Runs f at the end of each run. It cannot wait itself; a task that it spawns with a hold() can, and the next phase
-    // comes when all such holds are gone. Meanwhile the loop works; stop() ends the delays, leave() the shutdown. Errors: as on_start().
+    // Runs f at the end of each run. What it spawns with a hold() delays the next phase until all such holds are gone;
+    // stop() ends the delays, leave() the shutdown. Errors: as on_start().
     template <callback F> handler on_shutdown(shutdown_phase phase, F&& f) {
         return hook(static_cast<int>(phase), detail::hook_point::before_shutdown, std::forward<F>(f));
     }
     // Runs f once, when the loop ends: in destroy() or ~loop(), after the tasks have ended and before the callbacks go.
-    // Nothing new is taken then (closed). Where ~loop() cannot end the tasks yet, inside a run, it runs before it returns.
+    // Nothing new is taken then (closed). Where ~loop() cannot end the tasks yet, in a run, it runs before it returns.
     template <callback F> handler on_exit(F&& f) { return hook(0, detail::hook_point::exit, std::forward<F>(f)); }
     // From now on, when the process ends by exit() or main()'s return on this thread, the loop is destroyed first if
     // nobody did; the main thread's, which nobody made, has no other end. Where exit() is called inside a run, only the
@@ -271,8 +272,8 @@ public:
     }
 
     // -- guest of another loop, without a thread
-    // Says until when the host may sleep; the host polls backend_fd() for reading meanwhile. What plain code begins from here
-    // on makes that readable. Errors: wrong_state inside a run, or while the loop is interleaved.
+    // Says until when the host may sleep; the host polls backend_fd() for reading meanwhile. What plain code begins
+    // from here on makes that readable. Errors: wrong_state inside a run, or while the loop is interleaved.
     [[nodiscard]] SPRUCE_API result<deadline> prepare();
     // Runs what is ready, up to `max` callbacks and task turns. Returns: how many ran. Errors: wrong_state, an errno.
     [[nodiscard]] SPRUCE_API result<std::size_t> dispatch(std::size_t max = SIZE_MAX);
@@ -280,21 +281,21 @@ public:
     SPRUCE_API int backend_fd();
 
     // -- guest of another loop, with a thread
-    // Runs the loop inside a host's, until stop(). A thread of the library's sleeps in the kernel for this loop; when there
-    // is something to do it calls post(turn), which is to hand the turn to the host: the host calls turn() on the loop's
-    // thread, once, and everything of this loop runs in there. At most one turn is with the host at any time, and none
-    // while there is nothing to do. Start hooks run before this returns, or, where they delay each other, in turns;
-    // shutdown hooks, with what delays them, and the end of the background tasks come in turns as well.
-    // post is called on that thread, and must not wait for the loop's. If it gives false or an error, or throws, or lets go
-    // of the turn, the unhandled hook is told, in the next turn that runs or at the loop's end, and it is called again
-    // after 1 ms, then 2, up to 1 s. Other values that it may give are not looked at. A poller that refuses for want of memory
-    // is told once and asked again each 10 ms; any other error of it is told, and ends the run as stop() does.
-    // The loop's end is the guest's: destroy() or ~loop() stop it if need be, and bring its shutdown to an end by turns of
-    // their own, so that the host may end first. Meanwhile run() and its like, prepare() and dispatch() are wrong_state.
-    // Errors: wrong_thread; wrong_state inside a run or a task, or when it is interleaved already; closed after the loop's
-    // end; not_supported where the poller cannot be slept on; no_memory, an errno (no thread).
-    // Lifetime: post is called until the run has ended, and destroyed then, on the loop's thread. In a forked child the loop
-    // is not interleaved any more after after_fork().
+    // Runs the loop inside a host's, until stop(). A thread of the library's sleeps in the kernel for this loop; when
+    // there is something to do it calls post(turn), which is to hand the turn to the host: the host calls turn() on the
+    // loop's thread, once, and everything of this loop runs in there. At most one turn is with the host at any time,
+    // and none while there is nothing to do. Start hooks run before this returns, or, where they delay each other, in
+    // turns; shutdown hooks, with what delays them, and the end of the background tasks come in turns as well. post is
+    // called on that thread, and must not wait for the loop's. If it gives false or an error, or throws, or lets go of
+    // the turn, the unhandled hook is told, in the next turn that runs or at the loop's end, and it is called again
+    // after 1 ms, then 2, up to 1 s. Other values that it may give are not looked at. A poller that refuses for want of
+    // memory is told once and asked again each 10 ms; any other error of it is told, and ends the run as stop() does.
+    // The loop's end is the guest's: destroy() or ~loop() stop it if need be, and bring its shutdown to an end by turns
+    // of their own, so that the host may end first. Meanwhile run(), its like, prepare() and dispatch() are wrong_state.
+    // Errors: wrong_thread; wrong_state inside a run or a task, or when it is interleaved already; closed after the
+    // loop's end; not_supported where the poller cannot be slept on; no_memory, an errno (no thread).
+    // Lifetime: post is called until the run has ended, and destroyed then, on the loop's thread. After after_fork() in a
+    // child the loop is not interleaved.
     template <class F>
         requires std::invocable<std::decay_t<F>&, host_turn>
     result<void> interleave(F&& post) {
@@ -307,9 +308,9 @@ public:
     }
 
     // In a forked child, before anything else there: a fresh poller, waker and inbox. Handlers and tasks go on in both;
-    // calls from other threads that were pending are the parent's alone. Signals since the fork go to the child's handlers now,
-    // or, if only other threads' loops had any, act as without. Until then the child's loop cannot be run (wrong_state), and
-    // destructors touch nothing of the parent's. Where nothing was forked it does nothing.
+    // calls from other threads that were pending are the parent's alone. Signals since the fork go to the child's
+    // handlers now, or, if only other threads' loops had any, act as without. Until then the child's loop cannot be run
+    // (wrong_state), and destructors touch nothing of the parent's. Where nothing was forked it does nothing.
     // Errors: an errno, no_memory; wrong_thread; after one it can be called again.
     SPRUCE_API result<void> after_fork();
 

@@ -20,7 +20,8 @@ struct loop_options {
     std::size_t max_fds = 1'048'576;        // the highest fd number, plus one
     std::size_t max_timers = 1'048'576;     // callbacks of all kinds, and timers
     std::size_t inbox = 65'536;             // calls from other threads that have not run
-    std::size_t turn_budget = 256;          // entries of the ready ring before the next poll, which comes earlier if they take 1 ms; at least 1
+    // Entries of the ready ring before the next poll, which comes earlier if they take 1 ms; at least 1
+    std::size_t turn_budget = 256;
     // So many calls of a task that need not wait complete in one dispatch; then the task goes once round the ready ring
     // before the next one, so that a peer that is never slower than it does not keep others waiting. At least 1.
     std::size_t call_budget = 128;
@@ -28,7 +29,8 @@ struct loop_options {
     any_duration tick = duration(65'536);   // the timers' resolution; rounded to a power of two nanoseconds
     any_duration destroy_grace = std::chrono::seconds(5);   // what ~loop() gives the tasks
     // How long a loop that sleeps between other threads' calls, though they come that quickly, waits for the next one
-    // awake; 0: never; at most a second. About what being woken costs. Nobody waits awake as a guest, nor for a thread on its own core.
+    // awake; 0: never; at most a second. About what being woken costs. Nobody waits awake as a guest, nor for a thread
+    // on its own core.
     any_duration spin = std::chrono::microseconds(30);
     bool stop_on_signals = false;           // SIGTERM stops it, and SIGINT unless the program handles or ignores it
     bool keep_failing_fd_callbacks = false; // a reader or writer that throws stays; else it is canceled once that is reported

@@ -50,8 +50,8 @@ public:
     result<void> stop() const noexcept { return detail::stop_loop_thread(state_); }
     // Waits until the thread has ended, which it does once the loop is stopped. Tasks wait; all others block.
     // Returns: how the run ended; tasks_left (detail() names them) if some outlived the loop's destroy_grace.
-    // Errors: timed_out, canceled (the thread goes on); deadlock (on that thread itself); wrong_state (empty); closed (in a
-    // forked child); from a thread without a loop an errno, as of shared_event::wait(); what run_forever() says.
+    // Errors: timed_out, canceled (the thread goes on); deadlock (on that thread itself); wrong_state (empty); closed
+    // (in a forked child); from a thread without a loop an errno, as of shared_event::wait(); what run_forever() says.
     [[nodiscard]] result<void> join(deadline dl = {}) const { return detail::join_loop_thread(state_, dl); }
 
 private:

@@ -116,8 +116,9 @@ SPRUCE_API result<void> take_message(message_receiver& r, void* room) noexcept;
 SPRUCE_API bool message_ready(message_receiver const& r) noexcept;
 }  // namespace detail
 
-// A bounded queue of messages, with one receiver at a time. T moves without throwing; its moves neither wait nor use the mailbox. Room for `bound` messages is
-// allocated when it is made, nothing later. Thread: one loop's; what does not wait may be called by plain code, too.
+// A bounded queue of messages, with one receiver at a time. T moves without throwing; its moves neither wait nor use
+// the mailbox. Room for `bound` messages is allocated when it is made, nothing later. Thread: one loop's; what does not
+// wait may be called by plain code, too.
 // Lifetime: when it dies a receiver that waits gets closed, and unread messages die with it.
 template <class T> class mailbox : detail::pinned {
     static_assert(std::is_object_v<T> && std::is_nothrow_move_constructible_v<T>, "a mailbox's values move without throwing");
@@ -129,8 +130,8 @@ public:
         if (state_) detail::end_mailbox(state_);
     }
 
-    // Sends a message. A receiver that waits for it runs before this returns, until it waits again, yields or ends; else
-    // the message is queued, or what the receiver's filter says. It never waits. Where a sender is itself sent to
+    // Sends a message. A receiver that waits for it runs before this returns, until it waits again, yields or ends;
+    // else the message is queued, or what the receiver's filter says. It never waits. Where a sender is itself sent to
     // meanwhile, that message is queued.
     // Errors: full (nobody waits for it, and the bound is reached), closed, no_memory.
     [[nodiscard]] result<void> send(message<T> m) {
@@ -166,17 +167,18 @@ private:
     detail::mailbox_state* state_;
 };
 
-// The messages of a mailbox, as a condition of wait_any() and wait_all(), under the same rules as receive(). Several of one
-// mailbox may stand in one wait, and name the same messages: the first of them that accepts one has it, and what none of
-// them names is dropped. What the loser of a wait accepts stays in the mailbox. A wait_all() finds a message for each of
-// them if there is one for each, however their names overlap, and leaves the rest where it is; the mailbox has to have room
-// for so many.
+// The messages of a mailbox, as a condition of wait_any() and wait_all(), under the same rules as receive(). Several of
+// one mailbox may stand in one wait, and name the same messages: the first of them that accepts one has it, and what
+// none of them names is dropped. What the loser of a wait accepts stays in the mailbox. A wait_all() finds a message
+// for each of them if there is one for each, however their names overlap, and leaves the rest where it is; the mailbox
+// has to have room for so many.
 //
 //     received wanted(box, {.accept = {"print", "quit"}, .defer = {"later"}});
 //     while (auto won = wait_any(wanted, in(5s))) …
 //
 // Errors of its value: end_of_stream, closed (the mailbox was destroyed). Errors of the wait: already_registered
-// (somebody else waits), invalid_argument (more than eight names), no_memory. Thread: the mailbox's, one task at a time.
+// (somebody else waits), invalid_argument (more than eight names), no_memory. Thread: the mailbox's, one task at a
+// time.
 template <class T> class received : detail::pinned {
 public:
     template <class... N>

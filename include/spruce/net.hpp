@@ -35,8 +35,8 @@ private:
 // A TCP connection.
 class tcp_stream : public stream {
 public:
-    // Connects. Errors: an errno (ECONNREFUSED, also where the connection met itself; …; detail() is the address), invalid_argument, timed_out, canceled,
-    // not_in_task, no_loop, full, no_memory. Cancel: nothing is left open.
+    // Connects. Errors: an errno (ECONNREFUSED, also where the connection met itself; …; detail() is the address),
+    // invalid_argument, timed_out, canceled, not_in_task, no_loop, full, no_memory. Cancel: nothing is left open.
     [[nodiscard]] SPRUCE_API static result<tcp_stream> connect(std::string_view host_and_port, deadline dl = {});
     [[nodiscard]] SPRUCE_API static result<tcp_stream> connect(address const& to, deadline dl = {});
     // Its two ends; empty where the system would not tell. Lifetime: the stream's.
@@ -78,7 +78,8 @@ public:
 
     // Waits for a connection. What can pass is retried inside: a peer that gave up at once; no fds or no memory left,
     // after a pause of 10 ms, and told to the unhandled hook once a spell.
-    // Errors: closed, wrong_thread, canceled, timed_out, not_in_task, already_registered, or an errno that can never pass.
+    // Errors: closed, wrong_thread, canceled, timed_out, not_in_task, already_registered, or an errno that can never
+    // pass.
     // Cancel: no connection is lost.
     [[nodiscard]] SPRUCE_API result<tcp_stream> accept(deadline dl = {});
     address const& local() const noexcept { return local_; }

@@ -21,9 +21,10 @@ enum class fork_side : std::uint8_t { parent, child };
 // Thread: the only one: no other of the process's threads lives on in the daemon.
 [[nodiscard]] SPRUCE_API result<fork_side> daemonize(std::string_view pidfile = {});
 
-// Ends the process as the signal does that has no handler, so that whoever started it sees what it died of; for programs
-// that a signal has stopped, once they have tidied up: `if (int sig = l.stop_signal()) die_of(sig);`. What stdio's streams hold
-// is written first. A signal that ends no process, or does not exist, ends it with exit code 128 + signal. Thread: any.
+// Ends the process as the signal does that has no handler, so that whoever started it sees what it died of; for
+// programs that a signal has stopped, once they have tidied up: `if (int sig = l.stop_signal()) die_of(sig);`. What
+// stdio's streams hold is written first. A signal that ends no process, or does not exist, ends it with exit code 128 +
+// signal. Thread: any.
 [[noreturn]] SPRUCE_API void die_of(int signal) noexcept;
 
 }  // namespace spruce::inline v0

@@ -25,7 +25,8 @@ struct queue_core;
 // What the library does with items whose type it does not know. They lie in core.places.
 struct queue_ops {
     void (*put)(queue_core& q, void* value) noexcept;      // moves *value in; there is room
-    void (*take)(queue_core& q, void* room) noexcept;      // moves the next one out, into a result<T> that holds an error
+    // Moves the next one out, into a result<T> that holds an error
+    void (*take)(queue_core& q, void* room) noexcept;
     void (*hand)(void* room, void* value) noexcept;        // moves *value into such a result<T>
     void (*drop_all)(queue_core& q) noexcept;
     std::size_t size, alignment;                           // of a slot
@@ -140,15 +141,17 @@ template <class T, class Order> inline constexpr queue_ops queue_ops_of{
 
 // Up to `bound` items that wait to be taken, given out in their order. Who waits, to push or to take, is served first
 // come, first served, and an item goes straight to the taker that waits for it. T moves without throwing, and Less does
-// not throw; neither they wait nor use the queue: they run while its places change. Nothing is allocated but the room for the items, when the queue is made. Thread: one loop's; what does not
-// wait may be called by plain code, too, on its thread.
+// not throw; neither they wait nor use the queue: they run while its places change. Nothing is allocated but the room
+// for the items, when the queue is made. Thread: one loop's; what does not wait may be called by plain code, too, on
+// its thread.
 // Lifetime: waiters that are left when it dies are woken with closed, and the items it keeps die with it.
 template <class T, class Order> class basic_queue : detail::pinned {
     static_assert(std::is_object_v<T> && std::is_nothrow_move_constructible_v<T>, "a queue's items move without throwing");
 
 public:
     using value_type = T;
-    // Room for so many. Of a queue with a bound of 0 every call gives invalid_argument; where there was no memory, no_memory.
+    // Room for so many. Of a queue with a bound of 0 every call gives invalid_argument; where there was no memory,
+    // no_memory.
     explicit basic_queue(std::size_t bound) : core_(bound, detail::queue_ops_of<T, Order>) {}
     // Puts an item in; waits until there is room.
     // Errors: canceled, timed_out, not_in_task, closed (close() was called, also while it waited, or it was destroyed),

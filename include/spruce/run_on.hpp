@@ -118,15 +118,15 @@ private:
 };
 }  // namespace detail
 
-// Runs f as a task of that loop, and waits for what it gives; of a future or a task, which is to be that loop's, for its
-// outcome. f may wait. A task waits as tasks do; a thread without a loop blocks.
-// Returns: the value, moved here from the other thread. Errors: f's own, or the future's, with their detail; task_failed
-// (something threw: detail() says what); closed (the loop has ended, or ends first), those of spawn(), full (its inbox's
-// bound), no_memory; not_in_task from plain code on a thread with a loop; timed_out, canceled, an errno; no_loop of an
-// empty one.
+// Runs f as a task of that loop, and waits for what it gives; of a future or a task, which is to be that loop's, for
+// its outcome. f may wait. A task waits as tasks do; a thread without a loop blocks.
+// Returns: the value, moved here from the other thread. Errors: f's own, or the future's, with their detail;
+// task_failed (something threw: detail() says what); closed (the loop has ended, or ends first), those of spawn(), full
+// (its inbox's bound), no_memory; not_in_task from plain code on a thread with a loop; timed_out, canceled, an errno;
+// no_loop of an empty one.
 // Thread: any; of a loop's own thread, a task.
-// Lifetime: f moves over, and what it refers to must outlive it there, not here: a deadline that passes ends this wait and,
-// as it counts there too, the one for the future, which is left as it was; f's own waits go on.
+// Lifetime: f moves over, and what it refers to must outlive it there, not here: a deadline that passes ends this wait
+// and, as it counts there too, the one for the future, which is left as it was; f's own waits go on.
 // Cancel: is handed on: to the task, and what it waits for, as of task::cancel(). f that has not begun never does.
 template <class F>
     requires detail::startable<F>

@@ -54,11 +54,11 @@ SPRUCE_API result<void> take_from_channel(shared_entry& e, void* room) noexcept;
 }  // namespace detail
 
 // Values from threads to threads, in the order in which they were sent. Each is received once. Waiters are woken in the
-// order they came, one for each value or place there is; who does not have to wait may come first, and then the woken one
-// waits on, where it stood. Who is woken and has given up meanwhile passes it on, and takes nothing. A task that is woken
-// takes its value when its loop next runs. T moves without throwing, and in its moves does not use the channel: they
-// happen with its lock held. Memory, from the process's hook: room for `capacity` values when it is made, and a note for
-// each task that waits; it keeps as many as have waited at once, for later waits.
+// order they came, one for each value or place there is; who does not have to wait may come first, and then the woken
+// one waits on, where it stood. Who is woken and has given up meanwhile passes it on, and takes nothing. A task that is
+// woken takes its value when its loop next runs. T moves without throwing, and in its moves does not use the channel:
+// they happen with its lock held. Memory, from the process's hook: room for `capacity` values when it is made, and a
+// note for each task that waits; it keeps as many as have waited at once, for later waits.
 // Thread: any. On one with a loop only tasks can wait; on one without, the thread blocks.
 // Lifetime: calls that wait when it dies get closed, on whatever thread, and the values it keeps die with it, on the
 // thread that destroys it. No thread may begin a call while it is being destroyed, or later. A loop that ends takes
@@ -68,8 +68,8 @@ template <class T> class shared_channel : detail::pinned {
 
 public:
     using value_type = T;
-    // Room for so many values, at least 1: with 0, every call gives invalid_argument. If there is no memory for it, every
-    // call gives no_memory.
+    // Room for so many values, at least 1: with 0, every call gives invalid_argument. If there is no memory for it,
+    // every call gives no_memory.
     explicit shared_channel(std::size_t capacity) : core_(capacity, detail::item_ops_of<T>) {}
     // Sends the value; waits until there is a place for it. On failure the value is still the caller's.
     // Errors: canceled, timed_out, not_in_task, closed (close() was called, also while it waited, or the channel was
@@ -95,8 +95,8 @@ public:
         return core_.try_send(&copy);
     }
     // Receives the next value; waits for it. After close() it receives what is left, then gives end_of_stream.
-    // Errors: canceled, timed_out, not_in_task, end_of_stream, closed (it was destroyed), no_memory, invalid_argument, an
-    // errno, as of send().
+    // Errors: canceled, timed_out, not_in_task, end_of_stream, closed (it was destroyed), no_memory, invalid_argument,
+    // an errno, as of send().
     // Cancel: no value is taken.
     [[nodiscard]] result<T> receive(deadline dl = {}) {
         result<T> item(errc::closed);
@@ -147,13 +147,14 @@ public:
     // Not set. If there is no memory for it, it is never set, and wait() gives no_memory.
     SPRUCE_API shared_event() noexcept;
     SPRUCE_API ~shared_event();
-    // Sets it, and wakes all who wait. It stays set. What the caller did before is seen by who was woken, or sees it set.
+    // Sets it, and wakes all who wait. It stays set. What the caller did before is seen by who was woken, or sees it
+    // set.
     SPRUCE_API void set() noexcept;
     // Not set any more. Who was woken before has been woken.
     SPRUCE_API void clear() noexcept;
     SPRUCE_API bool is_set() const noexcept;
-    // Waits until it is set. Errors: canceled, timed_out, not_in_task, closed (it was destroyed), no_memory; from a thread
-    // without a loop an errno, as of shared_channel::send().
+    // Waits until it is set. Errors: canceled, timed_out, not_in_task, closed (it was destroyed), no_memory; from a
+    // thread without a loop an errno, as of shared_channel::send().
     // Cancel: leaves no trace.
     [[nodiscard]] SPRUCE_API result<void> wait(deadline dl = {});
 

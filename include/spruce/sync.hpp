@@ -155,8 +155,8 @@ public:
         return *this;
     }
     ~lock_guard() { unlock(); }
-    // Unlocks now; the next who waits has the lock at once, and runs later. Nothing if it is empty. Done by another task
-    // than the one that locked, it ends the program.
+    // Unlocks now; the next who waits has the lock at once, and runs later. Nothing if it is empty. Done by another
+    // task than the one that locked, it ends the program.
     void unlock() noexcept {
         if (detail::lock_core* const l = std::exchange(of_, nullptr)) detail::unlock(*l);
     }
@@ -168,8 +168,8 @@ private:
     detail::lock_core* of_;
 };
 
-// One task at a time. It is handed over first come, first served, and nobody slips in between. Thread: one loop's; plain
-// code on its thread may lock it, too, where it is free, and counts as one more task.
+// One task at a time. It is handed over first come, first served, and nobody slips in between. Thread: one loop's;
+// plain code on its thread may lock it, too, where it is free, and counts as one more task.
 // Lifetime: nobody may hold it, or wait for it, when it dies: that ends the program.
 class mutex : detail::pinned {
 public:
@@ -260,7 +260,8 @@ private:
     anchor life_;
 };
 
-// Counts work that others finish. Thread: one loop's; what does not wait may be called by plain code, too, on its thread.
+// Counts work that others finish. Thread: one loop's; what does not wait may be called by plain code, too, on its
+// thread.
 // Lifetime: waiters that are left when it dies are woken with closed.
 class wait_group : detail::pinned {
 public:

@@ -24,14 +24,17 @@ namespace spruce::inline v0 {
 // How a task is made.
 struct task_options {
     std::string_view name{};        // 31 bytes are kept; without one it is called "task N"
-    std::size_t stack_size = 0;     // bytes, rounded up to 16 K, 64 K, 256 K, 1 M or 8 M, the most; 0: the default, 256 K (64 K where pointers have 32 bits)
-    bool background = false;        // holds nothing, is reported by nobody, and is cancelled when run() ends; spawned during that end, before it begins
-    // For a great many tasks whose depth is known: a stack of 2 K, 4 K or 8 K (stack_size; 0: 8 K), side by side in huge
-    // pages, without a guard. Who grows beyond it writes over a neighbour; most of that is found when the task ends, and ends
-    // the program by name, but a frame may reach over what is looked at. docs/stacks.md tells what takes how much: an
-    // exception, or printf(), more than 2 K. A signal handler that is not SA_ONSTACK runs on it, too. Under sanitizers, Valgrind and
-    // ucontext: 16 K, guarded. invalid_argument: more than 8 K; arguments that leave too little; less than 8 K in a program
-    // whose calls are not bound when it begins (link it with -z now).
+    // Bytes, rounded up to 16 K, 64 K, 256 K, 1 M or 8 M, the most; 0: the default, 256 K (64 K where pointers have 32
+    // bits)
+    std::size_t stack_size = 0;
+    // Holds nothing, is reported by nobody, and is cancelled when run() ends; spawned during that end, before it begins
+    bool background = false;
+    // For a great many tasks whose depth is known: a stack of 2 K, 4 K or 8 K (stack_size; 0: 8 K), side by side in
+    // huge pages, without a guard. Who grows beyond it writes over a neighbour; most of that is found when the task
+    // ends, and ends the program by name, but a frame may reach over what is looked at. docs/stacks.md tells what takes
+    // how much: an exception, or printf(), more than 2 K. A signal handler that is not SA_ONSTACK runs on it, too.
+    // Under sanitizers, Valgrind and ucontext: 16 K, guarded. invalid_argument: more than 8 K; arguments that leave too
+    // little; less than 8 K in a program whose calls are not bound when it begins (link it with -z now).
     bool unguarded = false;
 };
 
@@ -127,15 +130,17 @@ public:
 
     // Waits, and gives the task's value: a copy; what cannot be copied is moved out, once.
     // Errors: those of join; f's own error, unchanged; task_failed (an exception escaped, see exception());
-    // task_canceled (it ended with `canceled` after it was canceled, or never began; its origin is the operation that was
-    // canceled: this task, or another one that took it along); wrong_state (moved out before).
-    // Lifetime: it is the outcome of the task that the handle named when the call began, whatever becomes of the handle.
+    // task_canceled (it ended with `canceled` after it was canceled, or never began; its origin is the operation that
+    // was canceled: this task, or another one that took it along); wrong_state (moved out before).
+    // Lifetime: it is the outcome of the task that the handle named when the call began, whatever becomes of the
+    // handle.
     [[nodiscard]] result<R> get(deadline dl = {}) & { return take<copies>(dl); }
     // The same, moved out.
     [[nodiscard]] result<R> get(deadline dl = {}) && { return take<!is_object>(dl); }
 
-    // Asks it to end: its waits fail with `canceled` from now on; not yet begun, it never will. The origin of these errors,
-    // and of what is canceled as a consequence, is this task: error::is_from(id()), whoever calls this, from wherever.
+    // Asks it to end: its waits fail with `canceled` from now on; not yet begun, it never will. The origin of these
+    // errors, and of what is canceled as a consequence, is this task: error::is_from(id()), whoever calls this, from
+    // wherever.
     // Returns: true if it had not ended. Never waits.
     bool cancel() const noexcept { return block() && detail::cancel_task(block()); }
     // Whether it has ended. True as well where nothing will ever run: a refused spawn, an empty handle.
@@ -164,8 +169,8 @@ public:
 #endif
 
     // In wait_any and wait_all: its end, and its value as of get(), moved out of a handle that is moved in. Errors (of
-    // the wait): those of join but canceled, timed_out, not_in_task. Lifetime: as of get(); the handle is there when the wait
-    // begins.
+    // the wait): those of join but canceled, timed_out, not_in_task. Lifetime: as of get(); the handle is there when
+    // the wait begins.
     class condition {
     public:
         explicit condition(task const& t) noexcept : of_(&t) {}

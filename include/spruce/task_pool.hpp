@@ -137,8 +137,9 @@ public:
     bool active() const noexcept { return !failed_; }
 
     // Waits for the next result. Several tasks may: each gets another one.
-    // Errors: end_of_stream (all were given); timed_out (the time of map() is over), canceled, not_in_task; what the job
-    // gave; and once, in its place, why no more jobs were submitted; closed (it ended, or was moved, while this waited).
+    // Errors: end_of_stream (all were given); timed_out (the time of map() is over), canceled, not_in_task; what the
+    // job gave; and once, in its place, why no more jobs were submitted; closed (it ended, or was moved, while this
+    // waited).
     // Cancel: ends the wait; the job goes on.
     [[nodiscard]] result<R> next() {
         result<R> item = errc::end_of_stream;
@@ -146,8 +147,8 @@ public:
         advance(item);
         return item;
     }
-    // for (auto& r : pool.map(…)) gives a result<R> for each, and ends after the last, or after one that says that the time
-    // is over, or that who waits was cancelled.
+    // for (auto& r : pool.map(…)) gives a result<R> for each, and ends after the last, or after one that says that the
+    // time is over, or that who waits was cancelled.
     class iterator {
     public:
         explicit iterator(pool_results& of) : of_(&of) { ++*this; }
@@ -208,9 +209,10 @@ private:
 
 // Runs jobs in tasks of their own, of which no more than so many live at once; they are made when they are needed. Jobs
 // that find no task wait for one, first come, first served, up to a bound. The pool's end takes back those that wait
-// (closed), one whose submit() is still under way among them, refuses more (closed), cancels those that run and, in a task, waits until they have ended; elsewhere, and in one of its own jobs, they
-// end in their turn.
-// Errors (of all calls): no_memory, no_loop, if it could not be made. Thread: one loop's; elsewhere calls give wrong_thread.
+// (closed), one whose submit() is still under way among them, refuses more (closed), cancels those that run and, in a
+// task, waits until they have ended; elsewhere, and in one of its own jobs, they end in their turn.
+// Errors (of all calls): no_memory, no_loop, if it could not be made. Thread: one loop's; elsewhere calls give
+// wrong_thread.
 class task_pool : detail::pinned {
 public:
     // With no tasks at all every call gives invalid_argument.
@@ -219,13 +221,13 @@ public:
         if (pool_.core) detail::end_pool(pool_.core);
     }
 
-    // Runs f(args...) in a task; waits for a place in the line if there is none. f and the arguments are moved (or copied)
-    // in, std::ref for references.
-    // Returns: the job's future, as of an async_function's call: cancel() takes a job back that has not begun, and cancels
-    // the task of one that has. Dropped, the job goes on.
-    // Errors: closed (the pool was closed, also while it waited), canceled, not_in_task, no_memory; in the future: those of
-    // spawn(); closed, if a move of f or of an argument into the task throws, which the unhandled hook is told. What throws
-    // before, in this call, comes out of it. Cancel: f is not called.
+    // Runs f(args...) in a task; waits for a place in the line if there is none. f and the arguments are moved (or
+    // copied) in, std::ref for references.
+    // Returns: the job's future, as of an async_function's call: cancel() takes a job back that has not begun, and
+    // cancels the task of one that has. Dropped, the job goes on.
+    // Errors: closed (the pool was closed, also while it waited), canceled, not_in_task, no_memory; in the future:
+    // those of spawn(); closed, if a move of f or of an argument into the task throws, which the unhandled hook is
+    // told. What throws before, in this call, comes out of it. Cancel: f is not called.
     template <class F, class... A>
         requires detail::startable<F, A...>
     [[nodiscard]] result<future<detail::started_t<F, A...>>> submit(F&& f, A&&... args) {
@@ -237,9 +239,9 @@ public:
     [[nodiscard]] result<future<detail::started_t<F, A...>>> try_submit(F&& f, A&&... args) {
         return add(false, std::forward<F>(f), std::forward<A>(args)...);
     }
-    // Submits f(input) for each input, copies of both; waits for places as submit() does. What it gives yields the results
-    // in the order of the inputs; its time counts from here, and waiting for places is part of it. Where submitting ends
-    // with an error, that comes after the results of those that were submitted.
+    // Submits f(input) for each input, copies of both; waits for places as submit() does. What it gives yields the
+    // results in the order of the inputs; its time counts from here, and waiting for places is part of it. Where
+    // submitting ends with an error, that comes after the results of those that were submitted.
     template <class Inputs, class F>
         requires std::copy_constructible<std::decay_t<F>>
     [[nodiscard]] auto map(Inputs const& inputs, F&& f, deadline dl = {}) {
@@ -261,8 +263,8 @@ public:
 
     // How many jobs run, and wait for a task.
     std::size_t size() const noexcept { return pool_.core ? detail::pool_size(pool_.core) : 0; }
-    // Waits until no job is left; more may be submitted after. Errors: canceled, timed_out, not_in_task, deadlock (in one
-    // of its own jobs). Cancel: leaves no trace.
+    // Waits until no job is left; more may be submitted after. Errors: canceled, timed_out, not_in_task, deadlock (in
+    // one of its own jobs). Cancel: leaves no trace.
     [[nodiscard]] result<void> join(deadline dl = {}) {
         if (!pool_.core) return detail::refused_call(pool_.why);
         return detail::join_pool(pool_.core, dl);

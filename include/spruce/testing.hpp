@@ -35,8 +35,8 @@ struct simulation_options {
     any_duration poll_grain{};                       // a poll that times out does so at a multiple of this
     bool shuffle_events = false;                     // one poll's events come in an order that is drawn
     bool short_writes = false;                       // sockets take a part of what is written that is drawn
-    bool keep_apart = false;                         // socket pairs: a read ends where a write did, as of local peers that
-                                                     // send descriptors or credentials
+    // Socket pairs: a read ends where a write did, as of local peers that send descriptors or credentials
+    bool keep_apart = false;
     bool pipe_wakers = false;                        // loops are woken through pipes instead of counters
     bool refuse_child_fds = false;                   // children have no fd; their end is told by SIGCHLD alone
     kqueue_of kqueue = kqueue_of::none;              // then it is the poller, and tells of signals and children, too
@@ -117,7 +117,8 @@ public:
     // Gives up to all of it.
     // Returns: how many bytes were taken. Errors: would_wait, EBADF, EPIPE, ECONNRESET, …
     [[nodiscard]] SPRUCE_API result<std::size_t> write(int fd, std::string_view bytes) noexcept;
-    // Sends one byte of urgent data, as send() with MSG_OOB does: the other side's reads end before it, and do not give it.
+    // Sends one byte of urgent data, as send() with MSG_OOB does: the other side's reads end before it, and do not give
+    // it.
     // Errors: EBADF, ENOTSOCK; EOPNOTSUPP if it is not TCP; EPIPE, ENOTCONN if it cannot send.
     SPRUCE_API result<void> send_urgent(int fd) noexcept;
     // Says that a stream socket will send no more; the other side reads to the end.

@@ -17,7 +17,8 @@ namespace this_task {
 [[nodiscard]] SPRUCE_API result<void> sleep_for(any_duration d);
 // Waits until a time of this loop's clock; one that has passed is a yield(). Errors: canceled, not_in_task.
 [[nodiscard]] SPRUCE_API result<void> sleep_until(any_time_point t);
-// Whether its next wait would fail with `canceled`. Where a deadline scope is open it reads the clock. false outside a task.
+// Whether its next wait would fail with `canceled`. Where a deadline scope is open it reads the clock. false outside a
+// task.
 SPRUCE_API bool cancel_requested() noexcept;
 // Its name, as long as it lives, and its id; "" and 0 outside a task.
 SPRUCE_API char const* name() noexcept;

@@ -15,7 +15,8 @@ namespace detail {
 class deadline_condition;   // conditions.hpp
 }
 
-// A length of time, in nanoseconds. std::chrono durations of whole units convert to it; see any_duration for the longest.
+// A length of time, in nanoseconds. std::chrono durations of whole units convert to it; see any_duration for the
+// longest.
 using duration = std::chrono::nanoseconds;
 
 // The clock of the calling thread's loop: monotonic, or virtual on a simulated kernel. It is no wall clock,
@@ -32,8 +33,8 @@ struct loop_clock {
 using time_point = std::chrono::time_point<loop_clock, duration>;
 
 namespace detail {
-// A count of ticks of num / den nanoseconds in nanoseconds, rounded up; what they cannot count is the most or the least.
-// For counts that are no numbers: 0.
+// A count of ticks of num / den nanoseconds in nanoseconds, rounded up; what they cannot count is the most or the
+// least. For counts that are no numbers: 0.
 template <class Rep> constexpr std::int64_t saturated(Rep count, std::intmax_t num, std::intmax_t den) noexcept {
     constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max(), least = std::numeric_limits<std::int64_t>::min();
     if constexpr (std::integral<Rep> && sizeof(Rep) <= sizeof(std::int64_t)) {
@@ -114,8 +115,8 @@ private:
     kind kind_ = kind::never;
 };
 
-// So long from the moment when the call that it is given to has to wait; negative counts as 0. However long d is, it is a
-// time, not never(): its end is as far away as the clock can tell.
+// So long from the moment when the call that it is given to has to wait; negative counts as 0. However long d is, it is
+// a time, not never(): its end is as far away as the clock can tell.
 constexpr deadline in(any_duration d) noexcept { return {deadline::kind::relative, d.count() < 0 ? 0 : d.count()}; }
 // At a time of this loop's clock.
 constexpr deadline at(any_time_point t) noexcept { return {deadline::kind::absolute, t.time_since_epoch().count()}; }

@@ -16,8 +16,8 @@
 
 namespace spruce::inline v0 {
 
-// What a call does while another waits for its time. once: it is ignored; many: each has a timer of its own; restart: it
-// takes the other's place, with its own arguments.
+// What a call does while another waits for its time. once: it is ignored; many: each has a timer of its own; restart:
+// it takes the other's place, with its own arguments.
 enum class timer_policy : std::uint8_t { once, many, restart };
 
 namespace detail {
@@ -147,8 +147,8 @@ public:
     template <class... A>
         requires std::invocable<F&, std::decay_t<A>...>
     bool operator()(A&&... args) && = delete;
-    // Takes the calls back that have not begun. What the ends of their arguments call meanwhile is ignored. Returns: true if
-    // there were any.
+    // Takes the calls back that have not begun. What the ends of their arguments call meanwhile is ignored. Returns:
+    // true if there were any.
     bool stop() noexcept { return state_ && state_->stop(); }
 
 private:

@@ -1,4 +1,5 @@
-// Timers that own their callable: again and again, once, at times of day. (Functions whose calls come later: timed.hpp.)
+// Timers that own their callable: again and again, once, at times of day. (Functions whose calls come later:
+// timed.hpp.)
 #pragma once
 #include <concepts>
 #include <cstddef>
@@ -37,7 +38,8 @@ template <class F> inline constexpr callable_ops timer_ops{run_timer<F>, destroy
 }  // namespace detail
 
 // What the timers share. The callable takes nothing, or the handler behind the timer; it lies in the loop's memory from
-// when the timer is made. The end of a timer stops it, also within its own callable. A timer that is active holds run().
+// when the timer is made. The end of a timer stops it, also within its own callable. A timer that is active holds
+// run().
 // Thread: the loop's on which it was started.
 class timer_base : detail::pinned {
 public:
@@ -74,8 +76,8 @@ private:
 class [[nodiscard]] timer : public timer_base {
 public:
     template <callback F> [[nodiscard]] explicit timer(F&& f) : timer_base(std::forward<F>(f)) {}
-    // Begins, first d from now, or with `now` in the next pass, too. If it is active it begins anew; also within f, whose
-    // return value then does not matter. If that fails it is not active.
+    // Begins, first d from now, or with `now` in the next pass, too. If it is active it begins anew; also within f,
+    // whose return value then does not matter. If that fails it is not active.
     // Errors: invalid_argument (d is 0 or less), full, no_memory, no_loop, closed (the loop ends).
     result<void> start(any_duration d, bool now = false) & {
         SPRUCE_CHECK(held());
@@ -109,8 +111,8 @@ private:
 class [[nodiscard]] one_shot_timer : public timer_base {
 public:
     template <callback F> [[nodiscard]] explicit one_shot_timer(F&& f) : timer_base(std::forward<F>(f)) {}
-    // Begins: f is called d from now; in the next pass if d is 0 or less. If it is active it begins anew. Within f it is
-    // not active, and may be started. Errors: full, no_memory, no_loop, closed (the loop ends).
+    // Begins: f is called d from now; in the next pass if d is 0 or less. If it is active it begins anew. Within f it
+    // is not active, and may be started. Errors: full, no_memory, no_loop, closed (the loop ends).
     result<void> start(any_duration d) & {
         SPRUCE_CHECK(held());
         SPRUCE_TRY(loop& hub, loop::current());
@@ -138,8 +140,8 @@ struct clock_values {
     std::uint64_t bits = 0;
     bool valid = true;
 };
-// Times of day, on the wall clock in the local time zone: all that hours, minutes and seconds make together. {}: at each
-// full minute. {.hours = {8, 20}, .minutes = {30}}: at 8:30 and 20:30.
+// Times of day, on the wall clock in the local time zone: all that hours, minutes and seconds make together. {}: at
+// each full minute. {.hours = {8, 20}, .minutes = {30}}: at 8:30 and 20:30.
 struct time_of_day {
     clock_values hours{}, minutes{}, seconds{0};
 };
@@ -169,12 +171,12 @@ struct wall_schedule {
 };
 }  // namespace detail
 
-// Calls f at times of day; f may return false: that stops it. Never twice for one time: where the clock shows a time again
-// (it was put back, or summer time has ended), nothing is called until it is past what it has shown before. Times that
-// the clock leaves out (it was put forward, summer time has begun, the machine slept) are made up for by one call. A clock
-// that is put by more than two days has been wrong: it begins anew, as start() does.
-// The timer sleeps by the loop's clock and looks at the wall's when it is due and at each full minute before: that is
-// when it notices that the clock, or the time zone, was changed.
+// Calls f at times of day; f may return false: that stops it. Never twice for one time: where the clock shows a time
+// again (it was put back, or summer time has ended), nothing is called until it is past what it has shown before. Times
+// that the clock leaves out (it was put forward, summer time has begun, the machine slept) are made up for by one call.
+// A clock that is put by more than two days has been wrong: it begins anew, as start() does. The timer sleeps by the
+// loop's clock and looks at the wall's when it is due and at each full minute before: that is when it notices that the
+// clock, or the time zone, was changed.
 class [[nodiscard]] at_timer : public timer_base {
 public:
     template <callback F> [[nodiscard]] explicit at_timer(F&& f) : timer_base(std::forward<F>(f)) {}

@@ -3,8 +3,9 @@
 //     SPRUCE_TRY(auto won, wait_any(readable(fd), box, work, in(5s)));
 //     if (won.timed_out()) …
 //
-// What can stand there: tasks, futures, events, semaphores, channels (a value comes), sending(channel, value), deadlines,
-// shared channels and events, and the conditions of conditions.hpp, emitted.hpp and message.hpp; and your own, see the concept below.
+// What can stand there: tasks, futures, events, semaphores, channels (a value comes), sending(channel, value),
+// deadlines, shared channels and events, and the conditions of conditions.hpp, emitted.hpp and message.hpp; and your
+// own, see the concept below.
 #pragma once
 #include <concepts>
 #include <cstddef>
@@ -31,15 +32,16 @@ struct condition_of<C> {
 };
 }  // namespace detail
 
-// What waits for a C: C itself, or a C::condition that is made from it for one wait, for what several tasks may wait for
-// at once.
+// What waits for a C: C itself, or a C::condition that is made from it for one wait, for what several tasks may wait
+// for at once.
 template <class C> using condition_for = typename detail::condition_of<std::remove_cvref_t<C>>::type;
 
-// A condition. A wait calls arm() of each in the order of the arguments, until one fires at once; then parks; then calls
-// disarm() of each that was armed; then, if it won, take(). It may be waited for again and again.
+// A condition. A wait calls arm() of each in the order of the arguments, until one fires at once; then parks; then
+// calls disarm() of each that was armed; then, if it won, take(). It may be waited for again and again.
 template <class C>
 concept condition = requires(condition_for<C>& c, wait_point& p) {
-    { c.arm(p) } -> std::same_as<result<void>>;   // begin: p.fire() when there is something; an error ends the whole wait
+    // Begin: p.fire() when there is something; an error ends the whole wait
+    { c.arm(p) } -> std::same_as<result<void>>;
     { c.disarm() } noexcept;                      // end: p is gone afterwards; also after it has fired
     requires detail::is_result<decltype(c.take())>;   // the value, or the error that it ended with
 };
@@ -241,11 +243,11 @@ template <condition... C>
 }
 
 // Waits until all of the conditions have something, and only then takes from each. A deadline may stand last: it is the
-// call's. Until all are there nothing is taken, so that nothing is lost when the time is over, and others may come first
-// where a source (a semaphore, a channel) has only so much to give. Nothing counts twice: one permit is not there for two,
-// nor one task that offers two things but would give only one: that is counted for the first of the conditions it would do
-// for, so that what fewer offer is to stand first. Two tasks that wait_all() for both ends of a channel without slots never
-// meet.
+// call's. Until all are there nothing is taken, so that nothing is lost when the time is over, and others may come
+// first where a source (a semaphore, a channel) has only so much to give. Nothing counts twice: one permit is not there
+// for two, nor one task that offers two things but would give only one: that is counted for the first of the conditions
+// it would do for, so that what fewer offer is to stand first. Two tasks that wait_all() for both ends of a channel
+// without slots never meet.
 // Returns: each one's value, or its error. Errors: canceled, timed_out, not_in_task; what a condition's arm() says.
 // Thread, Lifetime, Cancel: as of wait_any().
 template <condition... C>

@@ -13,8 +13,9 @@ namespace spruce::inline v0 {
 namespace detail {
 struct wait_core;
 
-// A call that may wait, from its beginning to its end. Those that complete without waiting are counted: after so many of them
-// (loop_options::call_budget) the task goes once round the ready ring, when nothing of the call is left to be done.
+// A call that may wait, from its beginning to its end. Those that complete without waiting are counted: after so many
+// of them (loop_options::call_budget) the task goes once round the ready ring, when nothing of the call is left to be
+// done.
 SPRUCE_API void end_of_call() noexcept;
 struct counted_call {
     counted_call() noexcept = default;
@@ -58,16 +59,17 @@ struct condition_ops {
     void (*disarm)(void* condition) noexcept;
     // Whether take() would find something now. null: just if its point has fired.
     bool (*ready)(void const* condition) noexcept;
-    // Of what other threads may take, too, instead of `ready`; else null. claim: whether take() will find something, which
-    // nobody else gets from now on; if not, it goes on waiting. unclaim: it may go to others again.
+    // Of what other threads may take, too, instead of `ready`; else null. claim: whether take() will find something,
+    // which nobody else gets from now on; if not, it goes on waiting. unclaim: it may go to others again.
     bool (*claim)(void* condition) noexcept;
     void (*unclaim)(void* condition) noexcept;
-    // Of what a wait for all could find twice in one place; else null. reserve: whether take() would find something besides
-    // what those that are reserved already take, each after the other. All are given back before anything else happens.
+    // Of what a wait for all could find twice in one place; else null. reserve: whether take() would find something
+    // besides what those that are reserved already take, each after the other. All are given back before anything else
+    // happens.
     bool (*reserve)(void* condition) noexcept;
     void (*unreserve)(void* condition) noexcept;
-    // Of what wakes no more of those who wait for all than can have something; else null. It was woken in vain, or what it
-    // was told of has gone: its wait goes on, and another may be told.
+    // Of what wakes no more of those who wait for all than can have something; else null. It was woken in vain, or what
+    // it was told of has gone: its wait goes on, and another may be told.
     void (*goes_on)(void* condition) noexcept;
 };
 struct condition_ref {
@@ -85,7 +87,8 @@ struct wait_entry {
     wait_entry() noexcept = default;
     wait_entry(wait_entry const&) = delete;
     wait_entry& operator=(wait_entry const&) = delete;
-    // As large as what the library keeps there: a place in a line, and, behind it, whom and what something is handed to.
+    // As large as what the library keeps there: a place in a line, and, behind it, whom and what something is handed
+    // to.
     struct shape {
         void* line[2];
         char const* noun;

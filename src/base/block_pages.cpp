@@ -22,8 +22,8 @@ namespace spruce::inline v0::detail {
 struct page_end {
     block_pages* home;
     std::uintptr_t next = 0;   // while it is spare
-    // Lines that are taken. While blocks may still be taken from the page, how many is in `open_` alone, and here `many`
-    // stands for it, so that it cannot come to 0.
+    // Lines that are taken. While blocks may still be taken from the page, how many is in `open_` alone, and here
+    // `many` stands for it, so that it cannot come to 0.
     atomic<std::uint32_t> lines;
 };
 

@@ -101,8 +101,8 @@ public:
 
     // How much of it was ever used, by this owner or an earlier one: down to the deepest word that isn't zero.
     std::size_t high_water(stack_class c, stack_ref s) const noexcept;
-    // Whether the two lines at the end of a stack without a guard, one of its own and the one below, are as they were made:
-    // who grew beyond it has written there, unless a frame reached over them.
+    // Whether the two lines at the end of a stack without a guard, one of its own and the one below, are as they were
+    // made: who grew beyond it has written there, unless a frame reached over them.
     static bool is_intact(stack_class c, std::byte const* top) noexcept {
         for (auto const* word = end_marks(top - bytes_of(c)); word != end_marks(top - bytes_of(c)) + marks; ++word)
             if (*word != mark) return false;
@@ -120,9 +120,9 @@ public:
     void abandon() noexcept { forget_slabs(); }
 
 private:
-    // The tops of those that are free, the one given back last at the end, behind a null; with room for all that were ever
-    // carved. Beside the stacks, so that those of later births can be asked for early: where there are many, they are
-    // seldom in the cache.
+    // The tops of those that are free, the one given back last at the end, behind a null; with room for all that were
+    // ever carved. Beside the stacks, so that those of later births can be asked for early: where there are many, they
+    // are seldom in the cache.
     struct free_tops {
         std::byte** end = &none + 1;
         std::byte** many = &none + 1;   // an end beyond this is that of many

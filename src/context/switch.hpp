@@ -43,7 +43,8 @@ struct execution {
 
 // What a hub's thread has.
 struct thread_machine {
-    exception_globals* exceptions;             // the thread's own; of a program without a C++ runtime, some that stay empty
+    // The thread's own; of a program without a C++ runtime, some that stay empty
+    exception_globals* exceptions;
     fp_control control{};                      // what a new task begins with
     execution* own = nullptr;                  // the thread's own stack
 #if SPRUCE_TSAN

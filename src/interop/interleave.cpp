@@ -90,8 +90,8 @@ void leave_host(hub& h) noexcept {
     free_guest(g);
 }
 
-// After a turn, or the start. The hub is gone if its loop was destroyed in there. A child that was forked in there has a
-// guest without a thread, whose run is over.
+// After a turn, or the start. The hub is gone if its loop was destroyed in there. A child that was forked in there has
+// a guest without a thread, whose run is over.
 void after_turn(hub& h, poll_thread& thread, bool goes_on) noexcept {
     if (current_hub != &h || !h.visit || h.visit->thread != &thread) return;
     if (goes_on && !is_lost(thread)) let_sleep(h);
@@ -111,7 +111,8 @@ void look_at_poller(hub& h, int failed) noexcept {
                                         : "interleave(): the poller failed, and ends the run";
         tell_unhandled(&h, {{}, "", what, poller_failed(failed)});
     }
-    if (!passes) h.stop_asked = true;   // and again in each turn of the shutdown: what is delayed there may need the poller
+    // And again in each turn of the shutdown: what is delayed there may need the poller
+    if (!passes) h.stop_asked = true;
 }
 
 void run_guest_turn(hub& h, post_failures const& since) noexcept {

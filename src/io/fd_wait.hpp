@@ -25,8 +25,8 @@ inline constexpr std::size_t most_at_once = std::size_t{1} << 20;
 inline std::size_t at_once_of(std::size_t n) noexcept { return n < most_at_once ? n : most_at_once; }
 // Counts a transfer of so many bytes, as one call and one more for each page.
 inline void count_bytes(hub& h, std::size_t n) noexcept { h.count_calls(n / 4096); }
-// Between two transfers of one call, as at the end of each call that need not wait: after so many of them others run. The
-// side stays this call's meanwhile. Errors: canceled, closed. After an error touch nothing of the stream.
+// Between two transfers of one call, as at the end of each call that need not wait: after so many of them others run.
+// The side stays this call's meanwhile. Errors: canceled, closed. After an error touch nothing of the stream.
 result<void> between_transfers(stream_core const& c, bool write) noexcept;
 
 // Whether the deadline has passed. Such a call tries once, even if the fd is not known to be ready: news of it come

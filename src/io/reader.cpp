@@ -12,7 +12,8 @@ reader::~reader() { detail::release(memory_, data_, room_, 1); }
 result<void> reader::begin() const noexcept {
     SPRUCE_CHECK(detail::begin_wait());
     auto const usable = detail::usable(stream_.core_);
-    if (!usable) return usable == errc::wrong_thread ? usable : result<void>();   // of a closed one there may be bytes left here
+    // Of a closed one there may be bytes left here
+    if (!usable) return usable == errc::wrong_thread ? usable : result<void>();
     // Another call waits for bytes that are to stand behind those that are here: they are its own.
     detail::fd_entry const& e = *stream_.core_.entry;
     if (e.on_read && !e.raw_read) return detail::with_detail(errc::already_registered, "somebody reads already");

@@ -32,9 +32,9 @@ result<stream_core> make_core(hub& h, int fd, int kind, bool fresh) noexcept {
     c.serial = h.serial;
     c.owner = e->owners;
     c.kind = static_cast<std::uint8_t>(kind);
-    // Of all there is only TCP over IP is known to give whatever has arrived, but for what lies behind urgent data, and a
-    // pipe of our own. Local sockets keep apart what came with descriptors or from others, packet pipes each write, and a
-    // pipe that others have, too, may become one at any time.
+    // Of all there is only TCP over IP is known to give whatever has arrived, but for what lies behind urgent data, and
+    // a pipe of our own. Local sockets keep apart what came with descriptors or from others, packet pipes each write,
+    // and a pipe that others have, too, may become one at any time.
     c.drains = kind == fd_tcp_socket ? h.poller->short_reads_tell : kind == fd_pipe && fresh;
     tell_evicted(h, fd, evicted);
     return c;

@@ -127,7 +127,8 @@ result<tcp_listener> tcp_listener::listen(std::string_view host_and_port, listen
     if (failed >= 0) call = "bind", failed = h.calls->bind(h.on.context, core.fd, access::raw(at), access::length(at));
     if (failed >= 0) call = "listen", failed = h.calls->listen(h.on.context, core.fd, options.backlog);
     tcp_listener made;
-    if (failed >= 0) call = "getsockname", failed = learn_local(h, core, made.local_);   // the caller needs to know which port it got
+    // The caller needs to know which port it got
+    if (failed >= 0) call = "getsockname", failed = learn_local(h, core, made.local_);
     if (failed < 0) return socket_error(failed, at, call);
     made.core_ = guard.keep();
     return made;

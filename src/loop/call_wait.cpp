@@ -141,7 +141,8 @@ void lose_awaited_calls(hub& h) noexcept {
 void take_back_awaited_calls(hub& h) noexcept {
     while (call_of_task* const call = h.calls_awaited.take_front()) {
         call->waiter = nullptr;
-        if (!call->over) static_cast<void>(cancel_post(call->sent));   // one that has begun ends in the frame, which stays
+        // One that has begun ends in the frame, which stays
+        if (!call->over) static_cast<void>(cancel_post(call->sent));
         release(call->sent);
     }
 }

@@ -68,8 +68,8 @@ handler arm_timer(hub* on, handler_slot* s, callable_ops const* ops, deadline dl
     s->state = slot_state::armed;
     add_hold(*on, *s);
     std::int64_t const due = s->due_ns = on->due_from_now(dl);
-    // What is due already runs in the next pass: one hop, in the order of its making. But behind what was to run before it,
-    // and has not been seen to be due yet: then it is a timer among those.
+    // What is due already runs in the next pass: one hop, in the order of its making. But behind what was to run before
+    // it, and has not been seen to be due yet: then it is a timer among those.
     bool const soon = dl.how() == deadline::kind::relative ? dl.ns() <= 0 : due <= on->now_ns && on->phase == hub_phase::running;
     if (soon && on->timers.earliest_ns() > due) make_ready(*on, *s);
     else on->timers.arm(*s->time, due);

@@ -65,7 +65,8 @@ void fall_back_to_signal(hub& h, handler_slot& s) noexcept {
     if (!known && !s.by_signal) s.ended = child_end::lost;   // nobody would ever tell
     if (known || !s.by_signal) finish(h, s);
 }
-// Its descriptor was closed behind the loop's back, and the number is somebody else's now: its end is heard of otherwise.
+// Its descriptor was closed behind the loop's back, and the number is somebody else's now: its end is heard of
+// otherwise.
 void lose_fd(hub& h, handler_slot& s) noexcept {
     s.child.fd = -1;
     if (s.state != slot_state::armed || s.ended != child_end::unknown) return;

@@ -263,8 +263,8 @@ void fd_table::disown(fd_entry& e) noexcept {
     ++e.owners;
     if (e.registered != interest_none) apply(e, interest_none);
     e.ready = 0;
-    // Each is out before it is notified: a callback is destroyed then, and its destructor may do what it likes, with this
-    // number and with the other side's listener, too.
+    // Each is out before it is notified: a callback is destroyed then, and its destructor may do what it likes, with
+    // this number and with the other side's listener, too.
     for (bool const write : {false, true}) {
         listener*& place = write ? e.on_write : e.on_read;
         listener* const who = place;

@@ -57,9 +57,9 @@ public:
     // -- owned: our streams. adopt() before the first wait; the fd is closed by close().
     // already_registered: the number is owned or watched. fresh: the kernel has just given it out; evict() it first.
     result<fd_entry*> adopt(int fd, bool fresh) noexcept;
-    // The kernel has just given the number out: whoever had it here had it closed behind our back (or on another thread),
-    // is told_closed, and has nothing registered for it any more. Returns: what that was, for a report; or null. Runs
-    // destructors of callbacks.
+    // The kernel has just given the number out: whoever had it here had it closed behind our back (or on another
+    // thread), is told_closed, and has nothing registered for it any more. Returns: what that was, for a report; or
+    // null. Runs destructors of callbacks.
     char const* evict(int fd) noexcept;
     // Ends the ownership without closing; waiters are told_closed. For release() of a stream.
     void disown(fd_entry& e) noexcept;

@@ -101,7 +101,8 @@ struct hub {
     std::int64_t holds = 0;              // what keeps run() alive
     std::int64_t now_ns = 0;             // this turn's time
     std::int64_t seen_ns = 0;            // the latest reading of the clock, by which tasks' scopes are judged
-    std::uint32_t calls_left = 1;        // the calls of the task that runs that may yet complete without waiting, at least 1
+    // The calls of the task that runs that may yet complete without waiting, at least 1
+    std::uint32_t calls_left = 1;
     std::uint32_t call_budget;           // what each dispatch has of them
     std::int64_t fresh_ns = 0;           // a reading of this dispatch …
     std::uint64_t fresh_at = ~std::uint64_t{0};   // … if this is its number
@@ -218,8 +219,8 @@ struct hub {
         std::int64_t const from = fresh_now();
         return dl.ns() < last_time - from ? from + dl.ns() : last_time;
     }
-    // The same for what waits now, for a scope around waits, and for timers: counted from now, whatever this dispatch has
-    // done since it last asked.
+    // The same for what waits now, for a scope around waits, and for timers: counted from now, whatever this dispatch
+    // has done since it last asked.
     std::int64_t due_from_now(deadline dl) noexcept {
         if (dl.how() == deadline::kind::relative) fresh_at = dispatches - 1;
         return due_of(dl);
@@ -324,12 +325,13 @@ error poller_failed(int failed) noexcept;
 // For tests: who makes the runs of this process instead, if set.
 using run_filter = result<void> (*)(hub& h, bool for_ever) noexcept;
 extern SPRUCE_API constinit run_filter run_instead;
-// The error of a run that ended because its tasks wait for each other. run(f) has destroyed the loop when that is looked at:
-// who waits for what is said here, as far as there is room.
+// The error of a run that ended because its tasks wait for each other. run(f) has destroyed the loop when that is
+// looked at: who waits for what is said here, as far as there is room.
 error stuck(hub& h) noexcept;
 // Why the hub cannot be run from here, or ok.
 result<void> runnable(hub* h, error const& status) noexcept;
-// The same three in parts, for who cannot do turns within: the hooks of one phase, and whether a hold delays what is next.
+// The same three in parts, for who cannot do turns within: the hooks of one phase, and whether a hold delays what is
+// next.
 void run_start_phase(hub& h, int phase) noexcept;
 void run_shutdown_phase(hub& h, int phase) noexcept;
 inline bool is_delayed(hub& h, delayed what) noexcept { return h.tokens[static_cast<int>(what)] != 0 && !h.stop_asked; }

@@ -80,7 +80,8 @@ struct remote {
     // -- seldom written
     atomic<std::uint32_t> references{1};
     atomic<std::uint32_t> asleep{0};   // the hub waits in the kernel, or is about to
-    std::atomic<std::uintptr_t> most{0};   // twice the calls that may be inside; 0: the loop object is gone, and takes none
+    // Twice the calls that may be inside; 0: the loop object is gone, and takes none
+    std::atomic<std::uintptr_t> most{0};
     kernel* on = nullptr;
     int wake_fd = -1;                       // valid while anybody may be waking
     hub* owner = nullptr;                   // the loop's thread only
@@ -133,8 +134,8 @@ inline bool is_open(remote const& r) noexcept { return (r.gate.load(std::memory_
 bool push_embedded(remote& to, post_node& node) noexcept;
 
 remote* make_remote(kernel& on, std::size_t bound) noexcept;
-// Runs the calls that were there at the start, each counted in `dispatches` before it begins; any of them may begin or end
-// the watch. Returns how many.
+// Runs the calls that were there at the start, each counted in `dispatches` before it begins; any of them may begin or
+// end the watch. Returns how many.
 std::size_t run_posts(remote& r, std::size_t most, std::uint64_t& dispatches, stall_watch* const& watch) noexcept;
 // The loop object is gone: no call runs any more, and none is taken. Notices to tasks come through to the end.
 void close_to_calls(remote& r) noexcept;

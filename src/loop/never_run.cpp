@@ -1,5 +1,5 @@
-// The main thread's loop that nobody made, when the program ends and nobody has run it: what was spawned never began, and
-// that is said, as nothing else would.
+// The main thread's loop that nobody made, when the program ends and nobody has run it: what was spawned never began,
+// and that is said, as nothing else would.
 #include <unistd.h>
 
 #include <cstdlib>

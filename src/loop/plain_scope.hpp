@@ -1,13 +1,14 @@
 // The one guard for calls of the library outside of a run in which the user's code may run: a callable's destructor, a
-// value's, the unhandled hook, a task's first steps. Any of them may be the last to own the loop, and let go of it there.
-// The loop ends when the outermost of these calls is through, and not under its feet.
+// value's, the unhandled hook, a task's first steps. Any of them may be the last to own the loop, and let go of it
+// there. The loop ends when the outermost of these calls is through, and not under its feet.
 #pragma once
 #include "hub.hpp"
 
 namespace spruce::inline v0::detail {
 
 // Stands first in such a call, so that nothing of the loop's is looked at after it. It does nothing within a run, whose
-// running_scope does the same, nor on a task's stack: the call by which plain code began that task has a scope of its own.
+// running_scope does the same, nor on a task's stack: the call by which plain code began that task has a scope of its
+// own.
 struct plain_scope {
     plain_scope() noexcept : plain_scope(current_hub) {}
     explicit plain_scope(hub* h) noexcept : h_(h && is_plain(*h) ? h : nullptr) {

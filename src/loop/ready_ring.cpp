@@ -64,8 +64,8 @@ bool ready_ring::extract(void* node, ready_entry* out, void* hole, places const&
         }
     }
     *out = entries_[at & mask_];
-    // A hole takes a place that something else may need: as many as there are beyond those are enough, or there is memory
-    // for as many again; else the entries before it move up.
+    // A hole takes a place that something else may need: as many as there are beyond those are enough, or there is
+    // memory for as many again; else the entries before it move up.
     std::uint32_t const before = at - head_;
     if (reserved_ + holes_ < capacity() || resize(capacity() * 2)) {
         entries_[(head_ + before) & mask_] = {hole, nullptr};

@@ -57,9 +57,9 @@ public:
         std::uint32_t const* (*at)(void* node) noexcept;
         void (*keep)(void* node, std::uint32_t place) noexcept;
     };
-    // Takes one node's entry out of the middle, keeping the order of the rest; false if it is not there. In its stead the
-    // hole may be left, a node that whoever takes it passes to filled(). Each entry is looked at a bounded number of times,
-    // however many are extracted.
+    // Takes one node's entry out of the middle, keeping the order of the rest; false if it is not there. In its stead
+    // the hole may be left, a node that whoever takes it passes to filled(). Each entry is looked at a bounded number
+    // of times, however many are extracted.
     bool extract(void* node, ready_entry* out, void* hole, places const& of) noexcept;
     // A hole was taken out.
     void filled() noexcept { --holes_; }

@@ -43,8 +43,8 @@ error stuck(hub& h) noexcept {
 }
 
 namespace {
-// Whether what does not keep a run going may end a wait yet: idle callbacks that have not run, and hooks at the end of a
-// turn. The latter stay for ever: they get so many turns in which nothing else is left.
+// Whether what does not keep a run going may end a wait yet: idle callbacks that have not run, and hooks at the end of
+// a turn. The latter stay for ever: they get so many turns in which nothing else is left.
 bool may_be_woken(hub& h, unsigned& turns) noexcept {
     if (h.stop_asked || !h.ext || h.ext->unfinished(h) == 0) return false;
     bool const first = turns++ == 0;   // a signal may have come, too
@@ -166,7 +166,8 @@ result<deadline> loop::prepare() {
     // Asleep from here on: whoever posts writes to the fd that the host polls. What came before is seen below.
     h.door->going_to_sleep();
     if (detail::has_ready(h)) return in(duration::zero());
-    // Whoever polls the fd hears of what plain code begins meanwhile, and need not ask again after each of its callbacks.
+    // Whoever polls the fd hears of what plain code begins meanwhile, and need not ask again after each of its
+    // callbacks.
     h.dozing = h.handed_out_backend;
     std::int64_t due = h.timers.next_due_ns();
     if (!settled) {

@@ -22,7 +22,8 @@ void open_port(hub& h) noexcept {
 intrusive_list<handler_slot>& handlers_of(hub& h, int signal) noexcept {
     return h.signal_handlers[static_cast<unsigned>(signal) % std::size(h.signal_handlers)];
 }
-// The first at `s`, or behind it, that handles the signal: where a system has more signals than we have lists, two share one.
+// The first at `s`, or behind it, that handles the signal: where a system has more signals than we have lists, two
+// share one.
 handler_slot* from(intrusive_list<handler_slot>& list, handler_slot* s, int signal) noexcept {
     while (s && s->number != signal) s = list.after(*s);
     return s;

@@ -1,19 +1,21 @@
 // Whether a loop waits awake before it sleeps.
 //
 // To be woken costs a loop and its waker some ten microseconds together; a call that comes sooner than that is had more
-// cheaply by looking for it. So a loop that slept, and was woken by a call soon, looks for the next one for a while before
-// it sleeps again: about as long as a sleep costs, so that it never spends more than twice what the best choice would have
-// (competitive spinning: Karlin, Li, Manasse, Owicki, "Empirical Studies of Competitive Spinning", SOSP 1991). The first
-// wait that is in vain ends that, and so do eight in a row that something else ended, until a sleep is short again.
+// cheaply by looking for it. So a loop that slept, and was woken by a call soon, looks for the next one for a while
+// before it sleeps again: about as long as a sleep costs, so that it never spends more than twice what the best choice
+// would have (competitive spinning: Karlin, Li, Manasse, Owicki, "Empirical Studies of Competitive Spinning", SOSP
+// 1991). The first wait that is in vain ends that, and so do eight in a row that something else ended, until a sleep is
+// short again.
 //
 // Not where the waker ran on our own core: while we look, it could not. Which cores the process may use says less: its
 // threads may be bound to one each, or all to the same.
 //
-// A loop that is awake can also be too quick. It and its senders take the same few lines of memory from one another, and
-// where it looks after each call, that is what each call costs: 300 ns, where one of thirty that come at once costs 85.
-// So where calls come closely it rests before it looks again, while there are not many more than it hopes for. It hopes for
-// twice as many when there were more, and for half when there were fewer, or no more than one: so a thread that waits for the
-// answer before it calls again is not kept waiting. Calls of several, and what is beside a flood of them, come a rest later.
+// A loop that is awake can also be too quick. It and its senders take the same few lines of memory from one another,
+// and where it looks after each call, that is what each call costs: 300 ns, where one of thirty that come at once costs
+// 85. So where calls come closely it rests before it looks again, while there are not many more than it hopes for. It
+// hopes for twice as many when there were more, and for half when there were fewer, or no more than one: so a thread
+// that waits for the answer before it calls again is not kept waiting. Calls of several, and what is beside a flood of
+// them, come a rest later.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -40,9 +42,9 @@ public:
             hoped_ = 0;
         }
     }
-    // A sleep is over, so many nanoseconds after the turn before it began, by a call from a thread on another core, or by
-    // anything else. (With that turn's work in it: to tell them apart would take one more reading of the clock a sleep, and
-    // a loop that works long between two calls has less to win.)
+    // A sleep is over, so many nanoseconds after the turn before it began, by a call from a thread on another core, or
+    // by anything else. (With that turn's work in it: to tell them apart would take one more reading of the clock a
+    // sleep, and a loop that works long between two calls has less to win.)
     void slept(std::int64_t ns, bool called_from_other_core) noexcept {
         pays_ = called_from_other_core && ns < most_ns_;
         if (!pays_) hoped_ = 0;
@@ -64,9 +66,9 @@ public:
     }
     // For how many calls a rest is meant; 0: none pays.
     unsigned hoped() const noexcept { return hoped_; }
-    // A rest takes so many steps of waiting for each of them at most: 54 ns, and so under two microseconds for most_hoped,
-    // which is less than a sleeping loop takes to wake. (Measured on one machine. How long a step is, is the processor's;
-    // where it has none that waits, a rest is next to nothing.)
+    // A rest takes so many steps of waiting for each of them at most: 54 ns, and so under two microseconds for
+    // most_hoped, which is less than a sleeping loop takes to wake. (Measured on one machine. How long a step is, is
+    // the processor's; where it has none that waits, a rest is next to nothing.)
     static constexpr unsigned steps_each = 3;
     static constexpr unsigned most_hoped = 32;
     // With something due sooner than this it does not rest.

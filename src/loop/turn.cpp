@@ -71,8 +71,8 @@ void take_events(hub& h, int count) noexcept {
 
 constexpr int event_room = static_cast<int>(sizeof hub::events / sizeof hub::events[0]);
 
-// Waits awake for a call from another thread, which has_work() sees, and asks the poller now and then. Returns: how many
-// events it had, or -errno. Leaves the time in h.now_ns.
+// Waits awake for a call from another thread, which has_work() sees, and asks the poller now and then. Returns: how
+// many events it had, or -errno. Leaves the time in h.now_ns.
 [[gnu::noinline]] int wait_awake(hub& h, std::int64_t until_ns) noexcept {
     int count = 0;
     bool came = false;
@@ -148,8 +148,8 @@ void timer_phase(hub& h) noexcept {
 }
 
 namespace {
-// Calls and entries may take as long as they like, so that their number is no bound of a turn: they run in parts, the first of
-// so many, each next one of no more than fit in what is left of the turn's time.
+// Calls and entries may take as long as they like, so that their number is no bound of a turn: they run in parts, the
+// first of so many, each next one of no more than fit in what is left of the turn's time.
 constexpr std::uint32_t first_entries = 8;
 std::uint32_t next_part(std::uint32_t ran, std::uint32_t left, std::int64_t taken_ns) noexcept {
     std::int64_t const fitting = taken_ns < turn_limit_ns / 4 ? 3 * std::int64_t{ran} : ran * (turn_limit_ns - taken_ns) / taken_ns;
@@ -225,7 +225,8 @@ std::size_t ready_phase(hub& h, std::size_t most, bool timed) noexcept {
         h.idlers.splice_to(now);
         while (handler_slot* const s = now.take_front()) make_ready(h, *s);
     }
-    auto const budget = most > UINT32_MAX ? UINT32_MAX : static_cast<std::uint32_t>(most);   // more never run in one turn
+    // More never run in one turn
+    auto const budget = most > UINT32_MAX ? UINT32_MAX : static_cast<std::uint32_t>(most);
     std::uint32_t left = h.watch ? 0 : budget;   // of the credit, ungiven
     h.turn_over = false;
     h.forfeited = 0;
@@ -261,8 +262,9 @@ void turn_without_poll(hub& h) noexcept {
 }
 
 namespace {
-// Before a turn that has nothing to do but calls, and fewer than is hoped for: until there are twice as many as that, by which
-// it is seen that there could be more, or half of what the inbox holds. (Looked for seldom: to look is what costs the senders.)
+// Before a turn that has nothing to do but calls, and fewer than is hoped for: until there are twice as many as that,
+// by which it is seen that there could be more, or half of what the inbox holds. (Looked for seldom: to look is what
+// costs the senders.)
 [[gnu::noinline]] void rest(hub& h, std::int64_t until_ns) noexcept {
     if (!h.ready.empty() || h.fds.any_unpollable() || !h.idlers.empty() || h.door->stop_asked.load(std::memory_order_relaxed) != 0) return;
     std::size_t const quarter = h.options.inbox / 4;

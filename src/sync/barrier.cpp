@@ -42,8 +42,8 @@ void forget(barrier_cycle& cycle) noexcept {
     if (cycle.known[0]) std::launder(reinterpret_cast<list_link*>(cycle.known))->unlink();
 }
 
-// A cycle that its last has begun goes on without the barrier. One whose last was woken, but has not run yet, cannot: it
-// would look for the action there. `still`: the barrier, if it goes on.
+// A cycle that its last has begun goes on without the barrier. One whose last was woken, but has not run yet, cannot:
+// it would look for the action there. `still`: the barrier, if it goes on.
 void let_cycle_go(barrier_cycle& cycle, barrier* still, error why) noexcept {
     cycle.of = nullptr;
     if (!cycle.passed) return;
@@ -76,7 +76,8 @@ void barrier::reset() noexcept {
     running_ = nullptr;
 }
 
-// The first parties - 1 of the line wait for the end of this cycle only: neither a deadline nor a cancellation counts now.
+// The first parties - 1 of the line wait for the end of this cycle only: neither a deadline nor a cancellation counts
+// now.
 void barrier::make_whole(barrier_cycle& cycle, bool of_task) noexcept {
     cycle.of = this;
     cycle.whole = true;

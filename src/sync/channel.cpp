@@ -53,8 +53,8 @@ channel_core::~channel_core() {
 }
 
 namespace {
-// Receivers wait only while there is nothing, senders only while no slot is free: at most one of these lines has somebody
-// who takes at once. Who waits for all of several things stands in a line whatever there is.
+// Receivers wait only while there is nothing, senders only while no slot is free: at most one of these lines has
+// somebody who takes at once. Who waits for all of several things stands in a line whatever there is.
 
 // Hands an item to the first receiver who takes it, or puts it into a free slot. Returns: whether there was one.
 [[gnu::always_inline]] inline bool put_now(channel_core& c, void* value, error const& why) noexcept {
@@ -155,7 +155,8 @@ result<void> channel_core::receive(void* room, deadline dl) noexcept {
 void channel_core::close() noexcept {
     closed = true;
     fail_line(contended_of(senders), errc::closed);
-    // When a condition takes, it finds what is left, or the end; until then it stays in the line, to hear if we die first.
+    // When a condition takes, it finds what is left, or the end; until then it stays in the line, to hear if we die
+    // first.
     contended& line = contended_of(receivers);
     for (parked *p = line.takers.front(), *next = nullptr; p; p = next) {
         next = line.takers.after(*p);

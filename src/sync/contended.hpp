@@ -5,13 +5,14 @@
 namespace spruce::inline v0::detail {
 
 // Who takes stands in the line. Who waits for all of several takes nothing until all are there: such a one is told that
-// there is something, once, and stands aside until that has gone again. Of those who only wait for this any more, one is
-// woken for each thing that there is; should it find in vain, the next one is.
+// there is something, once, and stands aside until that has gone again. Of those who only wait for this any more, one
+// is woken for each thing that there is; should it find in vain, the next one is.
 struct contended {
     intrusive_list<parked> takers;   // in the order they came
     intrusive_list<parked> untold;   // who wait for all: by their numbers
     intrusive_list<parked> aside;    // those who were told, and those whom something else has woken
-    parked* returned = nullptr;      // of the untold: the last of those who had been told, all of whom came before the rest
+    // Of the untold: the last of those who had been told, all of whom came before the rest
+    parked* returned = nullptr;
 };
 static_assert(sizeof(contended) == sizeof(contended_list::head), "room for the lists");
 inline contended& contended_of(contended_list const& l) noexcept {

@@ -8,7 +8,8 @@
 namespace spruce::inline v0::detail {
 
 // Lives as long as somebody needs it: the emitter (while it is connected), its connection object, and each emit that
-// stands at it. One that is disconnected stays in the emitter's list while an emit stands at it, which goes on from there.
+// stands at it. One that is disconnected stays in the emitter's list while an emit stands at it, which goes on from
+// there.
 struct connected_slot : list_link {
     emitter_core* of = nullptr;          // null: disconnected, or not yet connected
     callable_ops const* ops = nullptr;   // null: the callable is gone, or not yet made
@@ -118,8 +119,8 @@ connection_claim claim_connection(emitter_core& to, std::size_t size, std::size_
 void unclaim_connection(connected_slot* s) noexcept { free_slot(*s); }
 
 namespace {
-// Calls each(slot) for those of the list that were connected when it began, in their order, as long as the emitter lives;
-// each() says whether it has disconnected that one, which is told to who watches.
+// Calls each(slot) for those of the list that were connected when it began, in their order, as long as the emitter
+// lives; each() says whether it has disconnected that one, which is told to who watches.
 // Returns: whether the emitter still lives.
 template <class Each> bool walk(emitter_core& over, intrusive_list<connected_slot>& list, Each each) noexcept;
 

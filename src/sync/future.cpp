@@ -297,8 +297,8 @@ private:
 };
 }  // namespace
 
-// From both sides, an edge here and an edge there: it takes no longer than the smaller one takes, so that chains and trees
-// of any shape can be put together one by one.
+// From both sides, an edge here and an edge there: it takes no longer than the smaller one takes, so that chains and
+// trees of any shape can be put together one by one.
 bool leads_to(future_block& from, future_block& what) noexcept {
     if (&from == &what) return true;
     static constinit thread_local std::uint32_t searches = 0;

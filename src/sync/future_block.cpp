@@ -162,8 +162,8 @@ namespace {
 }  // namespace
 
 namespace {
-// The ends of values that hold futures may end other futures, and those others: beyond a few levels they wait for their turn.
-// (Up to there a value's end is really over when it says so.) A value's end may wait: each task has its own.
+// The ends of values that hold futures may end other futures, and those others: beyond a few levels they wait for their
+// turn. (Up to there a value's end is really over when it says so.) A value's end may wait: each task has its own.
 struct ending {
     static constexpr unsigned deepest = 8;
     explicit ending(task_block const* t, ending* inside) noexcept : who(t), outer(innermost), depth(inside ? inside->depth + 1 : 1) { innermost = this; }

@@ -54,7 +54,8 @@ struct future_block {
     bool derived = false;             // an error in it is another's, which tells of it
     bool fine = false;                // its own outcome is known to be no error
     bool listened = false;            // `listeners_room` holds them
-    std::uint8_t makers = 0;          // if not 0: so many references are its makers'; left alone with those, it is cancelled
+    // If not 0: so many references are its makers'; left alone with those, it is cancelled
+    std::uint8_t makers = 0;
     remote* door = nullptr;           // of its loop; held
     future_ops const* ops = nullptr;
     void* outcome = nullptr;
@@ -105,8 +106,8 @@ inline bool is_here(future_block const& b) noexcept {
 inline bool is_orphan(future_block const& b) noexcept { return !remote_alive(b.door); }
 inline error why_not_here(future_block const& b) noexcept { return is_orphan(b) ? errc::closed : errc::wrong_thread; }
 
-// The one whose outcome it has, or will have. A chain may be long, and is not walked each time: who is done knows the end
-// of it, and who is not remembers where its way has led to the last time.
+// The one whose outcome it has, or will have. A chain may be long, and is not walked each time: who is done knows the
+// end of it, and who is not remembers where its way has led to the last time.
 future_block& end_of_way(future_block& b) noexcept;
 inline future_block& root_of(future_block& b) noexcept {
     if (!b.source) return b;
@@ -114,7 +115,8 @@ inline future_block& root_of(future_block& b) noexcept {
 }
 // Of one that follows: the next on its way that follows nobody, or where a cancellation may stop.
 future_block& way_on(future_block& b) noexcept;
-// What was remembered of ways does not count any more: one of them has been cut, or a cancellation may stop where it did not.
+// What was remembered of ways does not count any more: one of them has been cut, or a cancellation may stop where it
+// did not.
 void forget_ways() noexcept;
 inline bool is_pending(future_block const& b) noexcept { return b.state != future_state::done; }
 // Whether anybody waits for its outcome, or subscribed to it.

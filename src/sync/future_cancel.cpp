@@ -23,8 +23,8 @@ void stop_following(future_block& b) noexcept {
     b.state = future_state::pending;
     future_block* const was = std::exchange(b.source, nullptr);
     if (!was) return;
-    // It gets an outcome at once, and those who follow it know their ways by that; but what ends with what it followed runs
-    // users' code before.
+    // It gets an outcome at once, and those who follow it know their ways by that; but what ends with what it followed
+    // runs users' code before.
     if (was->references.load(std::memory_order_relaxed) <= std::uint32_t{was->makers} + 1) forget_ways();
     release_future(was);
 }

@@ -113,7 +113,8 @@ loop_ref door_of(own_loop const* l) noexcept { return l ? l->door : loop_ref(); 
 
 result<void> stop_loop_thread(own_loop* l) noexcept {
     if (!l) return with_detail(errc::wrong_state, "an empty loop_thread");
-    if (fork_mark() != l->mark) return with_detail(errc::closed, "the thread is the parent's");   // and so is what wakes it
+    // And so is what wakes it
+    if (fork_mark() != l->mark) return with_detail(errc::closed, "the thread is the parent's");
     auto const asked = l->door.stop();
     return !asked && asked != errc::closed ? asked : result<void>();
 }

@@ -85,8 +85,8 @@ bool is_kept(mailbox_state const& box, message_line& l) noexcept {
     return true;
 }
 
-// The first that was queued before this wait and that nobody in it keeps; or null. What is filed comes before what is not.
-// Of few names the first of each will do, so that what is kept need not be passed each time.
+// The first that was queued before this wait and that nobody in it keeps; or null. What is filed comes before what is
+// not. Of few names the first of each will do, so that what is kept need not be passed each time.
 message_slot* next_dropped(mailbox_state& box) noexcept {
     constexpr std::size_t few = 32;
     message_slot* found = nullptr;
@@ -223,8 +223,8 @@ result<void> send_message(mailbox_state* b, void* message) noexcept {
         }
         swaps = said == message_action::accept;
     }
-    // The slot beyond the bound is for who will take the message, and not for one whose wait is over but has not run yet.
-    // A message on its way out keeps its slot until it is destroyed, and its end may send.
+    // The slot beyond the bound is for who will take the message, and not for one whose wait is over but has not run
+    // yet. A message on its way out keeps its slot until it is destroyed, and its end may send.
     message_receiver const* const first = taker || swaps ? box.receivers : nullptr;
     bool const is_taken = first && !(first->waits && first->who && first->who->state == task_state::ready);
     if (box.count >= box.bound + (is_taken ? 1 : 0) || box.free.empty()) return errc::full;

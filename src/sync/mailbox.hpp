@@ -31,9 +31,9 @@ struct message_line : list_link {
     std::uint32_t hash = 0;
 };
 
-// In one block with the slots, their items and what they are filed in. One slot more than the bound: what a receiver waits
-// for is never refused because of what it does not wait for. Messages are filed by their names when somebody looks for one:
-// what is handed over at once never is.
+// In one block with the slots, their items and what they are filed in. One slot more than the bound: what a receiver
+// waits for is never refused because of what it does not wait for. Messages are filed by their names when somebody
+// looks for one: what is handed over at once never is.
 struct mailbox_state {
     message_ops const* ops = nullptr;
     memory_hook memory;
@@ -92,12 +92,13 @@ void remove_receiver(mailbox_state& box, message_receiver& r) noexcept;
 void tell(message_receiver& r) noexcept;
 // The receivers' wait is for all of several things: each has a message before any is taken.
 bool is_for_all(mailbox_state const& box) noexcept;
-// Gives one of those that have no message one, if that can be, though others have to change theirs. Returns: whom; or null.
+// Gives one of those that have no message one, if that can be, though others have to change theirs. Returns: whom; or
+// null.
 message_receiver* assign_to_any(mailbox_state& box) noexcept;
 // r's message goes into the room. Returns: whether there was one.
 bool take_for(mailbox_state& box, message_receiver const& r, void* room) noexcept;
-// Drops what was queued before this wait and what nobody in it names. The messages' ends, and the hook, may do anything,
-// and wait: nothing is remembered across them. Returns: whether anything was dropped.
+// Drops what was queued before this wait and what nobody in it names. The messages' ends, and the hook, may do
+// anything, and wait: nothing is remembered across them. Returns: whether anything was dropped.
 bool sweep(mailbox_state& box) noexcept;
 
 }  // namespace spruce::inline v0::detail

@@ -1,4 +1,5 @@
-// A mailbox's messages by their names: whoever waits for some of many finds the first of them without a look at the others.
+// A mailbox's messages by their names: whoever waits for some of many finds the first of them without a look at the
+// others.
 #include "mailbox.hpp"
 
 namespace spruce::inline v0::detail {

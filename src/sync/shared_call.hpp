@@ -8,8 +8,8 @@
 
 namespace spruce::inline v0::detail {
 
-// A call's hold on its source, until it has a note: on another thread the object may be destroyed meanwhile, and so it may
-// on this one, where the call lets others run before it looks. A task that is abandoned there lets go as well.
+// A call's hold on its source, until it has a note: on another thread the object may be destroyed meanwhile, and so it
+// may on this one, where the call lets others run before it looks. A task that is abandoned there lets go as well.
 struct call_hold : outside_wait {
     explicit call_hold(shared_source& s) noexcept
         : outside_wait([](outside_wait& self) noexcept { static_cast<call_hold&>(self).end(); }), of(&s) {

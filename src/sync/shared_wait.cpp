@@ -1,6 +1,6 @@
-// A source of several threads keeps no pointer to who waits: it has a note of each wait, which goes to the waiter's loop
-// through its inbox. There, on its own thread, the waiter looks whether there is something, and takes it; or the waiter
-// has left, and the notice goes to the next.
+// A source of several threads keeps no pointer to who waits: it has a note of each wait, which goes to the waiter's
+// loop through its inbox. There, on its own thread, the waiter looks whether there is something, and takes it; or the
+// waiter has left, and the notice goes to the next.
 #include "shared_call.hpp"
 
 #include <spruce/sync.hpp>
@@ -67,8 +67,8 @@ result<shared_note*> make_note(void* room, shared_source& s, shared_line& l) noe
 shared_waiter* before(shared_line& l, shared_waiter& w) noexcept {
     return l.waiting.front() == &w ? nullptr : static_cast<shared_waiter*>(w.previous);
 }
-// With the lock. Ahead of who returns stand only those that were woken in vain, too, and came before it; mostly they return
-// in that order.
+// With the lock. Ahead of who returns stand only those that were woken in vain, too, and came before it; mostly they
+// return in that order.
 void enter(shared_line& l, shared_waiter& w) noexcept {
     w.at = shared_waiter::place::in_line;
     if (w.number == 0) {
@@ -245,7 +245,8 @@ result<void> park_for(shared_note& n, shared_attempt attempt, void* call, char c
         waiting(char const* what, shared_note& of) noexcept : parked(what, true), note(of) {
             note.waiter = this;
             abandon = [](parked& self) noexcept {
-                if (self.outcome != how::fired) static_cast<waiting&>(self).note.waiter = nullptr;   // else it is already
+                // Else it is already
+                if (self.outcome != how::fired) static_cast<waiting&>(self).note.waiter = nullptr;
             };
         }
         shared_note& note;

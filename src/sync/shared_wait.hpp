@@ -30,7 +30,8 @@ using told_waiters = intrusive_list<shared_waiter>;
 // Those who wait for one thing of a source. With its lock.
 struct shared_line {
     told_waiters waiting;         // by their numbers
-    shared_waiter* returned = nullptr;   // of those: the last who had been told in vain, all of whom stand before the rest
+    // Of those: the last who had been told in vain, all of whom stand before the rest
+    shared_waiter* returned = nullptr;
     std::uint64_t arrivals = 0;
     std::size_t told = 0;
 };
@@ -40,8 +41,8 @@ struct shared_source {
     struct kind {
         // Takes those out of the lines for whom there is something now. With the lock.
         void (*choose)(shared_source& self, told_waiters& out) noexcept;
-        // For a condition: whether it has what e asks for, which is kept for it now; the value's place may be taken by an
-        // error. And that it is given back. With the lock.
+        // For a condition: whether it has what e asks for, which is kept for it now; the value's place may be taken by
+        // an error. And that it is given back. With the lock.
         bool (*claim)(shared_source& self, shared_entry& e) noexcept;
         void (*unclaim)(shared_source& self, shared_entry& e) noexcept;
         void (*end)(shared_source& self) noexcept;   // nobody is left: frees it

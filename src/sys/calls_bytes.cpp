@@ -96,8 +96,8 @@ int socket_option(int fd, int name) noexcept {
     return ::getsockopt(fd, SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
 }
 
-// -ENOTSOCK, or whatever else it says. Of a family that is no IP's, or a protocol of streams beside TCP (MPTCP, SCTP), less
-// is known.
+// -ENOTSOCK, or whatever else it says. Of a family that is no IP's, or a protocol of streams beside TCP (MPTCP, SCTP),
+// less is known.
 int kind_of_socket(int fd) noexcept {
     int const type = socket_option(fd, SO_TYPE);
     if (type < 0) return -errno;

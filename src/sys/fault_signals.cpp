@@ -69,8 +69,8 @@ bool ours_stands(int signal) noexcept {
 }
 
 int install(watched_signal& s) noexcept {
-    // Left under somebody else's handler, which may pass on to it: twice would be a circle. If there is none now, ours is
-    // nowhere.
+    // Left under somebody else's handler, which may pass on to it: twice would be a circle. If there is none now, ours
+    // is nowhere.
     if (s.installed) {
         struct sigaction now {};
         if (::sigaction(s.number, nullptr, &now) != 0 || is_function(now)) return 0;

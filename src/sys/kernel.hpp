@@ -162,15 +162,16 @@ struct poller_calls {
     // wait() in two parts, for a loop whose thread is not the one that sleeps; null where there is no such thing.
     // lie_down() is called on the loop's thread, after which sleep() may be called on one other: it blocks until wait()
     // would give events, or for so long, and takes none. 0, or -errno; -EINTR is passed on. Meanwhile the loop's thread
-    // may do everything but wait(), renew() and close(); what it changes then need not be seen before the next lie_down().
+    // may do everything but wait(), renew() and close(); what it changes then need not be seen before the next
+    // lie_down().
     int (*lie_down)(void* context) noexcept = nullptr;
     int (*sleep)(void* context, std::int64_t timeout_ns) noexcept = nullptr;
-    // Whether a read of a TCP socket that gives fewer bytes than it asked for says that none are left, as long as neither
-    // the end, an error nor urgent data was reported: then the next bytes are news, and are reported. Not where urgent
-    // data is not reported (kqueue): a read ends before it, and what lies behind it is no news.
+    // Whether a read of a TCP socket that gives fewer bytes than it asked for says that none are left, as long as
+    // neither the end, an error nor urgent data was reported: then the next bytes are news, and are reported. Not where
+    // urgent data is not reported (kqueue): a read ends before it, and what lies behind it is no news.
     bool short_reads_tell = false;
-    // Whether backend_fd() and sleep() still count a level that was reported, until wait() has found its cause gone: whoever
-    // goes by them makes a wait for nothing after each. So the loop's own waker is an edge there.
+    // Whether backend_fd() and sleep() still count a level that was reported, until wait() has found its cause gone:
+    // whoever goes by them makes a wait for nothing after each. So the loop's own waker is an edge there.
     bool levels_linger = false;
 };
 }  // namespace detail

@@ -17,7 +17,8 @@ enum kevent_flags : std::uint16_t {
     kevent_clear = 4,        // report changes only; counts when it is new: one that is there stays as it was made
     kevent_receipt = 8,      // answer this change in its place, whether it failed or not
     // -- of events
-    kevent_eof = 16,         // no more will come (read), or be taken (write); bytes that came before may be pending still
+    // No more will come (read), or be taken (write); bytes that came before may be pending still
+    kevent_eof = 16,
     kevent_error = 32        // the answer to a change: `data` is 0 or an errno
 };
 
@@ -39,17 +40,21 @@ struct kevent_calls {
     int (*kevent)(void* context, int queue, kevent_record const* changes, int count, kevent_record* events, int room,
                   std::int64_t timeout_ns) noexcept;
     void (*close)(void* context, int queue) noexcept;
-    // In a forked child, before anything else: its parent's queues are not there, and their numbers may be others' by now.
+    // In a forked child, before anything else: its parent's queues are not there, and their numbers may be others' by
+    // now.
     void (*forked)(void* context) noexcept;
     int (*kind_of)(void* context, int fd) noexcept;   // as in kernel_calls
-    std::int64_t (*now_ns)(void* context) noexcept;   // null where timeouts end neither too soon nor, by a part of them, too late
+    // Null where timeouts end neither too soon nor, by a part of them, too late
+    std::int64_t (*now_ns)(void* context) noexcept;
     bool has_receipts;       // false: each change is a call of its own
     bool pollable;           // a queue's fd may be polled
     std::int64_t grain_ns;   // how late a short timeout may be
     // Blocks until kevent() would give an event, or for so long; takes none, and may be called while another thread
-    // makes changes. 1: there may be one; 0: the time is over; or -errno; -EINTR is passed on. Null where there is none.
+    // makes changes. 1: there may be one; 0: the time is over; or -errno; -EINTR is passed on. Null where there is
+    // none.
     int (*sleep)(void* context, int queue, std::int64_t timeout_ns) noexcept = nullptr;
-    int late_part = 0;       // a timeout may end late by this part of it: 16, by a sixteenth; 0: by nothing. With it goes now_ns
+    // A timeout may end late by this part of it: 16, by a sixteenth; 0: by nothing. With it goes now_ns
+    int late_part = 0;
 };
 
 int make_kqueue_poller(kevent_calls const& calls, void* context, memory_hook memory, kernel::made_poller* out) noexcept;

@@ -31,8 +31,9 @@ constexpr bool has_receipts = false;
 constexpr auto receipt = 0;
 #endif
 
-// NetBSD and OpenBSD sleep in whole ticks of 10 ms, and one more. FreeBSD gives itself a sixteenth of the length, so that
-// timers close together end together (kern.timecounter.alloweddeviation); what is short is late by no more than a tick.
+// NetBSD and OpenBSD sleep in whole ticks of 10 ms, and one more. FreeBSD gives itself a sixteenth of the length, so
+// that timers close together end together (kern.timecounter.alloweddeviation); what is short is late by no more than a
+// tick.
 #if defined(__NetBSD__) || defined(__OpenBSD__)
 constexpr std::int64_t grain_ns = 20'000'000;
 #elif defined(__FreeBSD__)

@@ -72,8 +72,8 @@ struct outcome {
 
 void take_answer(kqueue_poller& p, outcome& o, poll_change const& c, std::uint8_t role, int failed) noexcept {
     if (role == old_read || role == old_write) {
-        // Closed behind our back, it is gone already; only who wants nothing else is told so. (Of a pipe that is over the
-        // kernel may have dropped the one side by itself.)
+        // Closed behind our back, it is gone already; only who wants nothing else is told so. (Of a pipe that is over
+        // the kernel may have dropped the one side by itself.)
         if (failed == 0) o.taken_out = true;
         if (c.wanted == interest_none) o.result = o.taken_out ? 0 : failed;
         return;
@@ -185,8 +185,8 @@ void prepare(kqueue_poller& p, change_batch& b, poll_change& c) noexcept {
     // What is there stays level or edge as it was made: to become the other it is made anew.
     bool const anew = ((held ^ wanted) & interest_edge) != 0;
     auto const gone = static_cast<std::uint8_t>(anew ? held : held & ~wanted);
-    // A full pipe's write filter may not hear that its reader goes (NetBSD, OpenBSD), and does not tell of it again and again
-    // (FreeBSD): only the read filter of the same end does.
+    // A full pipe's write filter may not hear that its reader goes (NetBSD, OpenBSD), and does not tell of it again and
+    // again (FreeBSD): only the read filter of the same end does.
     bool const for_end = w->pipe && (wanted & (interest_read | interest_write)) == interest_write;
     w->in_batch = 1;
     bool const read_held = (gone & interest_read) != 0 || (w->end_watched && !for_end);

@@ -26,7 +26,8 @@ struct kqueue_poller {
     void* context;
     memory_hook memory;
     int queue = -1;
-    std::uint32_t mark = 0;    // of the process that has it: a forked child does not, and its number may be another thing there
+    // Of the process that has it: a forked child does not, and its number may be another thing there
+    std::uint32_t mark = 0;
     kqueue_watched* table = nullptr;   // by fd
     std::size_t places = 0;
     std::size_t refused = 0;        // whose refusal is still to be told
@@ -39,8 +40,8 @@ inline kqueue_watched* find_watched(kqueue_poller& p, int fd) noexcept {
 
 // A change that asks for nothing but to be done or refused: 0, or -errno.
 int submit_one(kqueue_poller& p, kevent_record record) noexcept;
-// A pipe that is watched for writing is over. The kernel may have dropped that watch, or may not know yet what there is to
-// tell: it is asked again, and from then on it tells, or refuses, which is told here.
+// A pipe that is watched for writing is over. The kernel may have dropped that watch, or may not know yet what there is
+// to tell: it is asked again, and from then on it tells, or refuses, which is told here.
 void watch_end_again(kqueue_poller& p, int fd, kqueue_watched& w) noexcept;
 void change_kqueue(kqueue_poller& p, poll_change* changes, std::size_t count) noexcept;
 

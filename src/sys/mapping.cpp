@@ -139,7 +139,8 @@ std::size_t page_size() noexcept {
     std::size_t size = known_page_size.load(std::memory_order_relaxed);
     if (size == 0) {
 #if defined(__linux__)
-        size = static_cast<std::size_t>(::getauxval(AT_PAGESZ));   // what sysconf() does, and nothing of what it does else
+        // What sysconf() does, and nothing of what it does else
+        size = static_cast<std::size_t>(::getauxval(AT_PAGESZ));
 #else
         size = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
 #endif

@@ -5,7 +5,8 @@ namespace spruce::inline v0::detail {
 
 struct own_thread;
 
-// Runs run(context) on a thread of its own, with the caller's signal mask. 0, or -errno (-ENOMEM, -EAGAIN). Thread: any.
+// Runs run(context) on a thread of its own, with the caller's signal mask. 0, or -errno (-ENOMEM, -EAGAIN). Thread:
+// any.
 int start_own_thread(void (*run)(void* context) noexcept, void* context, own_thread** out) noexcept;
 // Whether the caller is on it.
 bool is_own_thread(own_thread const& t) noexcept;

@@ -15,7 +15,8 @@
 namespace spruce::inline v0::detail {
 
 namespace {
-enum class sleep_state : std::uint8_t { working, asleep, posting, posted, refused, ended };   // see the table in the header
+// See the table in the header
+enum class sleep_state : std::uint8_t { working, asleep, posting, posted, refused, ended };
 
 constexpr std::int64_t first_pause_ns = 1'000'000, longest_pause_ns = 1'000'000'000;
 constexpr std::int64_t pause_after_failure_ns = 10'000'000;   // of a wait that the kernel refuses

@@ -1,6 +1,6 @@
-// The thread that sleeps for a loop which is a guest in a foreign one. It does two things only: it blocks in the kernel,
-// and it gives the host one turn to call. Everything of the loop runs on the loop's own thread, within such a turn, and
-// between the two threads go numbers alone.
+// The thread that sleeps for a loop which is a guest in a foreign one. It does two things only: it blocks in the
+// kernel, and it gives the host one turn to call. Everything of the loop runs on the loop's own thread, within such a
+// turn, and between the two threads go numbers alone.
 //
 //   state      the loop is with …                   what ends it
 //   working    its own thread: a turn runs, or       hand_over()                                        → asleep
@@ -17,8 +17,8 @@
 //              longer each time                      the host calls a copy that it has all the same     → working
 //   ended      nobody, for good                      —
 //
-// From every state end_poll_thread() leads to `ended`. A turn runs only if it carries the number of the moment, in posting, posted
-// or refused: so at most one is queued in the host, and one that comes late, or twice, does nothing.
+// From every state end_poll_thread() leads to `ended`. A turn runs only if it carries the number of the moment, in
+// posting, posted or refused: so at most one is queued in the host, and one that comes late, or twice, does nothing.
 #pragma once
 #include <cstdint>
 
@@ -37,7 +37,8 @@ struct post_outcome {
     char what[96] = "";        // in words; empty if the error says it all
 };
 
-// What went wrong with the host since the last turn that ran: the first of it, and how often. And how the latest sleep went.
+// What went wrong with the host since the last turn that ran: the first of it, and how often. And how the latest sleep
+// went.
 struct post_failures {
     std::uint32_t count = 0;
     post_outcome first{};
@@ -59,7 +60,8 @@ int start_poll_thread(poll_thread_options const& options, poll_thread** out) noe
 void retain(poll_thread& t) noexcept;
 void release(poll_thread& t) noexcept;
 
-// -- the loop's thread. After lie_down(): sleeps for so long (0: not at all; negative: for ever), then posts a turn. Pausing:
+// -- the loop's thread. After lie_down(): sleeps for so long (0: not at all; negative: for ever), then posts a turn.
+// Pausing:
 // without the poller, which has just refused, for 10 ms at most. So it does by itself where the sleep is refused.
 void hand_over(poll_thread& t, std::int64_t timeout_ns, bool pausing = false) noexcept;
 // Begins the turn of that number, if it is the one that is due. false: it is not, or not here; then it does nothing.
@@ -70,8 +72,8 @@ post_failures failures_of(poll_thread& t) noexcept;
 void const* owner_of(poll_thread& t) noexcept;
 // In a forked child: there is no such thread here.
 bool is_lost(poll_thread const& t) noexcept;
-// For good: post() is not called any more, unless it is just now. `wake` brings the thread out of its sleep, with `context`.
-// Comes back when it has gone; in a forked child, where there is none, at once. Twice is harmless.
+// For good: post() is not called any more, unless it is just now. `wake` brings the thread out of its sleep, with
+// `context`. Comes back when it has gone; in a forked child, where there is none, at once. Twice is harmless.
 void end_poll_thread(poll_thread& t, void (*wake)(void* context) noexcept, void* context) noexcept;
 
 // -- any thread

@@ -156,7 +156,8 @@ int make_set() noexcept {
     if (set < 0) return -errno;
     epoll_event e{};
     int refused = 0;
-    if (::epoll_ctl(set, EPOLL_CTL_ADD, set, &e) != 0 && is_refusal(errno)) refused = errno;   // a set is not its own: EINVAL
+    // A set is not its own: EINVAL
+    if (::epoll_ctl(set, EPOLL_CTL_ADD, set, &e) != 0 && is_refusal(errno)) refused = errno;
     if (refused == 0 && ::epoll_wait(set, &e, 1, 0) < 0 && is_refusal(errno)) refused = errno;
     if (refused == 0) return set;
     ::close(set);

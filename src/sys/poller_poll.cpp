@@ -85,7 +85,8 @@ void remove(poll_poller& p, std::size_t at) noexcept {
     }
 }
 
-bool is_no_fd(int fd) noexcept { return ::fcntl(fd, F_GETFD) < 0 && errno == EBADF; }   // any other error: asked in vain
+// Any other error: asked in vain
+bool is_no_fd(int fd) noexcept { return ::fcntl(fd, F_GETFD) < 0 && errno == EBADF; }
 
 int change_one(poll_poller& p, poll_change const& c) noexcept {
     std::int32_t const known = static_cast<std::size_t>(c.fd) < p.places ? p.place[c.fd] : 0;

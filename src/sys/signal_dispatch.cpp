@@ -46,7 +46,8 @@ void deliver(int signal) noexcept {
     unsigned const mine = side.load(std::memory_order_seq_cst) & 1;
     inside[mine].fetch_add(1, std::memory_order_seq_cst);
     for (subscription* s = listeners[signal].load(std::memory_order_seq_cst); s; s = s->next.load(std::memory_order_seq_cst)) {
-        // Where the poller reports it, the handler is there so that the signal does nothing else. SIG_IGN would lose SIGCHLD.
+        // Where the poller reports it, the handler is there so that the signal does nothing else. SIG_IGN would lose
+        // SIGCHLD.
         if (s->port->by_poller.load(std::memory_order_relaxed) == 0) mark(*s->port, signal);
     }
     inside[mine].fetch_sub(1, std::memory_order_seq_cst);
@@ -56,8 +57,9 @@ void deliver(int signal) noexcept {
 // after_fork(), which may be under way on another thread.
 void keep(int signal, int pid) noexcept {
     if (fork_mark() == owner_mark.load(std::memory_order_relaxed)) {
-        // A child of vfork(), in its parent's memory: it will exec, and no loop of its own is to come. Its dispositions are its
-        // own, so that the signal does there what it would have done without us, as soon as this handler returns.
+        // A child of vfork(), in its parent's memory: it will exec, and no loop of its own is to come. Its dispositions
+        // are its own, so that the signal does there what it would have done without us, as soon as this handler
+        // returns.
         ::sigaction(signal, &found[signal], nullptr);
         ::kill(pid, signal);
         return;
@@ -75,7 +77,8 @@ void on_signal(int signal) {
 }
 
 void wait_for_handlers() noexcept {
-    if (owner_pid.load(std::memory_order_relaxed) != ::getpid()) return;   // none counts here; those counted are the parent's
+    // None counts here; those counted are the parent's
+    if (owner_pid.load(std::memory_order_relaxed) != ::getpid()) return;
     // Twice: a handler may have read the side just before it was turned, and counted itself just after.
     for (int round = 0; round != 2; ++round) {
         unsigned const old = side.fetch_add(1, std::memory_order_seq_cst) & 1;

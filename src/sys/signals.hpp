@@ -17,8 +17,10 @@ struct signal_port {
     std::atomic<std::uint32_t> pending[signal_limit / 32] = {};   // bit set: arrived since it was last taken
     kernel const* on = nullptr;                                   // whose wake() is called …
     int write_fd = -1;                                            // … on this fd, after a bit was set
-    std::atomic<unsigned> by_poller{0};                           // the loop's poller reports signals: the handler leaves this port alone
-    bool use_signalfd = false;                                    // signalfd instead of sigaction, where every thread blocks the signal
+    // The loop's poller reports signals: the handler leaves this port alone
+    std::atomic<unsigned> by_poller{0};
+    // Signalfd instead of sigaction, where every thread blocks the signal
+    bool use_signalfd = false;
     int signal_fd = -1;                                           // then: the fd to poll; read by signal_take() …
     bool signal_fd_ready = false;                                 // … once the poller has reported it
     std::uint32_t by_fd[signal_limit / 32] = {};                  // the signals it stands for
@@ -33,8 +35,8 @@ int dispatcher_subscribe(void* context, signal_port* port, int signal) noexcept;
 int dispatcher_unsubscribe(void* context, signal_port* port, int signal) noexcept;
 // Whether the program itself handles or ignores the signal. Thread: any.
 bool handled_elsewhere(int signal) noexcept;
-// In a forked child: the parent's loops are none of ours, their ports are forgotten, and their fds not written to. What came
-// to the child since the fork goes to our port, or has its effect now if only others' ports listened for it.
+// In a forked child: the parent's loops are none of ours, their ports are forgotten, and their fds not written to. What
+// came to the child since the fork goes to our port, or has its effect now if only others' ports listened for it.
 void dispatcher_after_fork(signal_port* ours) noexcept;
 
 // Takes one arrived signal's number from the port, or 0. Loop's thread. With signalfd it reads the fd.

@@ -1,5 +1,5 @@
-// A model of kqueue(2) inside the simulated kernel, after the manual of FreeBSD, so that poller_kqueue.cpp is run where no
-// BSD is. Where the BSDs differ, it is as the one that simulation_options names.
+// A model of kqueue(2) inside the simulated kernel, after the manual of FreeBSD, so that poller_kqueue.cpp is run where
+// no BSD is. Where the BSDs differ, it is as the one that simulation_options names.
 #pragma once
 #include "kevent.hpp"
 #include "simulated_kernel.hpp"
@@ -16,8 +16,9 @@ struct kevent_manners {
     bool knows_ended;           // a child that has ended can be watched still, and is told of at once
     bool tells_early;           // a child's end may be told before its status can be had
     // -- pipes. The reader's read filter and the writer's write filter are asked together, whatever was done.
-    bool ends_once;             // a pipe that is over tells a write filter so once, and drops it; else nobody asks that filter
-                                // after the end, which may come while the pipe is full
+    // A pipe that is over tells a write filter so once, and drops it; else nobody asks that filter after the end, which
+    // may come while the pipe is full
+    bool ends_once;
     bool both_ways;             // the reading end can be written, too
     bool empty_reads_tell;      // a read at the end of a pipe asks the filters though it takes nothing
     // -- and the rest
@@ -29,8 +30,10 @@ kevent_manners const& manners_of(simulated_kernel const& k) noexcept;
 kevent_calls const& simulated_kevent_calls(simulated_kernel const& k) noexcept;
 
 // With the lock held.
-void notify_knotes(simulated_kernel& k, simulated_file& f, unsigned filters) noexcept;   // ready_read, ready_write or both
-void notify_pipe_end(simulated_kernel& k, simulated_file& left, bool over) noexcept;     // the other end closes; before it is over, and then
+// ready_read, ready_write or both
+void notify_knotes(simulated_kernel& k, simulated_file& f, unsigned filters) noexcept;
+// The other end closes; before it is over, and then
+void notify_pipe_end(simulated_kernel& k, simulated_file& left, bool over) noexcept;
 void drop_knotes(simulated_kernel& k, simulated_file& f, int fd) noexcept;   // of this number; -1: of all
 void notify_signal_knotes(simulated_kernel& k, int signal) noexcept;
 bool notify_child_knotes(simulated_kernel& k, simulated_child& c) noexcept;  // true: they were told before the others

@@ -11,8 +11,10 @@ struct simulated_sleeper {
     simulated_kernel& kernel;
     simulated_bell* bell;
     std::int64_t sleeps_until_ns = 0;                        // while it sleeps for real; INT64_MAX: for ever
-    bool patient = false;                                    // it may do so without a hope of an end that can be seen here
-    intrusive_list<simulated_watch_ready> ready;             // whose state changed, in that order; or was reported, if level
+    // It may do so without a hope of an end that can be seen here
+    bool patient = false;
+    // Whose state changed, in that order; or was reported, if level
+    intrusive_list<simulated_watch_ready> ready;
 };
 
 struct simulated_poller : simulated_sleeper {

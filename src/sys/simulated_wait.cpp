@@ -1,5 +1,5 @@
-// How a poller of the simulated kernel waits: for what is ready, for the clock, which jumps, or for real, until somebody
-// rings.
+// How a poller of the simulated kernel waits: for what is ready, for the clock, which jumps, or for real, until
+// somebody rings.
 #include <cerrno>
 #include <limits>
 

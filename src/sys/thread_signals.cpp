@@ -80,7 +80,8 @@ void ignore_pipe() noexcept {
 unsigned long wanted_stack() noexcept {
     long least = -1;
 #if defined(__linux__)
-    constexpr unsigned long at_minimum = 51;   // AT_MINSIGSTKSZ, which not every libc names; 0 where the kernel is older
+    // AT_MINSIGSTKSZ, which not every libc names; 0 where the kernel is older
+    constexpr unsigned long at_minimum = 51;
     least = static_cast<long>(::getauxval(at_minimum));
 #elif defined(_SC_MINSIGSTKSZ)
     least = ::sysconf(_SC_MINSIGSTKSZ);

@@ -200,8 +200,8 @@ std::size_t left(hub& h, bool background_only) noexcept {
     return background_only ? s.live_background : s.live;
 }
 
-// It will never run again. Whoever had it in a line forgets it; what it was handed, and could not take yet, goes to others.
-// (One whose arguments are on their way stands in none, and stays without a handle.)
+// It will never run again. Whoever had it in a line forgets it; what it was handed, and could not take yet, goes to
+// others. (One whose arguments are on their way stands in none, and stays without a handle.)
 void leave_behind(hub& h, task_block& t) noexcept {
     if (t.state == task_state::claimed) return;
     task_state const was = std::exchange(t.state, task_state::abandoned);

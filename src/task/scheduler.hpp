@@ -147,8 +147,8 @@ void make_ready(scheduler& s, task_block& t) noexcept;
 // The entry of every task's stack.
 void task_main(void* block) noexcept;
 
-// Whether the next wait may fail, or a yield() be more than one. The latest reading of the clock does: it costs nothing,
-// and begin_wait() makes a new one each so many calls.
+// Whether the next wait may fail, or a yield() be more than one. The latest reading of the clock does: it costs
+// nothing, and begin_wait() makes a new one each so many calls.
 [[gnu::always_inline]] inline bool must_look(scheduler const& s, task_block const& t) noexcept { return t.look_at <= s.h.seen_ns; }
 // Whether the next wait fails.
 inline bool must_end(scheduler const& s, task_block const& t) noexcept {
@@ -161,8 +161,8 @@ inline bool must_end(scheduler const& s, task_block const& t) noexcept {
 }
 // The dispatch has had its calls: others run before the next one begins.
 void take_turn(scheduler& s, task_block& t) noexcept;
-// The last thing that a call does which may wait and did not have to: after so many of them others run. It touches nothing
-// of its source any more, which others may end meanwhile.
+// The last thing that a call does which may wait and did not have to: after so many of them others run. It touches
+// nothing of its source any more, which others may end meanwhile.
 [[gnu::always_inline]] inline void count_call() noexcept {
     scheduler* const s = current_scheduler;
     if (s && s->current && !s->h.count_call()) [[unlikely]] take_turn(*s, *s->current);
@@ -171,7 +171,8 @@ template <class R> [[gnu::always_inline]] inline R at_once(R outcome) noexcept {
     count_call();
     return outcome;
 }
-// The same where something is left to be done after the call: false if that is the dispatch's last, which is to go another way.
+// The same where something is left to be done after the call: false if that is the dispatch's last, which is to go
+// another way.
 [[gnu::always_inline]] inline bool count_call_unless_last() noexcept {
     scheduler* const s = current_scheduler;
     if (!s || !s->current) return true;

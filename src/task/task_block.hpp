@@ -68,7 +68,8 @@ struct alignas(sizeof(void*) == 8 ? 64 : 16) task_block : listener {
     bool watched : 1 = false;             // `handlers_room` holds a list
     bool paced : 1 = false;               // each yield() is a pause, as `pace_ns` says
     bool with_group : 1 = false;          // its group has cancelled it
-    bool noted : 1 = false;               // its group keeps its error, and reports it unless somebody looks; `group` stands
+    // Its group keeps its error, and reports it unless somebody looks; `group` stands
+    bool noted : 1 = false;
     bool placed : 1 = false;              // `ring_place` is known
     bool in_call : 1 = false;             // `call` is
     stack_class size_class{};
@@ -145,9 +146,9 @@ struct parked : list_link {
     task_block* who = nullptr;            // null of a condition's place in a line
     wait_point* point = nullptr;          // … which has this one to fire
     std::int64_t since_ns = 0;            // the turn's time when it began
-    // Takes the wait out of its source. Called once, and only when the source has not woken it. And once of a wait that has
-    // fired, but whose task is abandoned before it could run: what that was handed goes to others (it may still stand in a
-    // line, where the source put it after the wait was over).
+    // Takes the wait out of its source. Called once, and only when the source has not woken it. And once of a wait that
+    // has fired, but whose task is abandoned before it could run: what that was handed goes to others (it may still
+    // stand in a line, where the source put it after the wait was over).
     void (*abandon)(parked& self) noexcept = [](parked& self) noexcept { self.unlink(); };
 };
 

@@ -1,4 +1,5 @@
-// Task-local values: a list in each task's block, and one for the plain code of a loop; and a table for those of long lists.
+// Task-local values: a list in each task's block, and one for the plain code of a loop; and a table for those of long
+// lists.
 #include <spruce/task_local.hpp>
 
 #include <atomic>

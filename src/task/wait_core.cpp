@@ -83,7 +83,8 @@ struct wait_core : parked {
     void goes_on(std::size_t i) noexcept {
         if (auto* const tell = conditions[i].ops->goes_on; tell && i < armed) tell(conditions[i].condition);
     }
-    // Whether the condition has something now. Another thread may have been faster than its point: then that has not fired.
+    // Whether the condition has something now. Another thread may have been faster than its point: then that has not
+    // fired.
     bool is_there(std::size_t i, std::int64_t now) noexcept {
         auto const& ops = *conditions[i].ops;
         if (!ops.claim) return points[i].fired_ || has_passed(points[i].due_, now) || (i < armed && is_ready(i));

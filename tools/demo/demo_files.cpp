@@ -30,7 +30,8 @@ spruce::error demo_files::failed(std::string const& path) {
 
 spruce::result<void> demo_files::make() {
     char const* parent = std::getenv("TMPDIR");
-    std::string name = std::string(parent && *parent ? parent : "/tmp") + "/spruce-demo." + std::string(6, 'X');   // which mkdtemp() replaces
+    // Which mkdtemp() replaces
+    std::string name = std::string(parent && *parent ? parent : "/tmp") + "/spruce-demo." + std::string(6, 'X');
     if (!::mkdtemp(name.data())) return failed(name);
     folder_ = name;
     SPRUCE_CHECK(put("index.html", "/", 1'024));

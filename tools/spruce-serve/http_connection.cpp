@@ -66,9 +66,9 @@ http_connection::http_connection(site& where, spruce::tcp_stream peer) noexcept
 }
 
 namespace {
-// A socket takes more only when a third of its buffer is free, and that may have grown to megabytes: a client that takes
-// what serve.md asks of it would seem to take nothing. So what lies in it unsent is bounded: below half of this bound, which
-// is a chunk, the next chunk goes in. (Linux, tcp_stream_memory_free(); best effort, as it is tuning.)
+// A socket takes more only when a third of its buffer is free, and that may have grown to megabytes: a client that
+// takes what serve.md asks of it would seem to take nothing. So what lies in it unsent is bounded: below half of this
+// bound, which is a chunk, the next chunk goes in. (Linux, tcp_stream_memory_free(); best effort, as it is tuning.)
 void keep_little_unsent([[maybe_unused]] int fd) noexcept {
 #ifdef TCP_NOTSENT_LOWAT
     int const most = static_cast<int>(chunk_pool::chunk_size) * 2;

@@ -9,7 +9,8 @@ namespace serve {
 inline constexpr std::size_t request_line_limit = 8 * 1024;  // longer: 414
 inline constexpr std::size_t head_limit = 16 * 1024;         // request line and all fields together; longer: 431
 inline constexpr std::size_t field_limit = 100;              // more header fields: 431
-inline constexpr std::uint64_t body_limit = 64 * 1024;       // no method served here has use for a body: longer ones get 413
+// No method served here has use for a body: longer ones get 413
+inline constexpr std::uint64_t body_limit = 64 * 1024;
 
 enum class method : std::uint8_t {
     get,
