@@ -1,5 +1,5 @@
 // How the cost of a signal grows with its handlers, 1 to 1,000: one arrival, per handler that it runs; and a handler added
-// and cancelled beside n. With few handlers the arrival itself is what costs: the kernel's, a pipe, a poll.
+// and canceled beside n. With few handlers the arrival itself is what costs: the kernel's, a pipe, a poll.
 #include <spruce/spruce.hpp>
 
 #include <csignal>

@@ -1,4 +1,4 @@
-// How the cost of timers grows with their number, 10 to 10,000,000: one added and cancelled beside n, one of n armed anew at
+// How the cost of timers grows with their number, 10 to 10,000,000: one added and canceled beside n, one of n armed anew at
 // random, and n that are added and expire. Flat, but that a timer at random is not in a cache any more. Ours and the
 // floor; libuv and libev, which keep heaps, up to a million.
 // links: -luv -lev

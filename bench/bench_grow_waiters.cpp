@@ -1,6 +1,6 @@
 // How the cost of a wait grows with the number of those who wait for the same thing, 1 to 10,000: a mutex handed on, a permit
 // given, an event set for all, a value sent to one of n receivers, a condition that all are told of, a future that all wait
-// for; per waiter that is woken. And one of n who leaves the queue from within, cancelled, whom another replaces at its
+// for; per waiter that is woken. And one of n who leaves the queue from within, canceled, whom another replaces at its
 // end. Flat but for the caches, as a yield is.
 #include <spruce/spruce.hpp>
 

@@ -115,7 +115,7 @@ int main(int count, char** arguments) {
         std::size_t among;
         char const* tag;
     } const sizes[] = {{1'000, "_1k"}, {100'000, "_100k"}, {1'000'000, "_1m"}};
-    double first = 0, last = 0;   // what adding and cancelling one costs us beside the fewest, and beside the most
+    double first = 0, last = 0;   // what adding and canceling one costs us beside the fewest, and beside the most
     for (auto const& size : sizes) {
         if (size.among > l.timers) break;
         all.each([&](auto& r) {

@@ -384,7 +384,7 @@ stack. "Waits for" is the kind of wait; for a task that never ran, what it will 
             here = gdb.selected_thread()
             rows = [("", "Id", "Name", "State", "Thread", "Stack", "Waits for")]
             for t in all_tasks():
-                state = t.state + (", cancelled" if t.block["cancelled"] else "")
+                state = t.state + (", canceled" if t.block["canceled"] else "")
                 size = STACK_BYTES[enumerator(t.block["size_class"])]
                 thread = t.scheduler.thread.num
                 rows.append(("*" if t.on_thread and thread == here.num else "", str(t.id), t.name, state, str(thread),

@@ -1,5 +1,5 @@
 // Yardsticks for calls: a queue of the thread's own, and one that other threads push to. Nodes are the caller's, and
-// linked through themselves: nothing is allocated, nothing can be cancelled, nothing counts what is pending.
+// linked through themselves: nothing is allocated, nothing can be canceled, nothing counts what is pending.
 #pragma once
 #include <atomic>
 #include <cstdint>

@@ -1,5 +1,5 @@
 // Yardsticks for channels, over the bare tasks: one sender, one receiver, values of one word. Nothing is closed, nobody
-// times out or is cancelled, and of each side only one may wait.
+// times out or is canceled, and of each side only one may wait.
 #pragma once
 #include "tasks_floor.hpp"
 

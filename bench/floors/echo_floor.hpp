@@ -1,5 +1,5 @@
 // A yardstick for servers: TCP over edge-triggered epoll, one loop, no errors told, nobody ever waited for with a
-// deadline, nothing cancelled. A connection's memory is fixed, and a peer that never reads keeps it for ever.
+// deadline, nothing canceled. A connection's memory is fixed, and a peer that never reads keeps it for ever.
 #pragma once
 
 #if defined(__linux__)

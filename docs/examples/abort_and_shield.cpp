@@ -1,4 +1,4 @@
-// Cancelling who waits cancels what only he waits for, as far down as that goes; a shield stops it.
+// Canceling who waits cancels what only he waits for, as far down as that goes; a shield stops it.
 // expect: the inner call is told to stop
 // expect: without a shield: task_canceled
 // expect: with a shield: task_canceled

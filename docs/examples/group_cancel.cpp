@@ -1,4 +1,4 @@
-// A group is a scope for tasks: when it ends, whoever is still at work is cancelled and waited for. With
+// A group is a scope for tasks: when it ends, whoever is still at work is canceled and waited for. With
 // on_error::cancel_rest the first failure does so at once, and join() says which it was.
 // expect: two at work
 // expect: out of the scope

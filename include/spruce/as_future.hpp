@@ -65,7 +65,7 @@ struct disconnects {
 template <class T> [[nodiscard]] future<T> as_future(future<T> f) noexcept { return f; }
 
 // Of what an emitter emits next: nothing, the value, or a tuple; closed, if it dies or disconnects it before.
-// Cancelling it or dropping its last handle disconnects it in the loop's next pass; what is emitted until then it does
+// Canceling it or dropping its last handle disconnects it in the loop's next pass; what is emitted until then it does
 // not take.
 template <class... A> [[nodiscard]] future<detail::packed_t<A...>> as_future(emitter<A...>& from) {
     using value = detail::packed_t<A...>;
@@ -87,7 +87,7 @@ template <class... A> [[nodiscard]] future<detail::packed_t<A...>> as_future(emi
     return made;
 }
 
-// Of a task: its value, as of task::get(). Cancelling it cancels the task, and it ends when that has. The handle goes
+// Of a task: its value, as of task::get(). Canceling it cancels the task, and it ends when that has. The handle goes
 // over; a future that is dropped lets the task go on.
 template <class R> [[nodiscard]] future<R> as_future(task<R>&& t) {
     if (!detail::task_access::block(t)) return detail::failed_future<R>(detail::task_access::why(t));
@@ -102,7 +102,7 @@ template <class R> [[nodiscard]] future<R> as_future(task<R>&& t) {
     }, detail::waits_for_one)();
 }
 
-// Of whatever wait_any() can wait for: a task of its own waits for it. Cancelling it ends that wait. One that is
+// Of whatever wait_any() can wait for: a task of its own waits for it. Canceling it ends that wait. One that is
 // dropped goes on waiting, and takes what comes. Lifetime: what is given by name outlives it.
 template <detail::plain_condition C> [[nodiscard]] future<taken_t<C>> as_future(C& from) {
     return async_function([&from] { return detail::take_one(from); }, detail::waits_for_one)();
@@ -125,7 +125,7 @@ template <detail::plain_condition C, class... A>
 // A callable that gives a future its outcome: for whatever calls back. It takes the values (none, one, or several,
 // which are a tuple), or an error. Copies are the same; the last that goes uncalled fails the future with closed.
 // Errors (of its calls): those of promise::set(), wrong_state above all (it was called before, or the future was
-// cancelled); no_memory. Thread: the loop's; from others, by loop_ref::call().
+// canceled); no_memory. Thread: the loop's; from others, by loop_ref::call().
 template <class... A> class future_callback {
 public:
     using value_type = detail::packed_t<A...>;
@@ -143,7 +143,7 @@ public:
 #if SPRUCE_EXCEPTIONS
     [[nodiscard]] result<void> operator()(std::exception_ptr why) const { return to_ ? to_->fail(std::move(why)) : errc::no_memory; }
 #endif
-    // As promise::on_cancel(): f runs, from the loop, once the future was cancelled.
+    // As promise::on_cancel(): f runs, from the loop, once the future was canceled.
     template <std::invocable F> handler on_cancel(F&& f) const {
         return to_ ? to_->on_cancel(std::forward<F>(f)) : detail::refused_handler(errc::no_memory);
     }

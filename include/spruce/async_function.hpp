@@ -79,7 +79,7 @@ SPRUCE_API void start_call(future_block* call, task_block* task) noexcept;
 // The same, in its turn.
 SPRUCE_API void adopt_call(future_block* call, task_block* task) noexcept;
 SPRUCE_API void refuse_call(future_block* call, error why) noexcept;
-// In its task: waits for its turn. Gives where the outcome is to be; null if it was cancelled before.
+// In its task: waits for its turn. Gives where the outcome is to be; null if it was canceled before.
 SPRUCE_API void* begin_call(future_block* call) noexcept;
 SPRUCE_API void finish_call(future_block* call) noexcept;
 // The end of its task, run or not.
@@ -264,7 +264,7 @@ template <class T> [[nodiscard]] result<duration> interval_of(future<T> const& c
     auto const& of = detail::future_access::ref(call);
     return of.block() ? detail::call_interval(of.block()) : result<duration>(of.why());
 }
-// false: the next yield() of the call, or the pause that is under way, lasts until it is active again, or cancelled.
+// false: the next yield() of the call, or the pause that is under way, lasts until it is active again, or canceled.
 template <class T> result<void> set_active(future<T> const& call, bool active) {
     auto const& of = detail::future_access::ref(call);
     return of.block() ? detail::set_call_active(of.block(), active) : result<void>(of.why());

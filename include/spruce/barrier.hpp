@@ -88,7 +88,7 @@ public:
     }
     SPRUCE_API ~barrier();
     // Waits until all have come. Returns: 0 for the first who came, …, parties - 1 for the last.
-    // Errors: canceled, timed_out (both break the barrier, but for a call that was cancelled before), broken (somebody
+    // Errors: canceled, timed_out (both break the barrier, but for a call that was canceled before), broken (somebody
     // gave up, or it was reset or aborted), not_in_task, closed (it was destroyed), invalid_argument, no_memory.
     // Cancel: breaks the barrier; not once all have come.
     [[nodiscard]] result<std::size_t> wait(deadline dl = {}) {

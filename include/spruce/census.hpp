@@ -33,7 +33,7 @@ enum class callback_kind : std::uint8_t {
 
 // A callback that may still run.
 struct callback_info {
-    handler name;                   // by which it can be cancelled
+    handler name;                   // by which it can be canceled
     callback_kind kind;
     bool periodic;
     int number;                     // the fd, the signal or the process; else -1
@@ -91,7 +91,7 @@ private:
 class census_range : public detail::walk<detail::census_cursor, detail::census_next> {
     using walk::walk;
 };
-// The callbacks of a loop, likewise. They may be cancelled on the way.
+// The callbacks of a loop, likewise. They may be canceled on the way.
 class callback_range : public detail::walk<detail::callback_cursor, detail::callback_next> {
     using walk::walk;
 };

@@ -115,7 +115,7 @@ public:
     // Sends the value; waits until it has its place, or its receiver. On failure the value is still the caller's.
     // Errors: canceled, timed_out, not_in_task, closed (close() was called, also while it waited, or the channel was
     // destroyed), no_memory.
-    // Cancel: nothing is sent. Once its place or its receiver has the value, it is sent, cancelled or not.
+    // Cancel: nothing is sent. Once its place or its receiver has the value, it is sent, canceled or not.
     [[nodiscard]] result<void> send(T&& value, deadline dl = {}) {
         void* const place = core_.used != core_.extent ? core_.place_now(sizeof(result<T>)) : nullptr;
         if (!place) return core_.send(&value, errc::closed, dl);
@@ -138,7 +138,7 @@ public:
     // Receives the next value; waits for it. After close() it receives what is left, then gives end_of_stream.
     // Errors: canceled, timed_out, not_in_task, end_of_stream, closed (it was destroyed), no_memory, and what
     // send_error() sent.
-    // Cancel: no value is taken. Who was given a value has it, even if it is cancelled before it runs.
+    // Cancel: no value is taken. Who was given a value has it, even if it is canceled before it runs.
     [[nodiscard]] result<T> receive(deadline dl = {}) {
         if (void* const first = core_.used != 0 ? core_.first_now(sizeof(result<T>)) : nullptr) return moved_out(first);
         result<T> item(errc::closed);

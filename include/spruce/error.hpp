@@ -11,9 +11,9 @@ namespace spruce::inline v0 {
 
 // The library's own errors. Those of the system keep their errno, in a domain of their own.
 enum class errc : std::int32_t {
-    canceled = 1,        // this task, or a deadline scope around the call, was cancelled
+    canceled = 1,        // this task, or a deadline scope around the call, was canceled
     timed_out,           // the call's own deadline passed first
-    task_canceled,       // the task or future asked about was cancelled, and gave no value
+    task_canceled,       // the task or future asked about was canceled, and gave no value
     task_failed,         // an exception escaped from the task asked about
     end_of_stream,       // nothing more will come, and all that came was delivered
     closed,              // our side was closed, or what was waited for has gone

@@ -107,7 +107,7 @@ private:
                 for (std::size_t n = self.posted_.size(); n != 0; --n)
                     if (!self.deliver_one()) return;
                 if (self.posted_.size() == 0) return;
-            } while (yield() && !this_task::cancel_requested());   // it is cancelled when the bus has gone, or the loop
+            } while (yield() && !this_task::cancel_requested());   // it is canceled when the bus has gone, or the loop
         });
         if (!detail::task_access::block(made)) return detail::task_access::why(made);
         self.deliverer_ = std::move(made);

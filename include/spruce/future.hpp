@@ -13,8 +13,8 @@
 
 namespace spruce::inline v0 {
 
-// A value to come, or the error that comes instead. Copies are the same one. Who waits for it, and who was cancelled
-// while it waited: the cancellation goes on to the future if that can be cancelled and nobody else waits for it or
+// A value to come, or the error that comes instead. Copies are the same one. Who waits for it, and who was canceled
+// while it waited: the cancellation goes on to the future if that can be canceled and nobody else waits for it or
 // subscribed to it. An error nobody looked at is told to the loop's unhandled hook when the last handle goes.
 // Thread: the loop's where its promise was made, or its function called; elsewhere calls give wrong_thread (or false),
 // and copying and dropping are allowed. Lifetime: it may outlive its loop; then get() gives the outcome, or closed.
@@ -33,7 +33,7 @@ public:
     }
     // Waits, and gives the value: a copy; what cannot be copied is moved out, once.
     // Errors: those of wait; what the promise failed with, or the function gave; closed (the promise went without an
-    // outcome); task_failed (an exception, see exception()); task_canceled (it was cancelled; its origin is the
+    // outcome); task_failed (an exception, see exception()); task_canceled (it was canceled; its origin is the
     // operation on which cancel() was called, or whose deadline passed); wrong_state (moved out before). Cancel: as of
     // wait.
     [[nodiscard]] result<T> get(deadline dl = {}) & { return take(dl, false); }
@@ -62,14 +62,14 @@ public:
     // that follows another hands it on, unless others wait for that one: then it ends alone. The origin of
     // task_canceled, and of what is canceled as a consequence, is this future: error::is_from(id()), whoever calls
     // this, from wherever.
-    // Returns: true if it had no outcome and can be cancelled. Never waits, and calls nobody.
+    // Returns: true if it had no outcome and can be canceled. Never waits, and calls nobody.
     bool cancel() const noexcept { return block() && detail::cancel_future(block()); }
     // Whether cancel() would do something: it belongs to a call, its promise has on_cancel(), or it follows such a one.
     bool cancelable() const noexcept { return block() && detail::future_cancelable(block()); }
     // What names it as the origin of a cancellation; the same of all its copies. A call's is that of the task that runs
     // it. 0 of an empty one, and on another thread.
     task_id id() const noexcept { return block() ? detail::future_identity(block()) : task_id{}; }
-    // One that follows this one, and cannot be cancelled: what is cancelled behind it stops there.
+    // One that follows this one, and cannot be canceled: what is canceled behind it stops there.
     [[nodiscard]] future shield() const { return future(detail::shield_future(ref_, &detail::future_ops_of<T>)); }
 
 #if SPRUCE_EXCEPTIONS
@@ -152,7 +152,7 @@ public:
 
     // Gives the value; or a result<T>, a value or an error. Nobody who waits for it or subscribed runs inside this
     // call.
-    // Errors: wrong_state (it has an outcome, or follows another; also once it was cancelled), wrong_thread, closed.
+    // Errors: wrong_state (it has an outcome, or follows another; also once it was canceled), wrong_thread, closed.
     template <class... U>
         requires(sizeof...(U) == (std::is_void_v<T> ? 0 : 1))
     [[nodiscard]] result<void> set(U&&... value) {
@@ -193,7 +193,7 @@ public:
         if (!block()) return ref_.why();
         return detail::report_progress(block(), position, maximum);
     }
-    // Makes it cancelable: f runs, from the loop, once it was cancelled; then the future has its outcome already. Never
+    // Makes it cancelable: f runs, from the loop, once it was canceled; then the future has its outcome already. Never
     // if it gets another one before. Several are called in order.
     // Errors (of the handler): wrong_state (it has an outcome), wrong_thread, full, no_memory, closed.
     template <std::invocable F> handler on_cancel(F&& f) {

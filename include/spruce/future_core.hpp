@@ -137,9 +137,9 @@ private:
 SPRUCE_API future_ref shield_future(future_ref const& of, future_ops const* ops) noexcept;
 SPRUCE_API result<void> follow_future(future_block* b, future_ref const& other) noexcept;
 
-// From now on it is cancelled once only its makers, with so many references, are left: dropped on the loop's thread.
+// From now on it is canceled once only its makers, with so many references, are left: dropped on the loop's thread.
 SPRUCE_API void cancel_when_dropped(future_block* b, std::uint8_t makers) noexcept;
-// It follows nobody any more, and is timed out, unless it has its outcome. with: cancelled first, or null.
+// It follows nobody any more, and is timed out, unless it has its outcome. with: canceled first, or null.
 SPRUCE_API void expire_future(future_block* b, future_block* with) noexcept;
 
 struct future_access {

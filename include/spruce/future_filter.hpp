@@ -102,7 +102,7 @@ concept ignores = (std::predicate<Ignore&, result<T> const&> && ...);
 
 // As when_any(), but for those whose outcome ignore() says true to: they win only as the last of all, so that there is
 // always an answer. ignore() is called from the loop, once for each that finishes before the answer, which has then
-// been looked at; what it throws goes to the unhandled hook, and counts as the answer's end: closed. Cancelling the
+// been looked at; what it throws goes to the unhandled hook, and counts as the answer's end: closed. Canceling the
 // answer, or dropping its last handle, ends the search: ignore() is not called any more, and the futures are left as
 // they are.
 // Errors (of the future's calls): also full, no_memory, invalid_argument (of none).

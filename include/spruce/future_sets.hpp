@@ -107,7 +107,7 @@ template <class... T> future_ref set_of_pack(future_ops const* ops, set_kind kin
 }  // namespace detail
 
 // All of these begin at once, and count those that have their outcome already. An empty future among them has failed
-// with wrong_state. They cannot be cancelled: what is cancelled behind them stops there. They keep their members'
+// with wrong_state. They cannot be canceled: what is canceled behind them stops there. They keep their members'
 // handles, and nothing of the users' runs for them but the copying of values, when the last of them comes.
 // Errors (of the future's calls): no_memory, no_loop, if it could not be made.
 

@@ -9,23 +9,23 @@
 
 namespace spruce::inline v0 {
 
-// What happens to the future whose time is limited, when the time is over, or the limited one is cancelled.
+// What happens to the future whose time is limited, when the time is over, or the limited one is canceled.
 enum class at_limit : std::uint8_t {
     leave,    // nothing: it goes on, and may be waited for again
-    cancel    // it is cancelled, before who waits for the limited one is told
+    cancel    // it is canceled, before who waits for the limited one is told
 };
 
 namespace detail {
 struct stops_timer {
     scoped_handler timer;
-    future_ref with;   // cancelled, too; or none
+    future_ref with;   // canceled, too; or none
     future_block* of;  // for which; the subscription keeps it
     void operator()() noexcept {
         timer = scoped_handler();
         if (with.block()) static_cast<void>(cancel_future_for(with.block(), origin_of(of)));
     }
 };
-// The future's timer goes when it has its outcome, is cancelled or, if `weak`, is dropped.
+// The future's timer goes when it has its outcome, is canceled or, if `weak`, is dropped.
 template <class F> void give_timer(future_ref const& to, deadline dl, F&& f, future_ref with, bool weak) {
     auto const fail = [&](error why) { static_cast<void>(fail_future(to.block(), why)); };
     auto here = loop::current();
@@ -45,7 +45,7 @@ template <class F> void give_timer(future_ref const& to, deadline dl, F&& f, fut
 }
 }  // namespace detail
 
-// Done at that time. Cancelling it, or dropping its last handle, stops its timer, which holds run(), in the loop's next
+// Done at that time. Canceling it, or dropping its last handle, stops its timer, which holds run(), in the loop's next
 // pass.
 // Errors (of the future's calls): full, no_memory, no_loop, closed, if it could not be made. Thread: the loop's.
 [[nodiscard]] inline future<void> delay(deadline dl) {
@@ -63,8 +63,8 @@ template <class F> void give_timer(future_ref const& to, deadline dl, F&& f, fut
 [[nodiscard]] inline future<void> delay(any_duration d) { return delay(in(d)); }
 
 // A new future with the outcome of f, or timed_out if it has none by then. f itself is left alone, unless it is to be
-// cancelled; so it is, if asked, in the loop's next pass after the new one was cancelled. A new one that is dropped
-// forgets the time, as delay() does, unless f is to be cancelled by it.
+// canceled; so it is, if asked, in the loop's next pass after the new one was canceled. A new one that is dropped
+// forgets the time, as delay() does, unless f is to be canceled by it.
 // Errors (of the future's calls): those of f; timed_out; full, no_memory, no_loop, closed, if it could not be made.
 // Thread: the loop's.
 template <class T> [[nodiscard]] future<T> time_limit(future<T> f, deadline dl, at_limit then = at_limit::leave) {

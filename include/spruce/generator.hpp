@@ -76,7 +76,7 @@ template <class T> class yielder : detail::pinned {
 public:
     explicit yielder(detail::generator_ref<T> const& to) noexcept : to_(to) {}
     // Gives a value, and waits until the next one may be made.
-    // Errors: canceled (nobody wants any more, also where a shield hides that the task was cancelled: the function
+    // Errors: canceled (nobody wants any more, also where a shield hides that the task was canceled: the function
     // should return), not_in_task (by another one than its task).
     [[nodiscard]] result<void> operator()(T value) {
         if (this_task::id() != task_) return errc::not_in_task;

@@ -60,15 +60,15 @@ public:
         detail::open_group(state_);
     }
     // Cancels all that have not ended, in the order they were spawned, and waits for their end; this wait cannot be
-    // cancelled. From here on spawn is refused with closed, whoever calls it. The origin of the cancellation is each
-    // member itself; where the owner leaves because it was cancelled, or a scope around the group had its deadline
+    // canceled. From here on spawn is refused with closed, whoever calls it. The origin of the cancellation is each
+    // member itself; where the owner leaves because it was canceled, or a scope around the group had its deadline
     // pass, it is that operation. A first failure that nobody joined or looked at is reported, with the member's name.
     ~task_group() { detail::close_group(state_); }
 
     // spawn() into the group. Thread: any task of this loop. Errors (of the handle's calls): those of spawn,
-    // not_in_task, closed (the group's end has begun). Cancel: what joins a group that is being cancelled is cancelled
+    // not_in_task, closed (the group's end has begun). Cancel: what joins a group that is being canceled is canceled
     // before it begins: with cancel_rest from the first failure until join() has given it; and what a member that the
-    // group has cancelled spawns here, unless it does so in a cancel_shield.
+    // group has canceled spawns here, unless it does so in a cancel_shield.
     template <class F, class... A>
         requires detail::startable<F, A...>
     task<detail::started_t<F, A...>> spawn(F&& f, A&&... args) {
@@ -94,7 +94,7 @@ private:
     detail::group_state state_;
 };
 
-// While it lives, this task's waits do not see that it is cancelled, nor deadline scopes that were opened outside.
+// While it lives, this task's waits do not see that it is canceled, nor deadline scopes that were opened outside.
 // Shields nest. Thread: the task's own stack. Outside a task it does nothing.
 class [[nodiscard]] cancel_shield : detail::pinned {
 public:
@@ -133,7 +133,7 @@ template <class F, class... A> result<outcome_t<F, A...>> run_scope(deadline dl,
 // takes nothing, or the scope's id: result.error().is_from(id) tells this scope's expiry from an inner one's.
 // Returns: what f gave; timed_out, caused by this scope, if f gave back just that cancellation. An f that gives nothing
 // cannot say whether it came to its end: timed_out if the deadline had passed when it returned; where a scope around
-// this one had passed as well, or the task was cancelled, canceled with that origin. Scopes nest to any depth. Outside
+// this one had passed as well, or the task was canceled, canceled with that origin. Scopes nest to any depth. Outside
 // a task it calls f, and nothing more.
 template <class F>
     requires std::invocable<F>

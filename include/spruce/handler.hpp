@@ -29,7 +29,7 @@ public:
     handler() noexcept = default;
 
     // Takes the callback back. Returns: true if this call did; then the callback never runs (again), though its
-    // event was already collected. false if it ran, was cancelled before, or belongs to another thread.
+    // event was already collected. false if it ran, was canceled before, or belongs to another thread.
     // Inside its own callback it stops the next runs. The callable is destroyed before cancel() returns, or, when
     // it is running, when it returns.
     SPRUCE_API bool cancel() noexcept;
@@ -76,7 +76,7 @@ public:
     }
     ~scoped_handler() { handler_.cancel(); }
 
-    // Lets go without cancelling.
+    // Lets go without canceling.
     handler release() noexcept { return std::exchange(handler_, {}); }
     handler const& get() const noexcept { return handler_; }
 

@@ -98,7 +98,7 @@ public:
     template <callback F> handler call_later(any_duration d, F&& f) { return call_timer(in(d), {}, std::forward<F>(f)); }
     // Runs f once at t; a t in the past is soon. Holds run().
     template <callback F> handler call_at(any_time_point t, F&& f) { return call_timer(at(t), {}, std::forward<F>(f)); }
-    // Runs f every d, first d from now, without drift; beats missed are skipped. Holds run() until cancelled.
+    // Runs f every d, first d from now, without drift; beats missed are skipped. Holds run() until canceled.
     // A d of 0 or less is refused: invalid_argument.
     template <callback F> handler call_every(any_duration d, F&& f) {
         if (d <= duration::zero()) return detail::refused_handler(detail::with_detail(errc::invalid_argument, "d: 0 or less"));
@@ -109,7 +109,7 @@ public:
         auto c = claim<>(f);
         return c.room ? detail::arm_idle(hub_, c.slot, fill<>(c, std::forward<F>(f))) : detail::refused_handler(c.why);
     }
-    // Runs f whenever fd can be read without waiting (or is at its end, or has failed), once a turn, until cancelled.
+    // Runs f whenever fd can be read without waiting (or is at its end, or has failed), once a turn, until canceled.
     // Holds run(). What cannot be polled (regular files) is always ready. Once f has thrown, which is reported, it is
     // canceled: the fd would be ready for ever. loop_options::keep_failing_fd_callbacks keeps it. (Timers, signals and
     // hooks that throw stay.)

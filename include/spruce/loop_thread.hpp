@@ -20,7 +20,7 @@ SPRUCE_API void drop_loop_thread(own_loop* l) noexcept;
 }  // namespace detail
 
 // The handle of such a thread. It moves. Thread: any, one at a time. Lifetime: when it goes, the loop is stopped, and
-// its thread waited for, as by stop() and an uncancellable join(); on that thread itself it only lets go.
+// its thread waited for, as by stop() and an uncancelable join(); on that thread itself it only lets go.
 class [[nodiscard]] loop_thread {
 public:
     // Empty: there is no thread.
@@ -45,7 +45,7 @@ public:
 
     // The loop's door: calls, wakers, run_on(). An empty one of an empty handle.
     loop_ref remote() const noexcept { return detail::door_of(state_); }
-    // Asks the loop to end its run; then its tasks are cancelled and its thread ends. Never waits; twice is harmless.
+    // Asks the loop to end its run; then its tasks are canceled and its thread ends. Never waits; twice is harmless.
     // Errors: wrong_state (empty); closed (in a forked child, which has no such thread).
     result<void> stop() const noexcept { return detail::stop_loop_thread(state_); }
     // Waits until the thread has ended, which it does once the loop is stopped. Tasks wait; all others block.

@@ -156,13 +156,13 @@ public:
     // Puts an item in; waits until there is room.
     // Errors: canceled, timed_out, not_in_task, closed (close() was called, also while it waited, or it was destroyed),
     // no_memory, invalid_argument. After one of them the item is gone.
-    // Cancel: nothing is put in. Once the item is in, it stays, cancelled or not.
+    // Cancel: nothing is put in. Once the item is in, it stays, canceled or not.
     [[nodiscard]] result<void> push(T value, deadline dl = {}) { return core_.push(&value, dl); }
     // Puts an item in if there is room. Errors: full, closed, no_memory, invalid_argument.
     [[nodiscard]] result<void> try_push(T value) { return core_.try_push(&value); }
     // Takes the next item; waits for it. After close() it takes what is left, then gives end_of_stream.
     // Errors: canceled, timed_out, not_in_task, end_of_stream, closed (it was destroyed), no_memory, invalid_argument.
-    // Cancel: no item is taken. Who was given one has it, even if it is cancelled before it runs.
+    // Cancel: no item is taken. Who was given one has it, even if it is canceled before it runs.
     [[nodiscard]] result<T> take(deadline dl = {}) {
         result<T> item(errc::closed);
         if (auto const got = core_.take(&item, dl); !got) item = got.error();

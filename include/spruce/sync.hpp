@@ -87,7 +87,7 @@ public:
     SPRUCE_API ~semaphore();
     // Takes a permit; waits until there is one.
     // Errors: canceled, timed_out, not_in_task, closed (it was destroyed), invalid_argument.
-    // Cancel: no permit is taken. Who has been given one keeps it, even if it is cancelled before it runs.
+    // Cancel: no permit is taken. Who has been given one keeps it, even if it is canceled before it runs.
     [[nodiscard]] SPRUCE_API result<permit> acquire(deadline dl = {});
     // Takes a permit if there is one. Errors: would_wait, invalid_argument.
     [[nodiscard]] SPRUCE_API result<permit> try_acquire() noexcept;
@@ -176,7 +176,7 @@ public:
     using guard = lock_guard<mutex>;
     mutex() noexcept = default;
     // Locks; waits until it is free. Errors: canceled, timed_out, not_in_task, deadlock (the caller holds it already).
-    // Cancel: it is not locked. Who was handed the lock has it, even if it is cancelled before it runs.
+    // Cancel: it is not locked. Who was handed the lock has it, even if it is canceled before it runs.
     [[nodiscard]] result<guard> lock(deadline dl = {}) {
         SPRUCE_CHECK(detail::lock(core_, false, dl));
         return guard(core_);
@@ -220,7 +220,7 @@ SPRUCE_API deadline anchored(deadline dl) noexcept;
 }  // namespace detail
 
 // Waits for a change of what a mutex guards. Who waits holds the lock again whenever wait() comes back, however. A
-// notification goes to one who really waits: who has timed out or was cancelled takes none away. Thread: one loop's;
+// notification goes to one who really waits: who has timed out or was canceled takes none away. Thread: one loop's;
 // notify() may be called by plain code, too, with or without the lock.
 // Lifetime: waiters that are left when it dies are woken with closed; the mutex outlives its waiters.
 class condition_variable : detail::pinned {
@@ -231,7 +231,7 @@ public:
     // in the line for the lock already, and runs when it has it. The deadline is for the notification alone.
     // Errors: canceled, timed_out, not_in_task, wrong_state (the guard is empty, or another task's), closed (it was
     // destroyed).
-    // Cancel: before the notification it ends the wait; locking again cannot be cancelled.
+    // Cancel: before the notification it ends the wait; locking again cannot be canceled.
     template <class M> [[nodiscard]] result<void> wait(lock_guard<M>& held, deadline dl = {}) {
         return detail::condition_wait(waiters_, held.of_, dl);
     }

@@ -27,7 +27,7 @@ struct task_options {
     // Bytes, rounded up to 16 K, 64 K, 256 K, 1 M or 8 M, the most; 0: the default, 256 K (64 K where pointers have 32
     // bits)
     std::size_t stack_size = 0;
-    // Holds nothing, is reported by nobody, and is cancelled when run() ends; spawned during that end, before it begins
+    // Holds nothing, is reported by nobody, and is canceled when run() ends; spawned during that end, before it begins
     bool background = false;
     // For a great many tasks whose depth is known: a stack of 2 K, 4 K or 8 K (stack_size; 0: 8 K), side by side in
     // huge pages, without a guard. Who grows beyond it writes over a neighbour; most of that is found when the task
@@ -68,7 +68,7 @@ SPRUCE_API bool cancel_task_for(task_block* block, task_id cause) noexcept;
 // Which operation was canceled (or had its deadline pass), so that the running task is to end; 0: none, or no task.
 SPRUCE_API task_id cause_here() noexcept;
 SPRUCE_API bool task_done(task_block* block) noexcept;
-SPRUCE_API bool task_was_cancelled(task_block* block) noexcept;
+SPRUCE_API bool task_was_canceled(task_block* block) noexcept;
 SPRUCE_API task_id task_canceler(task_block* block) noexcept;
 SPRUCE_API char const* task_name(task_block* block) noexcept;
 SPRUCE_API task_id task_identity(task_block* block) noexcept;
@@ -221,7 +221,7 @@ private:
         auto& outcome = *static_cast<detail::task_outcome<R>*>(at);
         if (!outcome.made) return errc::closed;
         if (outcome.taken) return detail::with_detail(errc::wrong_state, "its value was moved out before");
-        if (!outcome.value.ok() && outcome.value.error() == error(errc::canceled) && detail::task_was_cancelled(b))
+        if (!outcome.value.ok() && outcome.value.error() == error(errc::canceled) && detail::task_was_canceled(b))
             return error(errc::task_canceled).caused_by(detail::task_canceler(b));
         if (!outcome.value.ok()) return detail::explained(b, outcome.value.error());   // it can be asked for again
         if constexpr (copy) {

@@ -148,7 +148,7 @@ public:
         return item;
     }
     // for (auto& r : pool.map(…)) gives a result<R> for each, and ends after the last, or after one that says that the
-    // time is over, or that who waits was cancelled.
+    // time is over, or that who waits was canceled.
     class iterator {
     public:
         explicit iterator(pool_results& of) : of_(&of) { ++*this; }

@@ -11,7 +11,7 @@ SPRUCE_API void switch_to_hub();
 
 // The task that calls.
 namespace this_task {
-// Goes to the back of the ready ring. Errors: canceled (also if it was cancelled meanwhile), not_in_task.
+// Goes to the back of the ready ring. Errors: canceled (also if it was canceled meanwhile), not_in_task.
 [[nodiscard]] SPRUCE_API result<void> yield();
 // Waits for a time; 0 or less is a yield(). Errors: canceled, not_in_task. Cancel: ends the sleep early.
 [[nodiscard]] SPRUCE_API result<void> sleep_for(any_duration d);

@@ -227,7 +227,7 @@ result<all_of_t<C...>> wait_for_these(deadline dl, std::index_sequence<I...>, st
 // A deadline among them may win like any other.
 // Returns: who has won, and its value or its error. Errors: canceled, not_in_task; what a condition's arm() says.
 // Thread: that of all the conditions' sources. Lifetime: the sources outlive the wait, or wake it with closed.
-// Cancel: nothing is taken. Who has won keeps what it has, even if the task is cancelled before it runs.
+// Cancel: nothing is taken. Who has won keeps what it has, even if the task is canceled before it runs.
 template <condition... C>
     requires(sizeof...(C) > 0)
 [[nodiscard]] result<which<C...>> wait_any(C&&... conditions) {

@@ -93,7 +93,7 @@ constexpr row rows[] = {
 #ifdef EDQUOT
     {EDQUOT, "EDQUOT", "the disk quota is used up"},
 #endif
-    {ECANCELED, "ECANCELED", "the system cancelled the operation"},
+    {ECANCELED, "ECANCELED", "the system canceled the operation"},
 #ifdef EOWNERDEAD
     {EOWNERDEAD, "EOWNERDEAD", "the owner of the lock has died"},
 #endif

@@ -15,9 +15,9 @@ struct entry {
 
 // In the order of errc, from 1.
 constexpr entry own[] = {
-    {"canceled", "the operation was cancelled"},
+    {"canceled", "the operation was canceled"},
     {"timed_out", "the deadline passed first"},
-    {"task_canceled", "the task was cancelled and gave no value"},
+    {"task_canceled", "the task was canceled and gave no value"},
     {"task_failed", "an exception escaped from the task"},
     {"end_of_stream", "the stream has ended"},
     {"closed", "it is closed"},

@@ -13,7 +13,7 @@ enum class guest_stage : std::uint8_t {
     starting,            // the first start hooks have run, and a hold may delay the others
     running,             // until stop()
     shutting_down,       // hooks of `phase` have run, and a hold may delay the next
-    ending_background,   // background tasks are cancelled, and have until `until_ns`
+    ending_background,   // background tasks are canceled, and have until `until_ns`
     over
 };
 

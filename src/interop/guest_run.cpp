@@ -11,7 +11,7 @@ bool shut_down_to(hub& h, guest& g, int phase) noexcept {
     g.stage = h.shutting_down ? guest_stage::shutting_down : guest_stage::over;
     if (h.shutting_down || !h.ext || h.ext->left(h, true) == 0) return false;
     h.ext->cancel_all(h, true);
-    h.background_ends = true;   // what joins them now is cancelled, too
+    h.background_ends = true;   // what joins them now is canceled, too
     g.until_ns = h.due_of(in(h.options.destroy_grace));
     g.stage = guest_stage::ending_background;
     return true;

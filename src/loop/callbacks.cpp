@@ -1,4 +1,4 @@
-// The life of a callback: claimed, armed, queued, run, gone; and cancelled anywhere on the way.
+// The life of a callback: claimed, armed, queued, run, gone; and canceled anywhere on the way.
 #include <spruce/loop.hpp>
 
 #include "plain_scope.hpp"
@@ -126,7 +126,7 @@ result<handler> arm_fd(hub* on, handler_slot* s, callable_ops const* ops, int fd
 namespace {
 // After its call: gone, or armed for the next event.
 void after_run(hub& h, handler_slot& s) noexcept {
-    if (s.state == slot_state::cancelled) {
+    if (s.state == slot_state::canceled) {
         h.handlers.dispose(s);
         return;
     }
@@ -172,10 +172,10 @@ void expire_slot(hub& h, handler_slot& s) noexcept {
 
 void run_slot(hub& h, handler_slot& s) noexcept {
     if (is_due_soon(s)) return run_soon(h, s);
-    if (s.state == slot_state::cancelled) {
+    if (s.state == slot_state::canceled) {
         if (&s == &h.hole) return h.ready.filled();
         if (std::exchange(s.again, false)) return;   // its callable's destructor runs us: cancel_slot() goes on
-        --h.cancelled_in_ring;
+        --h.canceled_in_ring;
         h.handlers.dispose(s);
         return;
     }
@@ -233,16 +233,16 @@ bool cancel_slot(hub& h, handler_slot& s) noexcept {
     case slot_state::queued:
         // Its ring entry still points here: the slot waits for it, the callable does not.
         detach_slot(h, s);
-        s.state = slot_state::cancelled;
+        s.state = slot_state::canceled;
         s.again = true;   // the destructor may run the loop, or claim: the slot's room is not free yet
         h.handlers.drop_callable(s);
-        if (std::exchange(s.again, false)) ++h.cancelled_in_ring;
+        if (std::exchange(s.again, false)) ++h.canceled_in_ring;
         else h.handlers.unclaim(s);   // the entry was taken meanwhile
         return true;
     case slot_state::running:
         if (!may_run(s)) return false;   // it has begun, and would not run again
         detach_slot(h, s);
-        s.state = slot_state::cancelled;
+        s.state = slot_state::canceled;
         return true;
     default:
         return false;
@@ -311,7 +311,7 @@ error handler::error() const noexcept {
 
 bool handler::rearm(deadline dl) noexcept {
     detail::handler_slot* const s = slot_of(*this);
-    if (!s || !is_timer(*s) || s->state == detail::slot_state::cancelled) return false;
+    if (!s || !is_timer(*s) || s->state == detail::slot_state::canceled) return false;
     detail::hub& h = *detail::current_hub;
     std::int64_t const due = s->due_ns = h.due_from_now(dl);
     if (s->state == detail::slot_state::running) s->again = true;
@@ -330,7 +330,7 @@ bool handler::rearm(deadline dl) noexcept {
 
 result<time_point> handler::due() const noexcept {
     detail::handler_slot const* const s = slot_of(*this);
-    if (!s || !is_timer(*s) || s->state == detail::slot_state::cancelled) return errc::wrong_state;
+    if (!s || !is_timer(*s) || s->state == detail::slot_state::canceled) return errc::wrong_state;
     detail::hub& h = *detail::current_hub;
     if (s->state == detail::slot_state::queued && !s->again && !h.timers.armed(*s->time)) return time_point(duration(h.now_ns));
     if (!h.timers.armed(*s->time)) return errc::wrong_state;

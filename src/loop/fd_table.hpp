@@ -80,7 +80,7 @@ public:
     }
 
     // -- the hub's side
-    // Tells the poller what has changed. Changes that cancelled each other out cost nothing. false: it refused
+    // Tells the poller what has changed. Changes that canceled each other out cost nothing. false: it refused
     // somebody for now, whom the next call is for.
     bool flush() noexcept;
     // Whether there may be any.

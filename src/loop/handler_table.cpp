@@ -25,7 +25,7 @@ error handler_table::add_chunk(hub& of) noexcept {
         chunks_ = bigger;
         chunk_room_ = room;
     }
-    // A slot stands in the ready ring at most once, cancelled or not: a place for each, so that no event can fail.
+    // A slot stands in the ready ring at most once, canceled or not: a place for each, so that no event can fail.
     if (!of.ready.reserve(count)) return errc::no_memory;
     auto* const chunk = static_cast<handler_slot*>(allocate(memory_, chunk_size * sizeof(handler_slot), alignof(handler_slot)));
     if (!chunk) {
@@ -43,17 +43,17 @@ error handler_table::add_chunk(hub& of) noexcept {
     return errc::canceled;   // unused: success is told by free_
 }
 
-// Takes the entries of cancelled slots out of the ring, when they are a good part of it: who makes and cancels without
+// Takes the entries of canceled slots out of the ring, when they are a good part of it: who makes and cancels without
 // a turn in between would else use up all slots.
 void handler_table::sweep(hub& of) noexcept {
-    if (of.cancelled_in_ring == 0 || of.cancelled_in_ring < of.ready.size() / 2) return;
+    if (of.canceled_in_ring == 0 || of.canceled_in_ring < of.ready.size() / 2) return;
     for (std::size_t left = of.ready.size(); left != 0; --left) {
         ready_entry const e = of.ready.take();
         auto* const s = is_extension(e.node) ? nullptr : static_cast<handler_slot*>(e.node);
-        if (s && s->state == slot_state::cancelled && !s->again) unclaim(*s);
+        if (s && s->state == slot_state::canceled && !s->again) unclaim(*s);
         else of.ready.push_back(e.node, e.word);
     }
-    of.cancelled_in_ring = 0;
+    of.canceled_in_ring = 0;
 }
 
 slot_claim handler_table::claim_slowly(hub& of, std::size_t size, std::size_t alignment) noexcept {

@@ -22,7 +22,7 @@ enum class slot_state : std::uint8_t {
     armed,       // waits for its event
     queued,      // in the ready ring
     running,     // its callable is being called
-    cancelled    // cancelled while queued or running; freed when the ring, or the call, lets go of it
+    canceled    // canceled while queued or running; freed when the ring, or the call, lets go of it
 };
 
 struct child_part {
@@ -102,7 +102,7 @@ public:
     // Destroys the callable, then unclaims. The callable's destructor may call anything.
     void dispose(handler_slot& s) noexcept {
         if (s.callable == s.room && s.ops && !s.ops->destroy) return put_back(s);
-        s.state = slot_state::cancelled;   // its own destructor may ask for it by its handler: it is over
+        s.state = slot_state::canceled;   // its own destructor may ask for it by its handler: it is over
         drop_callable(s);
         unclaim(s);
     }

@@ -43,9 +43,9 @@ struct extension {
     std::uint64_t (*running)(hub& h) noexcept;
     bool (*census)(hub& h, census_cursor& cursor) noexcept;
     // For a task that waits for another loop's call: what each wait does first; a wait in which *waiter stands for it,
-    // uncancellable or not, null again when it has failed; and its end. The last is that of the task's call.
+    // uncancelable or not, null again when it has failed; and its end. The last is that of the task's call.
     result<void> (*begin_wait)() noexcept;
-    result<void> (*park_for_call)(void** waiter, deadline dl, bool uncancellable) noexcept;
+    result<void> (*park_for_call)(void** waiter, deadline dl, bool uncancelable) noexcept;
     void (*wake_for_call)(void* waiter) noexcept;
     void (*end_of_call)() noexcept;
     // Lets the extension's own memory go, after everything else.
@@ -55,7 +55,7 @@ struct extension {
 // Who tells how a run or the loop itself ended; set when somebody asks for it.
 struct end_reports {
     void (*stuck)(hub& h, int fd) noexcept;      // run() ends, and tasks are left that nothing can wake
-    void (*leaving)(hub& h, int fd) noexcept;    // the loop ends: before any task is cancelled
+    void (*leaving)(hub& h, int fd) noexcept;    // the loop ends: before any task is canceled
     void (*left)(hub& h, int fd) noexcept;       // … and after the tasks and callbacks are gone
 };
 
@@ -158,7 +158,7 @@ struct hub {
     handler_slot hole;                   // stands in the ready ring for what was taken out of it
     unhandled_call* unhandled_calls = nullptr;   // of the hook, under way
     std::uint32_t plain_calls = 0;       // calls in plain code that may run the user's: see plain_scope.hpp
-    std::size_t cancelled_in_ring = 0;   // slots that were cancelled while queued, and wait for their entries
+    std::size_t canceled_in_ring = 0;   // slots that were canceled while queued, and wait for their entries
     guest* visit = nullptr;              // this loop is interleaved
     guest_calls const* visits = nullptr;
     end_reports const* reports = nullptr;
@@ -264,7 +264,7 @@ inline void make_ready(hub& h, handler_slot& s) noexcept {
     h.rouse();
 }
 void run_slot(hub& h, handler_slot& s) noexcept;
-// The same for what most callbacks are: called once, and gone, whether it is cancelled meanwhile or not.
+// The same for what most callbacks are: called once, and gone, whether it is canceled meanwhile or not.
 inline bool is_due_soon(handler_slot const& s) noexcept { return s.kind == slot_kind::soon && s.state == slot_state::queued; }
 inline void run_soon(hub& h, handler_slot& s) noexcept {
     s.state = slot_state::running;

@@ -164,7 +164,7 @@ bool push_embedded(remote& to, post_node& node) noexcept {
 bool cancel_post(post_node* n) noexcept {
     post_state was = post_state::queued;
     // The callable stays where it is: it is destroyed on the loop's thread, when the inbox comes to it.
-    return n->state.compare_exchange_strong(was, post_state::cancelled, std::memory_order_acq_rel);
+    return n->state.compare_exchange_strong(was, post_state::canceled, std::memory_order_acq_rel);
 }
 bool post_done(post_node const* n) noexcept { return n->state.load(std::memory_order_acquire) == post_state::done; }
 
@@ -230,7 +230,7 @@ void drop_waker(post_node* n) noexcept {
         closed = (r.gate.load(std::memory_order_seq_cst) & 1) != 0;
     }
     // An earlier call may have come to its end meanwhile, and seen that the waker is dropped.
-    if (closed && n->state.exchange(post_state::cancelled) != post_state::cancelled) n->ops->destroy(n->callable);
+    if (closed && n->state.exchange(post_state::canceled) != post_state::canceled) n->ops->destroy(n->callable);
     release(n);
 }
 
@@ -241,7 +241,7 @@ void run_node(post_node& n) noexcept {
     if (n.is_waker) {
         waker_of(n).pending.store(0, std::memory_order_seq_cst);
         if (waker_of(n).dropped.load(std::memory_order_seq_cst) != 0) {
-            if (n.state.exchange(post_state::cancelled) != post_state::cancelled) n.ops->destroy(n.callable);
+            if (n.state.exchange(post_state::canceled) != post_state::canceled) n.ops->destroy(n.callable);
         } else if (takes_calls(*n.to)) {
             n.ops->run(n.callable, nullptr);
         }
@@ -266,11 +266,11 @@ void end_node(post_node& n, bool told = true) noexcept {
         return;
     }
     if (n.is_waker) {
-        if (waker_of(n).dropped.load(std::memory_order_seq_cst) != 0 && n.state.exchange(post_state::cancelled) != post_state::cancelled)
+        if (waker_of(n).dropped.load(std::memory_order_seq_cst) != 0 && n.state.exchange(post_state::canceled) != post_state::canceled)
             n.ops->destroy(n.callable);
     } else {
         post_state was = post_state::queued;
-        bool const ours = n.state.compare_exchange_strong(was, post_state::cancelled, std::memory_order_acq_rel);
+        bool const ours = n.state.compare_exchange_strong(was, post_state::canceled, std::memory_order_acq_rel);
         if (ours && told && n.awaited) static_cast<awaited_call_ops const*>(n.ops)->lost(n.callable);
         n.ops->destroy(n.callable);
     }

@@ -20,10 +20,10 @@ class stall_watch;
 
 enum class post_state : std::uint32_t {
     made,        // not sent yet
-    queued,      // in the inbox, may be cancelled
+    queued,      // in the inbox, may be canceled
     running,     // begun
     done,        // ran to its end
-    cancelled    // taken back, or its loop died first; the callable is gone
+    canceled    // taken back, or its loop died first; the callable is gone
 };
 
 // One call. Lives until its handle and the inbox have both let go. Its memory is the process's: it is made on one
@@ -139,7 +139,7 @@ remote* make_remote(kernel& on, std::size_t bound) noexcept;
 std::size_t run_posts(remote& r, std::size_t most, std::uint64_t& dispatches, stall_watch* const& watch) noexcept;
 // The loop object is gone: no call runs any more, and none is taken. Notices to tasks come through to the end.
 void close_to_calls(remote& r) noexcept;
-// Closes the gate, waits until no sender is inside, and ends what is left: cancelled, its callable destroyed.
+// Closes the gate, waits until no sender is inside, and ends what is left: canceled, its callable destroyed.
 void close_remote(remote& r) noexcept;
 // In a forked child: empty again, and nobody is inside. The calls that were pending are the parent's.
 void inbox_after_fork(remote& r) noexcept;

@@ -83,7 +83,7 @@ result<void> open_hub(hub& h) noexcept {
     h.door->wake_fd = h.wake.write_fd;
     h.fds.attach(h.calls, h.on.context, h.poller, h.poller_context);
     if (!h.ready.reserve(16)) return errc::no_memory;
-    h.hole.state = slot_state::cancelled;
+    h.hole.state = slot_state::canceled;
     h.hole.again = true;   // it stays where it is when slots are swept
     h.now_ns = h.read_clock();
     h.timers.start(h.now_ns);

@@ -51,11 +51,11 @@ bool may_be_woken(hub& h, unsigned& turns) noexcept {
     return first || !h.idlers.empty() || (turns < turns_for_hooks && !h.hooks[static_cast<int>(hook_point::turn)].empty());
 }
 
-// Those in the background end with the run: cancelled, and driven until they have.
+// Those in the background end with the run: canceled, and driven until they have.
 result<void> end_background(hub& h) noexcept {
     if (!h.ext || h.ext->left(h, true) == 0) return {};
     h.ext->cancel_all(h, true);
-    h.background_ends = true;   // what joins them now is cancelled, too
+    h.background_ends = true;   // what joins them now is canceled, too
     std::int64_t const until = h.due_of(in(h.options.destroy_grace));
     int failed;
     do failed = turn(h, until);

@@ -137,7 +137,7 @@ bool loop::remove_signal_handlers(int sig) noexcept {
     auto& list = detail::handlers_of(h, sig);
     bool any = false;
     // The callable's destructor may add and remove others: what the list holds is looked at anew after each, and who is
-    // cancelled is in it no more.
+    // canceled is in it no more.
     while (detail::handler_slot* const s = detail::from(list, list.front(), sig)) {
         if (!detail::cancel_slot(h, *s)) break;
         any = true;

@@ -58,7 +58,7 @@ void tell_unhandled(hub* h, unhandled const& what) noexcept {
     hook.ops->run(hook.callable, const_cast<unhandled*>(&what));
     take_out(*h, call);
     if (is_called(*h, hook)) return;
-    if (hook.state == slot_state::cancelled) h->handlers.dispose(hook);   // replaced meanwhile
+    if (hook.state == slot_state::canceled) h->handlers.dispose(hook);   // replaced meanwhile
     else hook.state = slot_state::armed;
 }
 
@@ -73,7 +73,7 @@ void tell_evicted(hub& h, int fd, char const* had) noexcept {
 
 void drop_unhandled(hub& h, handler_slot& hook) noexcept {
     plain_scope const scope(&h);   // it may be the last to own the loop
-    if (is_called(h, hook)) hook.state = slot_state::cancelled;
+    if (is_called(h, hook)) hook.state = slot_state::canceled;
     else h.handlers.dispose(hook);
 }
 

@@ -203,28 +203,28 @@ result<void> wait_for_turn(call_block& c) noexcept {
     return park(p, never());
 }
 
-error canceled_call(task_block const& t) noexcept { return error(errc::task_canceled).caused_by(t.cancelled_by); }
+error canceled_call(task_block const& t) noexcept { return error(errc::task_canceled).caused_by(t.canceled_by); }
 }  // namespace
 
 void* begin_call(future_block* call) noexcept {
     call_block& c = call_at(call);
     task_block& t = *current_scheduler->current;
     if (c.function->interval_ns > 0) pace_call(call, duration(c.function->interval_ns));
-    if (c.late && !t.cancelled) {
+    if (c.late && !t.canceled) {
         c.task = nullptr;
         fail_block(c, errc::closed);
         return nullptr;
     }
     if (c.queue && c.function->policy == call_policy::synchronized && line_of(*c.queue).front() != &c.place) {
         auto const turn = wait_for_turn(c);
-        if (!turn && !t.cancelled) {
+        if (!turn && !t.canceled) {
             leave_task(c);
             fail_block(c, turn.error());
             return nullptr;
         }
     }
-    // Cancelled before it began: it never does.
-    if (!t.cancelled) return c.outcome;
+    // Canceled before it began: it never does.
+    if (!t.canceled) return c.outcome;
     leave_task(c);
     fail_block(c, canceled_call(t));
     return nullptr;
@@ -234,7 +234,7 @@ void finish_call(future_block* call) noexcept {
     call_block& c = call_at(call);
     task_block& t = *c.task;
     leave_task(c);
-    if (auto const failed = c.ops->failure(c.outcome); t.cancelled && !failed && failed == error(errc::canceled))
+    if (auto const failed = c.ops->failure(c.outcome); t.canceled && !failed && failed == error(errc::canceled))
         c.ops->fail(c.outcome, canceled_call(t));
     announce(&c);
     leave_line(c);
@@ -244,8 +244,8 @@ void end_call(future_block* call) noexcept {
     call_block& c = call_at(call);
     if (is_here(c)) {
         leave_task(c);
-        // Never run: its task was cancelled, or its arguments could not be copied.
-        if (is_pending(c)) fail_block(c, current_scheduler && current_scheduler->current && current_scheduler->current->cancelled
+        // Never run: its task was canceled, or its arguments could not be copied.
+        if (is_pending(c)) fail_block(c, current_scheduler && current_scheduler->current && current_scheduler->current->canceled
                                              ? canceled_call(*current_scheduler->current) : error(errc::closed));
         leave_line(c);
         if (future_block* const last = std::exchange(c.last, nullptr)) release_future(last);

@@ -34,7 +34,7 @@ void lock_again(lock_core& l, std::size_t depth) noexcept {
         return;
     }
     locking p("mutex", l, depth);
-    p.uncancellable = true;
+    p.uncancelable = true;
     waiters(l.waiters).push_back(p);
     static_cast<void>(park(p, never()));
 }

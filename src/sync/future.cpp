@@ -115,7 +115,7 @@ void look(future_block& first) noexcept {
 result<void*> outcome_room(future_block* b) noexcept {
     if (!is_here(*b)) return why_not_here(*b);
     if (b->state == future_state::pending) return b->outcome;
-    if (b->canceled) return with_detail(errc::wrong_state, "it was cancelled");
+    if (b->canceled) return with_detail(errc::wrong_state, "it was canceled");
     return with_detail(errc::wrong_state, b->source ? "it follows another one" : "it has an outcome");
 }
 
@@ -150,7 +150,7 @@ future_block* told_of_source(future_link& l) noexcept {
 void tell_all(hub& h, future_block& b) noexcept {
     if (!b.listened) return tell_waiters(b);
     future_listeners& l = b.listeners();
-    // Who is cancelled by it is told before anybody wakes.
+    // Who is canceled by it is told before anybody wakes.
     while (handler_slot* const s = l.cancelers.take_front()) queue_slot(h, *s, b.canceled);
     tell_waiters(b);
     while (handler_slot* const s = l.subscribers.take_front()) queue_slot(h, *s, true);

@@ -48,13 +48,13 @@ struct future_block {
     atomic<std::uint32_t> references{1};
     future_state state = future_state::pending;
     future_kind kind = future_kind::promised;
-    bool shielded = false;            // cannot be cancelled, and hands no cancellation on
+    bool shielded = false;            // cannot be canceled, and hands no cancellation on
     bool canceled = false;            // cancel() gave the outcome
     bool looked = false;              // somebody saw the outcome
     bool derived = false;             // an error in it is another's, which tells of it
     bool fine = false;                // its own outcome is known to be no error
     bool listened = false;            // `listeners_room` holds them
-    // If not 0: so many references are its makers'; left alone with those, it is cancelled
+    // If not 0: so many references are its makers'; left alone with those, it is canceled
     std::uint8_t makers = 0;
     remote* door = nullptr;           // of its loop; held
     future_ops const* ops = nullptr;

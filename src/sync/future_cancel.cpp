@@ -1,4 +1,4 @@
-// Cancelling a future, and where that goes on to.
+// Canceling a future, and where that goes on to.
 #include "call_block.hpp"
 
 namespace spruce::inline v0::detail {
@@ -6,8 +6,8 @@ namespace spruce::inline v0::detail {
 void give_up_awaiting(parked& self) noexcept {
     auto& p = static_cast<awaiting&>(self);
     p.unlink();
-    // Who waits no longer because it was cancelled takes the future with it, if it was the only one who wanted it.
-    if (p.outcome != parked::how::cancelled && p.outcome != parked::how::scope) return;
+    // Who waits no longer because it was canceled takes the future with it, if it was the only one who wanted it.
+    if (p.outcome != parked::how::canceled && p.outcome != parked::how::scope) return;
     if (!has_interest(p.of) && can_cancel(p.of)) cancel_down(p.of, cause_of(*p.who, p));
 }
 
@@ -15,7 +15,7 @@ namespace {
 // The task's wait for a future, if it is in one that a cancellation ends.
 awaiting* waits_for_future(task_block& t) noexcept {
     if (t.state != task_state::waiting || t.shielded || t.wait->abandon != give_up_awaiting) return nullptr;
-    return t.wait->outcome == parked::how::waiting && !t.wait->uncancellable ? static_cast<awaiting*>(t.wait) : nullptr;
+    return t.wait->outcome == parked::how::waiting && !t.wait->uncancelable ? static_cast<awaiting*>(t.wait) : nullptr;
 }
 
 void stop_following(future_block& b) noexcept {
@@ -43,7 +43,7 @@ bool can_cancel(future_block& first) noexcept {
 }
 
 // From the future down to whose task waits for the next one, and so on; by a loop, for a chain may be longer than a
-// small stack. They wake in the other order: the last one first, as if each had been cancelled by who waits for it.
+// small stack. They wake in the other order: the last one first, as if each had been canceled by who waits for it.
 void cancel_down(future_block& first, task_id by) noexcept {
     awaiting* path = nullptr;
     queued_call* taken_back = nullptr;
@@ -73,12 +73,12 @@ void cancel_down(future_block& first, task_id by) noexcept {
             cancel_block(t, by);
             break;
         }
-        if (!t.cancelled) {
-            t.cancelled = true;
-            t.cancelled_by = by;
+        if (!t.canceled) {
+            t.canceled = true;
+            t.canceled_by = by;
             t.look_again();
         }
-        next->outcome = parked::how::cancelled;
+        next->outcome = parked::how::canceled;
         next->unlink();
         next->up = path;
         path = next;

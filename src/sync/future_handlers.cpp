@@ -1,4 +1,4 @@
-// Callbacks on futures: when there is an outcome, when it is cancelled, and how far it is.
+// Callbacks on futures: when there is an outcome, when it is canceled, and how far it is.
 #include "future_block.hpp"
 
 namespace spruce::inline v0::detail {

@@ -262,7 +262,7 @@ result<void> receive_message(mailbox_state* b, message_filter const& filter, voi
     };
     add_receiver(box, p.mine);
     if (sweep(box)) {
-        // It may have waited there, and been cancelled.
+        // It may have waited there, and been canceled.
         if (auto const still = begin_wait(); !still) return remove_receiver(box, p.mine), still;
     }
     bool got = take_for(box, p.mine, room);

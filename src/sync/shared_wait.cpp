@@ -252,7 +252,7 @@ result<void> park_for(shared_note& n, shared_attempt attempt, void* call, char c
         shared_note& note;
     };
     for (bool again = false; !try_or_enter(n, attempt, call, again); again = true) {
-        // It was woken, and others were faster: it may have been cancelled since.
+        // It was woken, and others were faster: it may have been canceled since.
         if (again) SPRUCE_CHECK(begin_wait());
         waiting p(noun, n);
         SPRUCE_CHECK(park(p, dl));

@@ -32,7 +32,7 @@ struct pool_core {
     std::size_t tasks, running = 0;
     std::size_t references = 1;
     intrusive_list<pool_job> waiting, begun;
-    intrusive_list<pool_job> canceled;   // begun, and cancelled by the pool's end
+    intrusive_list<pool_job> canceled;   // begun, and canceled by the pool's end
     intrusive_list<pool_job> taken_back; // not begun: what they hold is about to end, by the users' code
     wait_group left;              // jobs that have not ended
     std::size_t count = 0;

@@ -80,11 +80,11 @@ void report_failure(group_state& g) noexcept {
     report_unseen_failure(what);
 }
 
-// -- cancelling members
+// -- canceling members
 
 // cause: the operation that was canceled, if this is the consequence; of none (0) each member is its own.
 std::size_t cancel_members(group_state& g, task_id cause) noexcept {
-    // Cancelling runs nobody: each goes into the ready ring, and the list stays as it is.
+    // Canceling runs nobody: each goes into the ready ring, and the list stays as it is.
     std::size_t count = 0;
     for (task_block* t = g.first; t; t = t->group_next) {
         t->with_group = true;
@@ -93,7 +93,7 @@ std::size_t cancel_members(group_state& g, task_id cause) noexcept {
     return count;
 }
 
-// Whether a task that the running one spawns is cancelled, as those were that the group has cancelled.
+// Whether a task that the running one spawns is canceled, as those were that the group has canceled.
 bool takes_along(task_block const* spawner, group_state const& g) noexcept {
     return spawner && spawner->grouped && spawner->group == &g && spawner->with_group && !spawner->shielded;
 }
@@ -104,7 +104,7 @@ void group_cancels_late(task_block& t) noexcept {
     task_block const* const spawner = t.home->current;
     if (takes_along(spawner, g)) {
         t.with_group = true;
-        cancel_block(t, spawner->cancelled_by);
+        cancel_block(t, spawner->canceled_by);
     } else if (g.ending || (g.failed && g.cancel_rest)) {
         t.with_group = true;
         cancel_block(t, t.id);
@@ -122,19 +122,19 @@ void group_left(task_block& t) noexcept {
 }
 
 void group_ended(task_block& t, bool first_failure) noexcept {
-    // What is spawned later is cancelled as it comes: once is enough.
+    // What is spawned later is canceled as it comes: once is enough.
     if (first_failure && t.group->cancel_rest) cancel_members(*t.group, {});
     group_left(t);
 }
 
 namespace {
-result<void> wait_empty(group_state& g, bool uncancellable, deadline dl) noexcept {
+result<void> wait_empty(group_state& g, bool uncancelable, deadline dl) noexcept {
     if (g.waiter) return with_detail(errc::already_registered, "somebody joins the group");
     struct group_wait : parked {
         explicit group_wait(group_state& of) noexcept : parked("group"), group(of) {}
         group_state& group;
     } p(g);
-    p.uncancellable = uncancellable;
+    p.uncancelable = uncancelable;
     p.abandon = [](parked& self) noexcept { static_cast<group_wait&>(self).group.waiter = nullptr; };
     g.waiter = static_cast<parked*>(&p);
     return park(p, dl);

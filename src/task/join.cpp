@@ -114,8 +114,8 @@ bool cancel_task_for(task_block* block, task_id cause) noexcept {
 
 bool task_done(task_block* block) noexcept { return ended_or_orphaned(*block); }
 
-bool task_was_cancelled(task_block* block) noexcept { return block->cancelled; }
-task_id task_canceler(task_block* block) noexcept { return block->cancelled ? block->cancelled_by : task_id{}; }
+bool task_was_canceled(task_block* block) noexcept { return block->canceled; }
+task_id task_canceler(task_block* block) noexcept { return block->canceled ? block->canceled_by : task_id{}; }
 
 char const* task_name(task_block* block) noexcept {
     if (where(*block) == place::elsewhere) return "";

@@ -20,10 +20,10 @@ error canceled_by_scope(task_block const& t, std::int64_t now) noexcept {
     return error(errc::canceled).caused_by(scope_to_blame(t, now));
 }
 
-// A cancelled task that goes on asking gets its error, but not the hub: it goes to the back of the ready ring first.
+// A canceled task that goes on asking gets its error, but not the hub: it goes to the back of the ready ring first.
 [[gnu::noinline]] error refuse_politely(scheduler& s, task_block& t, error why) noexcept {
     if (++t.ignored == s.h.options.ignored_cancels)
-        tell_unhandled(&s.h, {t.id, task_name(&t), "it ignores that it is cancelled, and goes on waiting", why});
+        tell_unhandled(&s.h, {t.id, task_name(&t), "it ignores that it is canceled, and goes on waiting", why});
     go_round(s, t);
     return why;
 }
@@ -34,7 +34,7 @@ void expired(listener& self, unsigned) noexcept {
     parked* const p = t.wait;
     if (t.state != task_state::waiting || p->outcome != parked::how::waiting) return;
     scheduler& s = *t.home;
-    p->outcome = !p->uncancellable && t.due() <= s.h.now_ns ? parked::how::scope : parked::how::expired;
+    p->outcome = !p->uncancelable && t.due() <= s.h.now_ns ? parked::how::scope : parked::how::expired;
     p->abandon(*p);
     make_ready(s, t);
 }
@@ -43,7 +43,7 @@ void expired(listener& self, unsigned) noexcept {
 namespace {
 // Why its next wait fails; of one that must end.
 error why_it_ends(scheduler const& s, task_block const& t) noexcept {
-    if (t.cancelled && !t.shielded) return error(errc::canceled).caused_by(t.cancelled_by);
+    if (t.canceled && !t.shielded) return error(errc::canceled).caused_by(t.canceled_by);
     return canceled_by_scope(t, s.h.seen_ns);
 }
 // What a task asks after it has been round the ready ring.
@@ -79,25 +79,25 @@ void end_of_call() noexcept { count_call(); }
     case parked::how::failed: return p.reason;
     case parked::how::expired: return errc::timed_out;
     case parked::how::scope: return canceled_by_scope(t, t.home->h.seen_ns);
-    default: return error(errc::canceled).caused_by(t.cancelled_by);
+    default: return error(errc::canceled).caused_by(t.canceled_by);
     }
 }
 
 task_id cause_of(task_block const& t, parked const& p) noexcept {
-    return p.outcome == parked::how::scope ? scope_to_blame(t, t.home->h.now_ns) : t.cancelled_by;
+    return p.outcome == parked::how::scope ? scope_to_blame(t, t.home->h.now_ns) : t.canceled_by;
 }
 
 task_id cause_here() noexcept {
     task_block const* const t = current_scheduler ? current_scheduler->current : nullptr;
     if (!t) return {};
-    return t->cancelled ? t->cancelled_by : scope_to_blame(*t, current_scheduler->h.now_ns);
+    return t->canceled ? t->canceled_by : scope_to_blame(*t, current_scheduler->h.now_ns);
 }
 
 [[gnu::noinline]] result<void> park_untimed(scheduler& s, task_block& t, parked& p) noexcept { return park_untimed_here(s, t, p); }
 
 [[gnu::noinline]] result<void> park_until(scheduler& s, task_block& t, parked& p, std::int64_t due) noexcept {
     hub& h = s.h;
-    if (!p.uncancellable && t.due() < due) due = t.due();
+    if (!p.uncancelable && t.due() < due) due = t.due();
     if (due == no_time) return park_untimed(s, t, p);
     // Time is outside: a wait with a deadline keeps run() alive.
     if (!t.time) t.time = h.timers.take(timer_owner(t));
@@ -136,7 +136,7 @@ result<void> park(parked& p, deadline dl) noexcept {
         return errc::not_in_task;
     }
     task_block& t = *s->current;
-    if (dl.how() == deadline::kind::never && (t.due() == no_time || p.uncancellable)) return park_untimed(*s, t, p);
+    if (dl.how() == deadline::kind::never && (t.due() == no_time || p.uncancelable)) return park_untimed(*s, t, p);
     return park_timed(*s, t, p, dl);
 }
 
@@ -153,15 +153,15 @@ void wake_failed(parked& p, error why) noexcept {
 
 bool cancel_block(task_block& t, task_id by) noexcept {
     if (t.state >= task_state::abandoned) return false;
-    if (!t.cancelled) {
-        t.cancelled = true;
-        t.cancelled_by = by;
+    if (!t.canceled) {
+        t.canceled = true;
+        t.canceled_by = by;
         t.look_again();
     }
     parked* const p = t.wait;
     // One that was woken already has its outcome, and keeps it; it sees the cancellation at its next wait.
-    if (t.state != task_state::waiting || t.shielded || p->uncancellable || p->outcome != parked::how::waiting) return true;
-    p->outcome = parked::how::cancelled;
+    if (t.state != task_state::waiting || t.shielded || p->uncancelable || p->outcome != parked::how::waiting) return true;
+    p->outcome = parked::how::canceled;
     p->abandon(*p);
     make_ready(*t.home, t);
     return true;
@@ -202,7 +202,7 @@ result<void> outcome_of_scope(deadline_scope const& s) noexcept {
     // A function that computed has not moved any time that is kept.
     std::int64_t const now = s.due_ns <= h.seen_ns ? h.seen_ns : h.read_clock();
     if (s.due_ns > now) return {};
-    if (t.cancelled && !t.shielded) return error(errc::canceled).caused_by(t.cancelled_by);
+    if (t.canceled && !t.shielded) return error(errc::canceled).caused_by(t.canceled_by);
     error const why = canceled_by_scope(t, now);
     return why.is_from(s.id) ? error(errc::timed_out).caused_by(s.id) : why;
 }
@@ -276,7 +276,7 @@ result<void> sleep_until_woken(deadline dl) noexcept {
 result<void> pause(scheduler& s, task_block& t) noexcept {
     std::int64_t const began = s.h.read_now();
     while (t.paced) {
-        SPRUCE_CHECK(begin_wait());   // it may have been cancelled since a change of its pace has woken it
+        SPRUCE_CHECK(begin_wait());   // it may have been canceled since a change of its pace has woken it
         pace const now = pace_of(t);
         if (now.active && now.interval_ns == 0) break;
         parked p(now.active ? "sleep" : "activity", now.active);

@@ -133,8 +133,8 @@ void task_main(void* block) noexcept {
     auto& t = *static_cast<task_block*>(block);
     scheduler& s = *t.home;
     arrived(s.machine, t.machine);
-    if (t.cancelled) {
-        t.ops->drop_start(t.payload, t.cancelled_by);
+    if (t.canceled) {
+        t.ops->drop_start(t.payload, t.canceled_by);
     } else {
         t.end = static_cast<std::uint8_t>(t.ops->run(t.payload));
     }
@@ -265,7 +265,7 @@ bool census(hub& h, census_cursor& c) noexcept {
 
 // -- waiting for another loop's call
 
-result<void> park_for_call(void** waiter, deadline dl, bool uncancellable) noexcept {
+result<void> park_for_call(void** waiter, deadline dl, bool uncancelable) noexcept {
     struct waiting : parked {
         explicit waiting(void** at) noexcept : parked("call", true), place(at) {
             *at = static_cast<parked*>(this);
@@ -273,7 +273,7 @@ result<void> park_for_call(void** waiter, deadline dl, bool uncancellable) noexc
         }
         void** place;
     } p(waiter);
-    p.uncancellable = uncancellable;
+    p.uncancelable = uncancelable;
     return park(p, dl);
 }
 void wake_for_call(void* waiter) noexcept { wake(*static_cast<parked*>(waiter)); }

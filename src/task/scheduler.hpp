@@ -152,7 +152,7 @@ void task_main(void* block) noexcept;
 [[gnu::always_inline]] inline bool must_look(scheduler const& s, task_block const& t) noexcept { return t.look_at <= s.h.seen_ns; }
 // Whether the next wait fails.
 inline bool must_end(scheduler const& s, task_block const& t) noexcept {
-    return must_look(s, t) && ((t.cancelled && !t.shielded) || t.due() <= s.h.seen_ns);
+    return must_look(s, t) && ((t.canceled && !t.shielded) || t.due() <= s.h.seen_ns);
 }
 // Whether begin_wait() is ok, as it nearly always is; inline, for what is called often.
 [[gnu::always_inline]] inline bool may_wait() noexcept {
@@ -201,7 +201,7 @@ error failure_of(task_block& t, parked& p) noexcept;
 [[gnu::always_inline]] inline result<void> park_here(parked& p, deadline dl) noexcept {
     scheduler* const s = current_scheduler;
     task_block* const t = s ? s->current : nullptr;
-    if (t && dl.how() == deadline::kind::never && (t->look_at == no_time || p.uncancellable)) [[likely]] return park_untimed_here(*s, *t, p);
+    if (t && dl.how() == deadline::kind::never && (t->look_at == no_time || p.uncancelable)) [[likely]] return park_untimed_here(*s, *t, p);
     return park(p, dl);
 }
 // by: the operation that was canceled: the task itself, or the one that this is a consequence of.
@@ -213,7 +213,7 @@ bool is_alive(task_id id) noexcept;
 void group_add(group_state& g, task_block& t) noexcept;
 // The member was never made: its group goes on without it.
 void group_left(task_block& t) noexcept;
-// It has joined the group, which may be ending: then it is cancelled.
+// It has joined the group, which may be ending: then it is canceled.
 void group_cancels_late(task_block& t) noexcept;
 // Its group has the error of a member at its end: whether that is its first. The member's value may go then.
 bool group_hears(task_block& t) noexcept;

@@ -53,21 +53,21 @@ struct alignas(sizeof(void*) == 8 ? 64 : 16) task_block : listener {
     parked* wait;                         // while waiting
     std::int64_t look_at = no_time;       // before this time no wait need look at what is said below of its end
     task_state state = task_state::claimed;
-    bool cancelled = false;               // asked to end
+    bool canceled = false;               // asked to end
     bool shielded = false;                // does not see it
     bool looked = false;                  // somebody asked how it ended
     bool unheld = false;                  // in a wait that does not keep run() going; it does again once woken
     bool named = false;                   // `name` is
     bool locals_over = false;             // no more of them are made
     std::uint8_t end = 0;                 // task_end's bits, once it has
-    std::uint32_t ignored = 0;            // failing waits since the last real one, while cancelled
+    std::uint32_t ignored = 0;            // failing waits since the last real one, while canceled
     std::uint8_t held = held_by_handle;   // as long as it is not 0, the block stays after the task's end
     // What makes an end one that not every task has.
     bool background : 1 = false;
     bool grouped : 1 = false;
     bool watched : 1 = false;             // `handlers_room` holds a list
     bool paced : 1 = false;               // each yield() is a pause, as `pace_ns` says
-    bool with_group : 1 = false;          // its group has cancelled it
+    bool with_group : 1 = false;          // its group has canceled it
     // Its group keeps its error, and reports it unless somebody looks; `group` stands
     bool noted : 1 = false;
     bool placed : 1 = false;              // `ring_place` is known
@@ -90,7 +90,7 @@ struct alignas(sizeof(void*) == 8 ? 64 : 16) task_block : listener {
     group_state* group;                   // as `grouped` says
     task_block* group_next;
     task_block* group_previous;
-    union { task_id cancelled_by; };      // if `cancelled`
+    union { task_id canceled_by; };      // if `canceled`
     std::uint32_t keepers;                // as `held` says
     std::int64_t pace_ns;                 // if `paced`: how long; its complement, as long as it is to stand still
     alignas(done_handlers) std::byte handlers_room[sizeof(done_handlers)];
@@ -105,7 +105,7 @@ struct alignas(sizeof(void*) == 8 ? 64 : 16) task_block : listener {
     // After each change of what it is made of: that it is asked to end, and a deadline of the scopes around it. A paced
     // task has to look at each yield().
     void look_again() noexcept {
-        look_at = (cancelled && !shielded) || paced ? std::numeric_limits<std::int64_t>::min() : due();
+        look_at = (canceled && !shielded) || paced ? std::numeric_limits<std::int64_t>::min() : due();
     }
     // The earliest deadline of the scopes that count now.
     std::int64_t due() const noexcept { return scopes ? scope_due : no_time; }
@@ -123,7 +123,7 @@ struct alignas(sizeof(void*) == 8 ? 64 : 16) task_block : listener {
 inline char const* given_name(task_block const& t) noexcept { return t.named ? t.name : nullptr; }
 
 // A wait in progress; lives in the frame of the task that waits. The source keeps a pointer to it until it wakes it
-// or abandon() takes it back: of fired, expired and cancelled exactly one happens.
+// or abandon() takes it back: of fired, expired and canceled exactly one happens.
 struct parked : list_link {
     enum class how : std::uint8_t {
         waiting,
@@ -131,12 +131,12 @@ struct parked : list_link {
         failed,       // the source woke it, with an error
         expired,      // the wait's own deadline
         scope,        // a deadline scope around it
-        cancelled
+        canceled
     };
     explicit parked(char const* noun_, bool outside_ = false) noexcept : noun(noun_), outside(outside_) {}
     char const* noun;                     // what it waits for, one word, for the census
     bool outside;                         // something outside the process can end it
-    bool uncancellable = false;
+    bool uncancelable = false;
     bool reserves = false;                // in a wait for all: something of its source is kept aside
     bool spoken_for = false;              // such a wait would take from it, or give to it, and nothing more
     bool aside = false;                   // of a condition: its line has told it, or has nothing for it

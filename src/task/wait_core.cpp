@@ -182,7 +182,7 @@ struct wait_core : parked {
             std::int64_t const first = earliest(h, dl.how() == deadline::kind::never ? no_time : dl.ns());
             // One that has passed is for a turn of the loop, in which the others may come.
             bool const passed = first != no_time && first <= h.fresh_now();
-            // Woken before, in vain, it may have been cancelled since.
+            // Woken before, in vain, it may have been canceled since.
             refused = outcome != how::waiting && must_end(*s, *s->current);
             if (refused) return errc::canceled;
             outcome = how::waiting;

@@ -115,7 +115,7 @@ TEST("calls of a loop take deadlines at either end of time") {
     for (handler h : late) CHECK_EQ(h.cancel(), h != first);
 }
 
-TEST("sleeps take times at either end, and a task cancelled in one for ever wakes") {
+TEST("sleeps take times at either end, and a task canceled in one for ever wakes") {
     auto const r = run_virtually([] {
         time_point const began = loop_clock::now();
         CHECK(sleep_for(duration::min()).ok());

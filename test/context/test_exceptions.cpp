@@ -233,7 +233,7 @@ TEST("a destructor may wait while an exception unwinds its task, and others see 
     CHECK(r.ok());
 }
 
-TEST("a task cancelled inside a catch block leaves it as any other way") {
+TEST("a task canceled inside a catch block leaves it as any other way") {
     auto const r = run_virtually([] {
         auto a = spawn([]() -> result<int> {
             try {

@@ -40,7 +40,7 @@ struct program {
         auto const first = hub.call_later(1ms, [&] { order = order == 0 ? 1 : -1; });
         auto const second = hub.call_later(2ms, [&] { order = order == 1 || !first ? 2 : -1; });
         auto const third = hub.call_later(3ms, [&] { last.set(); });
-        auto never = hub.call_later(1ms, [&] { must(false, "a cancelled timer runs"); });
+        auto never = hub.call_later(1ms, [&] { must(false, "a canceled timer runs"); });
         auto ticks = hub.call_every(1ms, [n = 0]() mutable { return ++n != 3; });
         auto soon = hub.call_soon([] {});
         for (handler const& h : {first, second, third, never, ticks, soon}) require_handler(h);

@@ -102,7 +102,7 @@ TEST("what plain code of the host changes between two turns wakes the loop that 
     w.close(feed);
 }
 
-TEST("a later timer, or one cancelled, makes no turn") {
+TEST("a later timer, or one canceled, makes no turn") {
     testing::simulation world(harness::as_asked());
     queue_host host;
     loop l(loop_options{.on = world.on()});

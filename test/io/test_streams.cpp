@@ -94,7 +94,7 @@ TEST("gathered parts are written in order, empty ones among them") {
     CHECK(r.ok());
 }
 
-TEST("a read gives up at its deadline, or when cancelled, and no byte is lost") {
+TEST("a read gives up at its deadline, or when canceled, and no byte is lost") {
     if (harness::cut_short()) harness::skip("it counts bytes a read");
     world w;
     auto r = run_in(w, []() -> result<void> {
@@ -309,7 +309,7 @@ TEST("write_some writes what there is room for, at least a byte, and says how mu
     CHECK(r.ok());
 }
 
-TEST("write_some that is cancelled beforehand, or while it waits, writes nothing") {
+TEST("write_some that is canceled beforehand, or while it waits, writes nothing") {
     world w;
     auto r = run_in(w, [&]() -> result<void> {
         socket_pair ends(w);

@@ -136,7 +136,7 @@ TEST("a port that is taken says EADDRINUSE; with reuse_port two may share it") {
     CHECK(r.ok());
 }
 
-TEST("accept and connect give up at their deadlines, or when cancelled") {
+TEST("accept and connect give up at their deadlines, or when canceled") {
     testing::simulation sim(harness::as_asked());
     auto r = run(loop_options{.on = sim.on()}, [&]() -> result<void> {
         SPRUCE_TRY(auto listener, tcp_listener::listen("127.0.0.1:0"));

@@ -180,7 +180,7 @@ TEST("once f has begun, a deadline, a cancel and a destroy wait for its end: wha
     std::thread opens([&] { wall.over = true; });
     CHECK(l.destroy().ok());
     opens.join();
-    CHECK(waiter.get().ok());   // it has its outcome: that the wait was cancelled shows at the next one
+    CHECK(waiter.get().ok());   // it has its outcome: that the wait was canceled shows at the next one
     CHECK_EQ(here, 1);
 }
 

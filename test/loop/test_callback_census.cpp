@@ -15,7 +15,7 @@ std::size_t count(loop& l, callback_kind k) {
 }
 }  // namespace
 
-TEST("the timers that are pending are listed with their times, and no longer once they ran or were cancelled") {
+TEST("the timers that are pending are listed with their times, and no longer once they ran or were canceled") {
     world w;
     loop l(w.options());
     handler soon = l.call_later(1ms, [] {});
@@ -37,7 +37,7 @@ TEST("the timers that are pending are listed with their times, and no longer onc
     CHECK_EQ(seen, 4U);
     CHECK(l.run_until([&] { return !soon.active(); }, in(5s)).ok());
     CHECK_EQ(count(l, callback_kind::timer), 3U);
-    // All may be cancelled on the way.
+    // All may be canceled on the way.
     for (callback_info c : l.callbacks()) CHECK(c.name.cancel());
     CHECK(!late.active());
     CHECK_EQ(count(l, callback_kind::timer), 0U);

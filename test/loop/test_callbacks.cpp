@@ -53,7 +53,7 @@ TEST("options out of their range are refused by name") {
     CHECK_EQ(l.status().error().detail(), "turn_budget: at least 1");
 }
 
-TEST("a cancelled callback never runs, and its callable is gone when cancel() returns") {
+TEST("a canceled callback never runs, and its callable is gone when cancel() returns") {
     world w;
     loop l(w.options());
     struct tracked {
@@ -108,7 +108,7 @@ TEST("a callable whose destructor cancels its own handler finds it over") {
     CHECK_EQ(ends, 5);
 }
 
-TEST("a callback cancelled by one that runs before it in the same pass does not run") {
+TEST("a callback canceled by one that runs before it in the same pass does not run") {
     world w;
     loop l(w.options());
     handler second;

@@ -72,7 +72,7 @@ TEST("prepare() says when the next thing is due: at once, at a time, or never") 
     handler soon = l.call_soon([] {});
     CHECK(l.prepare()->remaining() == 0ns);
     CHECK(soon.cancel());
-    CHECK(l.dispatch().ok());   // it may have to step over what was cancelled
+    CHECK(l.dispatch().ok());   // it may have to step over what was canceled
     l.call_when_idle([] {});
     CHECK(l.prepare()->remaining() == 0ns);
     CHECK_EQ(*l.dispatch(), 1U);

@@ -34,7 +34,7 @@ TEST("a turn's budget beyond 32 bits is a budget without a bound, not none at al
     CHECK_EQ(ran, 4);
 }
 
-TEST("callbacks cancelled before any run give their places back, though nothing is left to run for") {
+TEST("callbacks canceled before any run give their places back, though nothing is left to run for") {
     world w;
     auto o = w.options();
     o.max_timers = 64;
@@ -49,7 +49,7 @@ TEST("callbacks cancelled before any run give their places back, though nothing 
     }
 }
 
-TEST("callbacks cancelled in one long callback give their places back within it") {
+TEST("callbacks canceled in one long callback give their places back within it") {
     world w;
     auto o = w.options();
     o.max_timers = 64;
@@ -91,7 +91,7 @@ struct runs_in_its_end {
 };
 }  // namespace
 
-TEST("the room of a cancelled callable is nobody else's until its destructor is through, even if that runs the loop") {
+TEST("the room of a canceled callable is nobody else's until its destructor is through, even if that runs the loop") {
     world w;
     loop l(w.options());
     int spoilt = 0;
@@ -269,7 +269,7 @@ TEST("a loop that one of its own callbacks destroys ends its run, and is destroy
     CHECK(next.status().ok());
 }
 
-TEST("a callable that owns its loop may be cancelled: the loop ends with it") {
+TEST("a callable that owns its loop may be canceled: the loop ends with it") {
     world w;
     for (bool const queued : {false, true}) {
         auto owner = std::make_shared<std::unique_ptr<loop>>(std::make_unique<loop>(w.options()));

@@ -55,7 +55,7 @@ TEST("a timer of no length, or past, runs in the next pass") {
     CHECK_EQ(std::string_view(seen), "abc");
 }
 
-TEST("a timer cancelled by an earlier one of the same expiry does not run") {
+TEST("a timer canceled by an earlier one of the same expiry does not run") {
     virtual_loop v;
     handler second;
     v.l.call_later(1ms, [&] { CHECK(second.cancel()); });

@@ -143,7 +143,7 @@ TEST("a loop runs, and can be stopped and asked, while its hooks run; its state 
     CHECK(l.state() == loop_state::ended);
 }
 
-TEST("hooks run in the order they were given within their phase; one that is cancelled never runs, twice is refused") {
+TEST("hooks run in the order they were given within their phase; one that is canceled never runs, twice is refused") {
     world w;
     loop l(w.options());
     std::string seen;

@@ -32,7 +32,7 @@ struct listener_record {
     handler name;
     long sent_before;          // those of before its time
     long runs = 0, heard = 0;  // how many were begun when it was made, or ran last: of later ones it must hear
-    bool cancelled = false;
+    bool canceled = false;
 };
 
 // One loop's thread: adds and cancels handlers, and runs; at the end those that are left hear the last signal.
@@ -50,12 +50,12 @@ void live(storm& s, loop_options const& options, std::uint64_t seed, long& wrong
             ++r.runs;
             ++runs;
             r.heard = s.begun[r.which].load();
-            wrong += r.cancelled || r.runs > r.heard - r.sent_before + on_their_way;
+            wrong += r.canceled || r.runs > r.heard - r.sent_before + on_their_way;
             // Now and then it takes itself back, or another.
             if (s.over || live.empty() || !random.chance(20)) return;
             std::size_t const i = random.below(live.size());
             live[i]->name.cancel();
-            live[i]->cancelled = true;
+            live[i]->canceled = true;
             live[i] = live.back();
             live.pop_back();
         });
@@ -71,7 +71,7 @@ void live(storm& s, loop_options const& options, std::uint64_t seed, long& wrong
         if (!live.empty() && random.chance(40)) {
             std::size_t const i = random.below(live.size());
             wrong += !live[i]->name.cancel();
-            live[i]->cancelled = true;
+            live[i]->canceled = true;
             live[i] = live.back();
             live.pop_back();
         }
@@ -79,7 +79,7 @@ void live(storm& s, loop_options const& options, std::uint64_t seed, long& wrong
             // The last one of a signal goes, and with it the loop's interest.
             std::size_t const which = random.below(numbers.size());
             l.remove_signal_handlers(numbers[which]);
-            std::erase_if(live, [&](listener_record* r) { return r->which == which && (r->cancelled = true); });
+            std::erase_if(live, [&](listener_record* r) { return r->which == which && (r->canceled = true); });
         }
         static_cast<void>(l.run_once(in(500us)));
     }

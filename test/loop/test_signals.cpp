@@ -39,7 +39,7 @@ bool is_default(int sig) {
 }
 }  // namespace
 
-TEST("several handlers of one signal run, each until it is cancelled, and the disposition is put back") {
+TEST("several handlers of one signal run, each until it is canceled, and the disposition is put back") {
     if (harness::simulated()) harness::skip("the real kernel's signals");
     world w;
     loop l(signal_options(w));

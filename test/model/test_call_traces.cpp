@@ -105,7 +105,7 @@ struct model {
         of[i].is = how;
         if (!ran) return;
         (log += how == value ? 'e' : 'c') += digit(i);
-        // Who was cancelled cannot ask for the last one's value.
+        // Who was canceled cannot ask for the last one's value.
         if (int const last = of[i].last; last != nobody) log += of[last].lives() ? '?' : how == value && of[last].is == value ? digit(last) : '9';
         for (int j = 0; j != made; ++j)
             if (of[j].is == queued) return begin(j);

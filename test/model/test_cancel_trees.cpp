@@ -32,9 +32,9 @@ struct node {
     task<void> handle;
     group_model* group = nullptr;
     std::vector<frame> frames;
-    bool born = false, ended = false, cancelled = false, yields = false;
+    bool born = false, ended = false, canceled = false, yields = false;
     task_id by{};
-    bool waiting = false, uncancellable = false, timed = false, is_join = false;
+    bool waiting = false, uncancelable = false, timed = false, is_join = false;
     time_point due{};
     std::uint64_t armed = 0;
     group_model* joins = nullptr;
@@ -63,7 +63,7 @@ public:
         queue_.push_back(&n);
     }
     void timer(node& n, time_point due) {
-        n.runs_by_timer = n.waiting = n.timed = n.uncancellable = true;
+        n.runs_by_timer = n.waiting = n.timed = n.uncancelable = true;
         n.due = due;
         n.armed = ++sequence_;
         waiting_.push_back(&n);
@@ -77,11 +77,11 @@ public:
         if (!queue_.empty()) queue_.pop_front();
         n.born = true;
     }
-    // cause: what it is a consequence of; 0: it is what was cancelled.
+    // cause: what it is a consequence of; 0: it is what was canceled.
     bool cancel(node& n, task_id cause = {}) {
         if (n.ended) return false;
-        if (!n.cancelled) n.cancelled = true, n.by = cause == task_id{} ? n.id : cause;
-        if (n.waiting && !n.uncancellable && !shielded(n)) {
+        if (!n.canceled) n.canceled = true, n.by = cause == task_id{} ? n.id : cause;
+        if (n.waiting && !n.uncancelable && !shielded(n)) {
             ++by_cancel;
             finish(n, {errc::canceled, n.by});
         }
@@ -93,12 +93,12 @@ public:
     // Why the node's group ends, if not because it came to its end.
     task_id cause_of(node const& n) const {
         task_id scope;
-        return n.cancelled ? n.by : expired_scope(n, &scope) ? scope : task_id{};
+        return n.canceled ? n.by : expired_scope(n, &scope) ? scope : task_id{};
     }
     // Before a call that may wait: true if it fails at once, after a trip round the ring.
     bool refuses(node& n) {
         task_id scope;
-        if (n.cancelled && !shielded(n)) n.expected = {errc::canceled, n.by};
+        if (n.canceled && !shielded(n)) n.expected = {errc::canceled, n.by};
         else if (expired_scope(n, &scope)) n.expected = {errc::canceled, scope};
         else return false;
         queue_.push_back(&n);
@@ -114,17 +114,17 @@ public:
     void looks_again(node& n) {
         if (!std::exchange(n.yields, false)) return;
         task_id scope;
-        if (n.cancelled && !shielded(n)) n.expected = {errc::canceled, n.by};
+        if (n.canceled && !shielded(n)) n.expected = {errc::canceled, n.by};
         else if (expired_scope(n, &scope)) n.expected = {errc::canceled, scope};
     }
     void sleeps(node& n, time_point until) {
         if (until <= world_.now()) return yields(n);
         if (!refuses(n)) wait(n, until, false);
     }
-    void joins(node& n, group_model& g, time_point until, bool uncancellable) {
+    void joins(node& n, group_model& g, time_point until, bool uncancelable) {
         n.joins = g.waiter ? nullptr : &g;
         g.waiter = &n;
-        n.uncancellable = uncancellable;
+        n.uncancelable = uncancelable;
         wait(n, until, true);
     }
     void ends(node& n, result<void> const& how) {
@@ -148,7 +148,7 @@ public:
     // Whether it would be refused, without being asked.
     bool must_end(node const& n) const {
         task_id scope;
-        return (n.cancelled && !shielded(n)) || expired_scope(n, &scope);
+        return (n.canceled && !shielded(n)) || expired_scope(n, &scope);
     }
 
 private:
@@ -167,13 +167,13 @@ private:
     void wait(node& n, time_point until, bool is_join) {
         n.waiting = true;
         n.is_join = is_join;
-        n.due = n.uncancellable ? until : std::min(until, first_scope(n));
+        n.due = n.uncancelable ? until : std::min(until, first_scope(n));
         n.timed = n.due != time_point::max();
         if (n.timed) n.armed = ++sequence_;
         waiting_.push_back(&n);
     }
     void finish(node& n, ending how) {
-        n.waiting = n.uncancellable = false;
+        n.waiting = n.uncancelable = false;
         if (n.joins) n.joins->waiter = nullptr, n.joins = nullptr;
         n.expected = how;
         remove(waiting_, n);
@@ -200,15 +200,15 @@ private:
         expect(!due.empty(), __LINE__);
         for (node* n : due) {
             task_id scope;
-            bool const by_its_scope = !n->uncancellable && expired_scope(*n, &scope);
+            bool const by_its_scope = !n->uncancelable && expired_scope(*n, &scope);
             ++(by_its_scope ? by_scope : by_time);
             if (by_its_scope) finish(*n, {errc::canceled, scope});
             else finish(*n, {n->is_join ? errc::timed_out : errc{}, {}});
         }
     }
-    // One cancelled before it began takes its turn to end, and nobody sees it.
+    // One canceled before it began takes its turn to end, and nobody sees it.
     void skip_unborn() {
-        while (!queue_.empty() && !queue_.front()->born && queue_.front()->cancelled && !queue_.front()->runs_by_timer) {
+        while (!queue_.empty() && !queue_.front()->born && queue_.front()->canceled && !queue_.front()->runs_by_timer) {
             node& n = *queue_.front();
             queue_.pop_front();
             ++unborn;
@@ -293,7 +293,7 @@ private:
 
     result<void> live(node& n) {
         model.runs(n);
-        model.expect(this_task::id() == n.id && !n.cancelled, __LINE__);
+        model.expect(this_task::id() == n.id && !n.canceled, __LINE__);
         result<void> r = block(n, 3);
         if (random_.chance(10)) r = errc::broken;
         model.expect(n.frames.empty(), __LINE__);
@@ -428,7 +428,7 @@ private:
 };
 }  // namespace
 
-TEST_FOR(1200, "random trees of tasks, groups, shields and deadlines wait, end and are cancelled as a model says") {
+TEST_FOR(1200, "random trees of tasks, groups, shields and deadlines wait, end and are canceled as a model says") {
     harness::random seeds(harness::seed());
     long resumed = 0, by_cancel = 0, by_scope = 0, by_time = 0, unborn = 0;
     long trees = harness::nightly() ? 1'000'000 : 10'000;

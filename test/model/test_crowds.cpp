@@ -93,7 +93,7 @@ TEST_FOR(60, "of a thousand who wait for twenty futures half give up at random, 
             REQUIRE(sleep_for(milliseconds_below(random, 5)).ok());
             pledge& p = pledges[n];
             if (p.in->set(static_cast<int>(n)).ok()) CHECK_EQ(p.stopped, 0);
-            else CHECK(p.stopped == 1 && p.waiting == 0);   // the last who wanted it was cancelled
+            else CHECK(p.stopped == 1 && p.waiting == 0);   // the last who wanted it was canceled
             settle();
             CHECK_EQ(p.waiting, 0);
         }
@@ -113,7 +113,7 @@ TEST_FOR(60, "of a thousand who take from a line of completions half give up, an
         std::vector<int> given(crowd);
         int gave_up = 0, served = 0;
         auto give = [&](result<future<int>>& f) {
-            cancel_shield const asks;   // who was cancelled meanwhile has it all the same
+            cancel_shield const asks;   // who was canceled meanwhile has it all the same
             ++given[static_cast<std::size_t>(f->get().value_or(0))];
         };
         std::vector<task<void>> all;
@@ -186,7 +186,7 @@ TEST_FOR(60, "of a thousand who wait for what is emitted half go at random; the 
     rounds([](harness::random& random) {
         constexpr int emissions = 40;
         emitter<int> e;
-        int heard_all = 0, cancelled = 0, timeouts = 0;
+        int heard_all = 0, canceled = 0, timeouts = 0;
         std::vector<task<void>> all;
         for (int i = 0; i != crowd; ++i)
             all.push_back(spawn([&, seed = random.next()] {
@@ -194,7 +194,7 @@ TEST_FOR(60, "of a thousand who wait for what is emitted half go at random; the 
                 emitted heard(e, emissions);
                 for (int next = 0; next != emissions;) {
                     auto won = wait_any(heard, patience(mine, 8));
-                    if (!won) return void(++cancelled);
+                    if (!won) return void(++canceled);
                     if (won->timed_out()) {
                         ++timeouts;
                         continue;
@@ -212,8 +212,8 @@ TEST_FOR(60, "of a thousand who wait for what is emitted half go at random; the 
         }
         join_all(all);
         CHECK_EQ(e.size(), 0U);
-        CHECK_EQ(heard_all + cancelled, crowd);
-        CHECK(heard_all > 200 && cancelled > 200 && timeouts > 500);
+        CHECK_EQ(heard_all + canceled, crowd);
+        CHECK(heard_all > 200 && canceled > 200 && timeouts > 500);
     });
 }
 
@@ -282,7 +282,7 @@ TEST_FOR(60, "of a thousand who wait for a permit and a value together half give
     });
 }
 
-TEST_FOR(60, "of a thousand calls in one line half are cancelled at random: each of the others runs once, alone, in its place") {
+TEST_FOR(60, "of a thousand calls in one line half are canceled at random: each of the others runs once, alone, in its place") {
     rounds([](harness::random& random) {
         std::vector<int> ran(crowd);
         int inside = 0, last = -1, done = 0, taken_back = 0;

@@ -13,7 +13,7 @@ TEST_FOR(300, "an event does what its model does: set, cleared, waited for, give
         bool is_set = false;
         std::vector<std::unique_ptr<followed>> calls;
         model_time time(random);
-        long woken = 0, ended = 0, expired = 0, cancelled = 0;
+        long woken = 0, ended = 0, expired = 0, canceled = 0;
         auto wake_all = [&](errc how, long& count) {
             for (auto& c : calls)
                 if (c->waits) c->ends(how, count);
@@ -40,7 +40,7 @@ TEST_FOR(300, "an event does what its model does: set, cleared, waited for, give
                 break;
             case 2:
             case 3:
-                cancel_one(random, calls, cancelled);
+                cancel_one(random, calls, canceled);
                 break;
             case 4:
                 if (random.chance(5)) {
@@ -72,7 +72,7 @@ TEST_FOR(300, "an event does what its model does: set, cleared, waited for, give
             CHECK_EQ(e->is_set(), is_set);
             if (random.chance(50)) check();   // else more in the same turn
         }
-        CHECK(woken > 1'000 && expired > 300 && cancelled > 300 && ended > 50);
+        CHECK(woken > 1'000 && expired > 300 && canceled > 300 && ended > 50);
         for (auto& c : calls) c->handle.cancel();
         settle();
         return {};

@@ -43,7 +43,7 @@ struct model {
         int subscribers = 0, told = 0;
     };
     struct task_state {
-        bool started = false, cancelled_in_shield = false;
+        bool started = false, canceled_in_shield = false;
         way how{};
         errc ended = pending;
         bool waits() const { return started && ended == pending; }
@@ -60,7 +60,7 @@ struct model {
         for (bool b : {promise, cancelable, follows, handle, looked}) k += b ? '1' : '0';
         for (int i = 0; i != tasks; ++i) {
             auto const& t = of[i];
-            if (t.started) each[i] = {static_cast<char>('a' + static_cast<int>(t.how)), t.waits() ? 'w' : 'e', t.cancelled_in_shield ? 'c' : '-'};
+            if (t.started) each[i] = {static_cast<char>('a' + static_cast<int>(t.how)), t.waits() ? 'w' : 'e', t.canceled_in_shield ? 'c' : '-'};
         }
         std::sort(each, each + tasks);
         for (auto const& e : each) k += e;
@@ -125,7 +125,7 @@ struct model {
         resolve_follower(errc::task_canceled);
     }
     void cancel_waiter(task_state& t) {
-        if (t.how == way::refusing) return void(t.cancelled_in_shield = true);
+        if (t.how == way::refusing) return void(t.canceled_in_shield = true);
         t.ended = errc::canceled;
         if (t.how == way::plain || t.how == way::timed) {
             if (!wanted() && !(follows && g.outcome == pending) && can_cancel()) cancel_it();
@@ -194,7 +194,7 @@ struct stage {
     struct waiter {
         task<void> handle;
         errc ended = pending;
-        bool cancelled_after = false;
+        bool canceled_after = false;
     };
     waiter of[tasks];
     int started = 0, stopped = 0, told = 0, told_follower = 0;
@@ -228,7 +228,7 @@ struct stage {
             auto const how = static_cast<way>(s.which);
             t.handle = spawn([this, &t, how, from = how == way::follower ? g : f]() mutable {
                 t.ended = ask(how, std::move(from));
-                t.cancelled_after = yield() == errc::canceled;
+                t.canceled_after = yield() == errc::canceled;
             });
             break;
         }
@@ -267,7 +267,7 @@ errc answer(model const& before, step s) {
 void compare(model const& m, stage const& real) {
     for (int i = 0; i != tasks; ++i) {
         CHECK_EQ(real.of[i].ended, m.of[i].ended);
-        if (m.of[i].started && !m.of[i].waits()) CHECK_EQ(real.of[i].cancelled_after, m.of[i].cancelled_in_shield || m.of[i].ended == errc::canceled);
+        if (m.of[i].started && !m.of[i].waits()) CHECK_EQ(real.of[i].canceled_after, m.of[i].canceled_in_shield || m.of[i].ended == errc::canceled);
     }
     if (m.handle) {
         CHECK_EQ(real.f.done(), m.f.outcome != pending);

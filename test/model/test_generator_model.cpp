@@ -27,7 +27,7 @@ struct generator_model {
     long asked = 0, unclaimed = 0;       // unclaimed: asked for by calls that ended without one
     bool ended = false;
     errc how{}, last_how{};              // how it will end, and has
-    long served = 0, expired = 0, cancelled = 0, told_end = 0, destroyed = 0, stopped = 0;
+    long served = 0, expired = 0, canceled = 0, told_end = 0, destroyed = 0, stopped = 0;
 
     void begin() {
         look_ahead = static_cast<long>(random.below(4));
@@ -132,10 +132,10 @@ struct generator_model {
         case 2:
             for (auto n = 1 + random.below(3); n != 0; --n, ++gates) CHECK(gate->release().ok());
             // Some give up before it is made.
-            if (random.chance(20)) lose_some([&] { cancel_one(random, calls, cancelled); });
+            if (random.chance(20)) lose_some([&] { cancel_one(random, calls, canceled); });
             break;
         case 3:
-            lose_some([&] { cancel_one(random, calls, cancelled); });
+            lose_some([&] { cancel_one(random, calls, canceled); });
             break;
         case 4:
             time.pass();
@@ -171,7 +171,7 @@ struct generator_model {
 };
 }  // namespace
 
-TEST_FOR(300, "a generator does what its model does: made, asked for, given up, cancelled, moved and destroyed at random") {
+TEST_FOR(300, "a generator does what its model does: made, asked for, given up, canceled, moved and destroyed at random") {
     harness::random random(harness::seed());
     auto r = run_virtually([&]() -> result<void> {
         SPRUCE_TRY(loop& hub, loop::current());
@@ -179,7 +179,7 @@ TEST_FOR(300, "a generator does what its model does: made, asked for, given up, 
         generator_model m(random);
         m.check();
         for (long i = 0; i != model_steps(); ++i) m.step();
-        CHECK(m.served > 5'000 && m.expired > 300 && m.cancelled > 300 && m.told_end > 300);
+        CHECK(m.served > 5'000 && m.expired > 300 && m.canceled > 300 && m.told_end > 300);
         CHECK(m.destroyed > 20 && m.stopped > 20);
         for (auto& c : m.calls) c->handle.cancel();
         settle();

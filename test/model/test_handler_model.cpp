@@ -1,5 +1,5 @@
-// Handlers against a model: callbacks of all kinds made, fired, moved in time and cancelled at random, from plain code,
-// from their own and other callbacks, from tasks and from destructors. Whatever happens, what was cancelled never runs again.
+// Handlers against a model: callbacks of all kinds made, fired, moved in time and canceled at random, from plain code,
+// from their own and other callbacks, from tasks and from destructors. Whatever happens, what was canceled never runs again.
 #include <algorithm>
 #include <array>
 #include <csignal>
@@ -27,7 +27,7 @@ struct item {
     kind what{};
     handler name;
     bool active = false;       // by the model
-    bool cancelled = false;
+    bool canceled = false;
     bool running = false;
     bool gone = false;         // the callable was destroyed
     bool suspended = false;    // a timer with no time
@@ -122,7 +122,7 @@ private:
             static_cast<void>(world_.steal_status(pid));
         }
         children_.clear();
-        // Those whose handlers were cancelled first; the kernel would keep them, and look through them all at each end.
+        // Those whose handlers were canceled first; the kernel would keep them, and look through them all at each end.
         for (int const pid : ended_) static_cast<void>(world_.steal_status(pid));
         ended_.clear();
         for (auto const& [out, into] : ends_) drain(out, 1 << 20);
@@ -301,7 +301,7 @@ private:
         // Buried first: the callable's end may look at us.
         if (was) {
             bury(i);
-            i.cancelled = true;
+            i.canceled = true;
             ++cancels_;
         }
         expect(i.name.cancel() == was);
@@ -311,7 +311,7 @@ private:
     void rearm(std::size_t id) {
         item& i = items_[id];
         bool const is_timer = i.what == kind::timer || i.what == kind::beat;
-        bool const may = is_timer && (i.active || (i.running && !i.cancelled));
+        bool const may = is_timer && (i.active || (i.running && !i.canceled));
         bool const suspend = random_.chance(10);
         duration const d = some_time();
         bool const did = i.name.rearm(suspend ? never() : in(d));
@@ -344,7 +344,7 @@ private:
                 forget(id);
                 any = true;
             }
-            meddles_ = false;   // a destructor that cancelled another of them would be neither's fault
+            meddles_ = false;   // a destructor that canceled another of them would be neither's fault
             expect(loop_->remove_signal_handlers(signals[number]) == any);
             meddles_ = true;
         }
@@ -353,7 +353,7 @@ private:
     void forget(std::size_t id) {
         if (id == nobody) return;
         bury(items_[id]);
-        items_[id].cancelled = true;
+        items_[id].canceled = true;
         ++cancels_;
     }
     void look_at(std::size_t id) {
@@ -376,7 +376,7 @@ private:
         item& i = items_[id];
         ++runs_;
         ++i.runs;
-        expect(!i.cancelled && i.active && !ending_ && !i.gone && !i.running);
+        expect(!i.canceled && i.active && !ending_ && !i.gone && !i.running);
         expect(self == i.name);
         i.running = true;
         bool const once =
@@ -478,7 +478,7 @@ private:
 };
 }  // namespace
 
-TEST_FOR(60, "a million random operations on handlers of all kinds: what was cancelled never runs again") {
+TEST_FOR(60, "a million random operations on handlers of all kinds: what was canceled never runs again") {
     auto m = std::make_unique<model>(harness::seed());
     m->run(harness::nightly() ? 100'000'000 : 1'000'000);
     CHECK_EQ(m->wrong, 0L);

@@ -29,7 +29,7 @@ public:
     std::deque<int> items;
     std::size_t in_hand = 0;
     bool closed = false;
-    long passed = 0, joined = 0, expired = 0, cancelled = 0, ended = 0;
+    long passed = 0, joined = 0, expired = 0, canceled = 0, ended = 0;
 
     void push(int value, errc& how) {
         how = closed ? errc::closed : errc{};
@@ -167,7 +167,7 @@ template <class Queue> result<void> follow_model(harness::random& random, model:
             CHECK_EQ(ending_of(q->task_done()), m.done());
             break;
         case 8:
-            cancel_one(random, m.calls, m.cancelled);
+            cancel_one(random, m.calls, m.canceled);
             break;
         default:
             if (random.chance(3)) {
@@ -190,7 +190,7 @@ template <class Queue> result<void> follow_model(harness::random& random, model:
         if (random.chance(50)) check();   // else more in the same turn
     }
     // Joins are rare: about 95 in 50,000 steps, give or take 10.
-    CHECK(m.passed > 1'000 && m.joined > 40 && m.expired > 300 && m.cancelled > 100 && m.ended > 100);
+    CHECK(m.passed > 1'000 && m.joined > 40 && m.expired > 300 && m.canceled > 100 && m.ended > 100);
     for (auto& c : m.calls) c->handle.cancel();
     settle();
     return {};

@@ -129,7 +129,7 @@ private:
             close(*chosen[i]);
         }
         for (std::size_t i = 0; i != n; ++i) open(*chosen[i]);
-        // Closed before they were cancelled: nobody is to do so, and yet the new owner hears nothing of the old.
+        // Closed before they were canceled: nobody is to do so, and yet the new owner hears nothing of the old.
         for (std::size_t i = 0; i != n; ++i) unwatch(*chosen[i]);
         for (std::size_t i = 0; i != n; ++i) watch(*chosen[i]);
     }

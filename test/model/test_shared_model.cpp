@@ -25,7 +25,7 @@ struct call : followed {
     kind what{};
     int which = 0;
     int value = 0;
-    bool parked = false, was_cancelled = false, was_told = false;
+    bool parked = false, was_canceled = false, was_told = false;
     bool closed[4]{};            // these have died
     long flag_sets = 0, local_sets = 0;   // how often they had been set when it began
 };
@@ -40,7 +40,7 @@ public:
             act();
             if (random_.chance(40)) look();   // else more before the loop hears of it
         }
-        CHECK(passed_ > 1'000 && woken_ > 500 && expired_ > 300 && cancelled_ > 300 && ended_ > 300 && together_ > 100);
+        CHECK(passed_ > 1'000 && woken_ > 500 && expired_ > 300 && canceled_ > 300 && ended_ > 300 && together_ > 100);
         for (auto& c : calls_) cancel(*c);
         look();
         CHECK(calls_.empty());
@@ -97,7 +97,7 @@ private:
         if (!c.parked) return;
         for (auto& other : calls_) {
             if (other.get() == &c) return;
-            CHECK(!(other->parked && !other->done && !other->was_cancelled && other->due > loop_clock::now() &&
+            CHECK(!(other->parked && !other->done && !other->was_canceled && other->due > loop_clock::now() &&
                     other->what == what && other->which == i && !other->closed[i]));
         }
     }
@@ -127,8 +127,8 @@ private:
     // Whether it gave up is judged here; what it got, by the others.
     bool gave_up(call const& c, errc how) {
         if (how != errc::canceled && how != errc::timed_out) return false;
-        CHECK(how == errc::canceled ? c.was_cancelled : c.due <= loop_clock::now());
-        ++(how == errc::canceled ? cancelled_ : expired_);
+        CHECK(how == errc::canceled ? c.was_canceled : c.due <= loop_clock::now());
+        ++(how == errc::canceled ? canceled_ : expired_);
         return true;
     }
     void ask(call& c, deadline dl) {
@@ -205,7 +205,7 @@ private:
     }
     void cancel(call& c) {
         if (c.done) return;
-        c.was_cancelled = true;
+        c.was_canceled = true;
         c.handle.cancel();
     }
 
@@ -280,7 +280,7 @@ private:
         REQUIRE(sleep_for(1us).ok());
         for (auto& c : calls_) {
             if (c->done) continue;
-            CHECK(!c->was_cancelled);
+            CHECK(!c->was_canceled);
             CHECK(!could_go_on(*c));
         }
         std::erase_if(calls_, [](auto& c) { return c->done; });
@@ -295,7 +295,7 @@ private:
     long flag_sets_ = 0, local_sets_ = 0;
     std::vector<std::unique_ptr<call>> calls_;
     int next_ = 0;
-    long passed_ = 0, woken_ = 0, expired_ = 0, cancelled_ = 0, ended_ = 0, together_ = 0;
+    long passed_ = 0, woken_ = 0, expired_ = 0, canceled_ = 0, ended_ = 0, together_ = 0;
 };
 }  // namespace
 

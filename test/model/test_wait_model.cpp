@@ -55,7 +55,7 @@ struct waiter : followed {
     int handed = -1;          // which of them, by the model
     given gift{};
     bool woken = false;       // an event's wait, a future's or one that was closed is over: it is given nothing more
-    bool was_cancelled = false;
+    bool was_canceled = false;
 };
 
 // A condition whose kind is chosen at run time; the wait calls those of the library through it.
@@ -114,7 +114,7 @@ public:
         std::deque<int> values;
         bool closed = false;
     } line[2];
-    long handed = 0, alone = 0, together = 0, expired = 0, cancelled = 0, ended = 0, in_vain = 0;
+    long handed = 0, alone = 0, together = 0, expired = 0, canceled = 0, ended = 0, in_vain = 0;
 
     // -- what somebody does, or a condition's take(): it goes to who stands first, else it lies there
     void release() {
@@ -222,8 +222,8 @@ public:
     void ends_any(waiter& w, errc how, int index, given got) {
         w.waits = false;
         if (how == errc::canceled) {
-            CHECK(w.was_cancelled && w.handed < 0 && !w.woken);
-            ++cancelled;
+            CHECK(w.was_canceled && w.handed < 0 && !w.woken);
+            ++canceled;
         } else if (how == errc::timed_out) {
             CHECK(w.how == mode::plain && w.due <= loop_clock::now() && w.handed < 0 && !w.woken);
             ++expired;
@@ -243,8 +243,8 @@ public:
     void ends_all(waiter& w, errc how, std::vector<given> const& got) {
         w.waits = false;
         if (how == errc::canceled) {
-            CHECK(w.was_cancelled);
-            ++cancelled;
+            CHECK(w.was_canceled);
+            ++canceled;
         } else if (how == errc::timed_out) {
             CHECK(w.due <= loop_clock::now());
             ++expired;
@@ -261,7 +261,7 @@ public:
     static std::size_t capacity(int i) { return capacities[i]; }
 
 private:
-    static bool hears(waiter const& w) { return w.waits && (w.how == mode::all || !w.was_cancelled); }
+    static bool hears(waiter const& w) { return w.waits && (w.how == mode::all || !w.was_canceled); }
     static pick* find(waiter& w, kind what, int which) {
         for (auto& p : w.picks)
             if (p.what == what && p.which == which && !p.came) return &p;
@@ -269,7 +269,7 @@ private:
     }
     waiter* first(kind what, int which, std::vector<waiter const*> const& besides = {}) {
         for (auto& w : waiters) {
-            bool const open = w->waits && w->how != mode::all && w->handed < 0 && !w->woken && !w->was_cancelled;
+            bool const open = w->waits && w->how != mode::all && w->handed < 0 && !w->woken && !w->was_canceled;
             if (open && w->due > loop_clock::now() && std::find(besides.begin(), besides.end(), w.get()) == besides.end() && find(*w, what, which)) return w.get();
         }
         return nullptr;
@@ -291,7 +291,7 @@ public:
             for (int i : {0, 1}) CHECK_EQ(of_.line[i]->size(), m_.line[i].values.size());
             if (random_.chance(50)) look();   // else more in the same turn
         }
-        CHECK(m_.handed > 1'000 && m_.alone > 1'000 && m_.together > 300 && m_.expired > 1'000 && m_.cancelled > 300 && m_.ended > 100);
+        CHECK(m_.handed > 1'000 && m_.alone > 1'000 && m_.together > 300 && m_.expired > 1'000 && m_.canceled > 300 && m_.ended > 100);
         CHECK_EQ(m_.in_vain, 0);   // all were there, or nothing was taken
         for (auto& w : m_.waiters) cancel(*w);
         look();
@@ -411,7 +411,7 @@ private:
         if (w.done) return;
         w.handle.cancel();
         // Who has something already keeps it.
-        if (w.handed < 0 && !w.woken) w.was_cancelled = true;
+        if (w.handed < 0 && !w.woken) w.was_canceled = true;
     }
     // A source ends, with those who wait for it; another one takes its place.
     void end_one(int i) {
@@ -445,7 +445,7 @@ private:
         settle(8);
         for (auto& w : m_.waiters) {
             if (w->done) continue;
-            CHECK(w->waits && w->handed < 0 && !w->woken && !w->was_cancelled);
+            CHECK(w->waits && w->handed < 0 && !w->woken && !w->was_canceled);
             if (w->how == mode::all) CHECK(!m_.all_ready(*w));
             else CHECK_EQ(m_.first_ready(*w), -1);
         }

@@ -34,7 +34,7 @@ TEST("a future of an emitter is its next emission: nothing, a value or a tuple; 
     CHECK(r.ok());
 }
 
-TEST("a future of an emitter that is cancelled or dropped is connected no more") {
+TEST("a future of an emitter that is canceled or dropped is connected no more") {
     auto r = run_virtually([]() -> result<void> {
         emitter<int> news;
         auto f = as_future(news);
@@ -79,7 +79,7 @@ TEST("a future of an emitter that is cancelled or dropped is connected no more")
     CHECK(r.ok());
 }
 
-TEST("a future of a task has its value, error and exception; cancelling it cancels the task, and it ends when that has") {
+TEST("a future of a task has its value, error and exception; canceling it cancels the task, and it ends when that has") {
     auto r = run_virtually([]() -> result<void> {
         auto f = as_future(spawn([] { return static_cast<void>(sleep_for(1ms)), std::make_unique<int>(3); }));
         CHECK_EQ(**f.get(), 3);
@@ -141,7 +141,7 @@ TEST("whatever a task can wait for can be turned into a future: by name, moved i
         CHECK_EQ(beat.get().value_or(0), 1U);
         CHECK(!later.done());
         CHECK(later.get().ok());
-        // Cancelled, it takes nothing.
+        // Canceled, it takes nothing.
         auto unwanted = as_future(c);
         CHECK(unwanted.cancel());
         CHECK(unwanted.get() == errc::task_canceled);

@@ -169,7 +169,7 @@ TEST("a call that can have no task, or no memory, fails with the reason, and hol
     CHECK(r.ok());
 }
 
-TEST("a cancelled call always ends, also if it never began, or nobody waits for it, or it catches it and gives a value") {
+TEST("a canceled call always ends, also if it never began, or nobody waits for it, or it catches it and gives a value") {
     auto r = run_virtually([]() -> result<void> {
         auto token = std::make_shared<int>(0);
         bool began = false;

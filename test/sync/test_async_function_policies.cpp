@@ -159,7 +159,7 @@ TEST("all traces of three calls under each policy, to five steps and more, go as
     CHECK(r.ok());
 }
 
-TEST("synchronized calls run one after another, whether they end well, fail or are cancelled, in the order they were made") {
+TEST("synchronized calls run one after another, whether they end well, fail or are canceled, in the order they were made") {
     auto r = run_virtually([]() -> result<void> {
         std::string seen;
         int inside = 0;

@@ -61,7 +61,7 @@ TEST("a barrier's action is run once a cycle by the last who comes, before anybo
     CHECK(r.ok());
 }
 
-TEST("who times out at a barrier or is cancelled there breaks it for all, until it is reset") {
+TEST("who times out at a barrier or is canceled there breaks it for all, until it is reset") {
     auto r = run_virtually([]() -> result<void> {
         barrier meet(3);
         for (bool by_time : {true, false}) {
@@ -265,7 +265,7 @@ TEST_FOR(300, "a barrier does what its model does: cycles, deadlines, cancels, r
         std::size_t waiting = 0;
         bool broken = false;
         model_time time(random);
-        long cycles = 0, expired = 0, cancelled = 0;
+        long cycles = 0, expired = 0, canceled = 0;
         auto all_get = [&](errc how) {
             waiting = 0;
             for (auto& c : calls)
@@ -301,7 +301,7 @@ TEST_FOR(300, "a barrier does what its model does: cycles, deadlines, cancels, r
                 if (calls.empty()) break;
                 auto& c = *calls[random.below(calls.size())];
                 c.handle.cancel();
-                if (c.waits) ++cancelled, breaks(c, errc::canceled);
+                if (c.waits) ++canceled, breaks(c, errc::canceled);
                 break;
             }
             case 1:
@@ -339,7 +339,7 @@ TEST_FOR(300, "a barrier does what its model does: cycles, deadlines, cancels, r
                 else ++i;
             }
         }
-        CHECK(cycles > 1'000 && expired > 300 && cancelled > 100);
+        CHECK(cycles > 1'000 && expired > 300 && canceled > 100);
         for (auto& c : calls) c->handle.cancel();
         settle();
         return {};

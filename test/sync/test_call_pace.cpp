@@ -44,7 +44,7 @@ TEST("a call's interval can be changed while it pauses: the pause counts from wh
     CHECK(r.ok());
 }
 
-TEST("a call stands still at its next yield until it is active again, with its interval; or is cancelled") {
+TEST("a call stands still at its next yield until it is active again, with its interval; or is canceled") {
     auto r = run_virtually([]() -> result<void> {
         stepping s;
         auto f = s.go({.interval = 10ms});
@@ -109,7 +109,7 @@ TEST("calls that all stand still are a deadlock, which names them; what waits el
     CHECK(yielded);
 }
 
-TEST("a call that is cancelled right after its pace was changed ends") {
+TEST("a call that is canceled right after its pace was changed ends") {
     auto r = run_virtually([]() -> result<void> {
         for (int kind = 0; kind != 3; ++kind) {
             async_function steps([]() -> result<void> {

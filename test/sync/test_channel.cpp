@@ -105,7 +105,7 @@ TEST("after close() what is left is received, then end_of_stream; senders get cl
     CHECK(r.ok());
 }
 
-TEST("a range-for receives until the channel is closed, or its task is cancelled") {
+TEST("a range-for receives until the channel is closed, or its task is canceled") {
     auto r = run_virtually([]() -> result<void> {
         channel<int> c;
         int sum = 0;
@@ -152,7 +152,7 @@ TEST("an error sent is the error of one receive(), and the channel goes on") {
     CHECK(r.ok());
 }
 
-TEST("who waits at a channel can be cancelled or time out: no value is lost, and a completed wait is not undone") {
+TEST("who waits at a channel can be canceled or time out: no value is lost, and a completed wait is not undone") {
     auto r = run_virtually([]() -> result<void> {
         channel<box> c;
         box mine = boxed(1), yours = boxed(2);
@@ -269,7 +269,7 @@ result<void> follow_model(harness::random& random, std::size_t capacity) {
     std::deque<std::unique_ptr<call>> calls;   // in the order in which they came
     model_time time(random);
     int next = 0;
-    long passed = 0, expired = 0, cancelled = 0;
+    long passed = 0, expired = 0, canceled = 0;
     auto first = [&](bool sends) -> call* {
         for (auto& w : calls)
             if (w->waits && w->sends == sends) return w.get();
@@ -338,7 +338,7 @@ result<void> follow_model(harness::random& random, std::size_t capacity) {
             if (calls.empty()) break;
             auto& w = *calls[random.below(calls.size())];
             w.handle.cancel();
-            if (w.waits) ends(w, errc::canceled), ++cancelled;
+            if (w.waits) ends(w, errc::canceled), ++canceled;
             break;
         }
         default:
@@ -359,7 +359,7 @@ result<void> follow_model(harness::random& random, std::size_t capacity) {
             else ++i;
         }
     }
-    CHECK(passed > 1'000 && expired > 300 && cancelled > 100);
+    CHECK(passed > 1'000 && expired > 300 && canceled > 100);
     for (auto& w : calls) w->handle.cancel();
     settle();
     return {};

@@ -40,7 +40,7 @@ TEST("a notification wakes the first who waits, with the lock held; nobody waiti
     CHECK(r.ok());
 }
 
-TEST("who timed out or was cancelled eats no notification: it reaches the next who still waits") {
+TEST("who timed out or was canceled eats no notification: it reaches the next who still waits") {
     auto r = run_virtually([]() -> result<void> {
         mutex m;
         condition_variable changed;
@@ -65,7 +65,7 @@ TEST("who timed out or was cancelled eats no notification: it reaches the next w
     CHECK(r.ok());
 }
 
-TEST("once notified a waiter neither times out nor is cancelled while it waits for the lock") {
+TEST("once notified a waiter neither times out nor is canceled while it waits for the lock") {
     auto r = run_virtually([]() -> result<void> {
         mutex m;
         condition_variable changed;
@@ -92,7 +92,7 @@ TEST("once notified a waiter neither times out nor is cancelled while it waits f
     CHECK(r.ok());
 }
 
-TEST("who timed out or was cancelled locks again, and that neither ends nor is cancelled") {
+TEST("who timed out or was canceled locks again, and that neither ends nor is canceled") {
     auto r = run_virtually([]() -> result<void> {
         mutex m;
         condition_variable changed;
@@ -270,7 +270,7 @@ struct waiter : followed {
     enum class at { starting, first_lock, has_first, condition, gave_up, second_lock, has_second, holding, leaving, gone };
     at state = at::starting;
     event go;
-    bool cancelled = false, gone = false;
+    bool canceled = false, gone = false;
 };
 
 // The reference: who has the lock, who waits for it, who for the condition, and who runs next.
@@ -279,7 +279,7 @@ struct lock_and_condition {
     model_time& time;
     waiter* owner = nullptr;
     std::deque<waiter*> locks, conditions, ring;
-    long served = 0, expired = 0, cancelled = 0;
+    long served = 0, expired = 0, canceled = 0;
 
     void hand_over() {
         owner = nullptr;
@@ -295,7 +295,7 @@ struct lock_and_condition {
         w.state = waiter::at::holding;
     }
     void has_first(waiter& w) {
-        if (w.cancelled) {
+        if (w.canceled) {
             w.expected = errc::canceled;
             w.state = waiter::at::holding;
         } else if (w.due <= time.moment()) {
@@ -403,8 +403,8 @@ template <class M> result<void> follow_model(harness::random& random) {
             auto& w = *all[random.below(all.size())];
             if (w.state == waiter::at::starting) break;   // it would not begin
             w.handle.cancel();
-            w.cancelled = true;
-            if (w.state == waiter::at::condition) ++model.cancelled, model.gives_up(w, errc::canceled);
+            w.canceled = true;
+            if (w.state == waiter::at::condition) ++model.canceled, model.gives_up(w, errc::canceled);
             break;
         }
         default:
@@ -428,7 +428,7 @@ template <class M> result<void> follow_model(harness::random& random) {
             else ++i;
         }
     }
-    CHECK(model.served > 1'000 && model.expired > 300 && model.cancelled > 300);
+    CHECK(model.served > 1'000 && model.expired > 300 && model.canceled > 300);
     for (auto& w : all) w->go.set();
     while (!all.empty()) {
         changed.notify_all();

@@ -47,7 +47,7 @@ TEST("when_all of one future twice, again and again, is looked at once for each"
     });
 }
 
-TEST("limits of limits of a future's time, so deep as you like, are dropped, cancelled and expire") {
+TEST("limits of limits of a future's time, so deep as you like, are dropped, canceled and expire") {
     for (int const how : {0, 1, 2}) {
         on_a_small_stack([how] {
             promise<int> p;
@@ -95,7 +95,7 @@ TEST("a list of futures, each the value of the one before, ends without a frame 
     });
 }
 
-TEST("futures that follow each other, so deep as you like, have their outcome, are cancelled, and end") {
+TEST("futures that follow each other, so deep as you like, have their outcome, are canceled, and end") {
     for (bool const cancels : {false, true}) {
         on_a_small_stack([cancels] {
             promise<int> p;
@@ -113,7 +113,7 @@ TEST("futures that follow each other, so deep as you like, have their outcome, a
     }
 }
 
-TEST("calls that wait for calls, so deep as you like, are cancelled from the first") {
+TEST("calls that wait for calls, so deep as you like, are canceled from the first") {
     on_a_small_stack([] {
         promise<void> p;
         int woken = 0;

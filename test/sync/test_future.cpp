@@ -191,7 +191,7 @@ TEST("a wait for a future ends at its deadline or by cancellation, and leaves th
         settle();
         t.cancel();
         CHECK(t.get() == errc::task_canceled);
-        CHECK(!f.done());   // it cannot be cancelled
+        CHECK(!f.done());   // it cannot be canceled
         CHECK(p.set(4).ok());
         CHECK_EQ(f.get(in(0ms)).value_or(0), 4);
         return {};

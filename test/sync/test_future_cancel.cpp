@@ -44,7 +44,7 @@ TEST("what was to be done on a cancellation is forgotten with the outcome, and d
     CHECK(r.ok());
 }
 
-TEST("cancelling a waiter goes on to its future, before it wakes, unless somebody else waits or subscribed") {
+TEST("canceling a waiter goes on to its future, before it wakes, unless somebody else waits or subscribed") {
     auto r = run_virtually([]() -> result<void> {
         for (int other = 0; other != 5; ++other) {
             promise<int> p;
@@ -92,7 +92,7 @@ TEST("a deadline of the wait leaves the future alone; a deadline scope around it
     CHECK(r.ok());
 }
 
-TEST("a shield follows its future, and cancelling it, or who waits for it, stops there") {
+TEST("a shield follows its future, and canceling it, or who waits for it, stops there") {
     auto r = run_virtually([]() -> result<void> {
         promise<int> p;
         auto f = p.get_future();
@@ -126,7 +126,7 @@ TEST("a shield follows its future, and cancelling it, or who waits for it, stops
     CHECK(r.ok());
 }
 
-TEST("cancelling a follower cancels what it follows if nobody else wants that; else it ends alone") {
+TEST("canceling a follower cancels what it follows if nobody else wants that; else it ends alone") {
     auto r = run_virtually([]() -> result<void> {
         promise<int> a, b, c;
         a.on_cancel([] {});
@@ -179,7 +179,7 @@ struct chain {
 };
 }  // namespace
 
-TEST("cancelling a call cancels the call it waits for, and so on: leaf, mid, top, each knowing who began it") {
+TEST("canceling a call cancels the call it waits for, and so on: leaf, mid, top, each knowing who began it") {
     auto r = run_virtually([]() -> result<void> {
         chain c;
         auto f = c.top();
@@ -232,7 +232,7 @@ TEST("a prerequisite that two wait for survives the cancellation of one, and a s
     CHECK(r.ok());
 }
 
-TEST("a prerequisite cancelled by somebody else fails all who wait for it, and the origin is kept along the way") {
+TEST("a prerequisite canceled by somebody else fails all who wait for it, and the origin is kept along the way") {
     auto r = run_virtually([]() -> result<void> {
         async_function leaf([]() -> result<int> {
             SPRUCE_CHECK(sleep_for(1h));
@@ -254,7 +254,7 @@ TEST("a prerequisite cancelled by somebody else fails all who wait for it, and t
     CHECK(r.ok());
 }
 
-TEST("a chain of calls longer than any stack is cancelled from its end upwards") {
+TEST("a chain of calls longer than any stack is canceled from its end upwards") {
     auto r = run_virtually([]() -> result<void> {
         constexpr int depth = 2'000;
         std::vector<int> order;
@@ -280,7 +280,7 @@ TEST("a chain of calls longer than any stack is cancelled from its end upwards")
     CHECK(r.ok());
 }
 
-TEST("cancelling a waiter in a shield does nothing until it leaves it") {
+TEST("canceling a waiter in a shield does nothing until it leaves it") {
     auto r = run_virtually([]() -> result<void> {
         promise<int> p;
         p.on_cancel([] {});
@@ -299,7 +299,7 @@ TEST("cancelling a waiter in a shield does nothing until it leaves it") {
     CHECK(r.ok());
 }
 
-TEST("calls that nobody cancelled end as their loop ends, and their futures can still be asked") {
+TEST("calls that nobody canceled end as their loop ends, and their futures can still be asked") {
     future<int> f;
     {
         testing::simulation world(harness::as_asked());

@@ -95,7 +95,7 @@ TEST("a filter that throws ends the search with closed, whatever comes then") {
 }
 #endif
 
-TEST("a search with a filter ends when its answer is cancelled or dropped: the filter is not asked any more, and is gone") {
+TEST("a search with a filter ends when its answer is canceled or dropped: the filter is not asked any more, and is gone") {
     auto r = run_virtually([]() -> result<void> {
         auto const life = std::make_shared<int>(0);
         auto const counts = [life](auto const&) {

@@ -67,7 +67,7 @@ struct world {
         if (slots[i].cancelable) ++slots[i].expected_stopped;
         resolve(i, errc::task_canceled, 0);
     }
-    // Who no longer waits because it was cancelled takes the future along.
+    // Who no longer waits because it was canceled takes the future along.
     void gives_up(waiter& w, errc how) {
         w.waits = false;
         w.expected = how;
@@ -76,7 +76,7 @@ struct world {
 };
 }  // namespace
 
-TEST_FOR(300, "a long random run of futures that are set, followed, cancelled, awaited and dropped goes as a simple model says") {
+TEST_FOR(300, "a long random run of futures that are set, followed, canceled, awaited and dropped goes as a simple model says") {
     auto r = run_virtually([]() -> result<void> {
         harness::random dice(harness::seed());
         world w;

@@ -239,9 +239,9 @@ TEST("futures are conditions: the first of several things, or all of them, and t
         CHECK(timed.ok() && timed->timed_out());
         event go;
         auto both = spawn([&] { return wait_any(f, g, go); });
-        auto cancelled = spawn([&] { return wait_any(f, g).ok(); });
+        auto canceled = spawn([&] { return wait_any(f, g).ok(); });
         settle();
-        cancelled.cancel();
+        canceled.cancel();
         settle();
         CHECK(!f.done());   // who waits for several takes none of them along
         CHECK(b.set("b").ok());

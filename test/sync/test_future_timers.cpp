@@ -11,7 +11,7 @@ std::size_t timers_of(loop& hub) {
 }
 }  // namespace
 
-TEST("a delay is a future that is done at its time; cancelled or dropped it stops its timer") {
+TEST("a delay is a future that is done at its time; canceled or dropped it stops its timer") {
     auto r = run_virtually([]() -> result<void> {
         SPRUCE_TRY(loop& hub, loop::current());
         auto const timers = [&] { return timers_of(hub); };
@@ -51,7 +51,7 @@ TEST("a delay is a future that is done at its time; cancelled or dropped it stop
     CHECK(r.ok());
 }
 
-TEST("a time limit is a new future: the original is left as it was, or cancelled before the new one is told") {
+TEST("a time limit is a new future: the original is left as it was, or canceled before the new one is told") {
     auto r = run_virtually([]() -> result<void> {
         promise<int> p;
         bool canceled = false;
@@ -87,7 +87,7 @@ TEST("a time limit is a new future: the original is left as it was, or cancelled
     CHECK(r.ok());
 }
 
-TEST("cancelling a limited future stops its timer, and cancels the original only if that was asked") {
+TEST("canceling a limited future stops its timer, and cancels the original only if that was asked") {
     auto r = run_virtually([]() -> result<void> {
         SPRUCE_TRY(loop& hub, loop::current());
         async_function work([] { return sleep_for(1h); });

@@ -97,7 +97,7 @@ TEST("a wait for a value that ends without one leaves no value lost or made twic
         CHECK_EQ(slow.next(in(1s)).value_or(0), 3);
         CHECK(sleep_for(100ms).ok());
         CHECK_EQ(made, 3);
-        // Cancelled already, one does not even ask.
+        // Canceled already, one does not even ask.
         auto late = spawn([&] { static_cast<void>(this_task::sleep_for(1h)), static_cast<void>(slow.next()); });
         settle();
         late.cancel();
@@ -126,7 +126,7 @@ TEST("who breaks off ends the generator's task: its destructors have run when th
             CHECK_EQ(moved.next().value_or(0), 11);
         }
         CHECK_EQ(c.over, 1);
-        // Also where the one that breaks off is cancelled itself; and where the task takes its time.
+        // Also where the one that breaks off is canceled itself; and where the task takes its time.
         bool ended = false;
         auto consumer = spawn([&]() -> result<void> {
             generator<int> stubborn([&](yielder<int>& yield) {
@@ -182,7 +182,7 @@ TEST("a generator's error comes after its values, and is told to the hook only i
             for (int n : fails) sum += n;
         }
         CHECK_EQ(std::string_view(told), "broken ");
-        // Cancelled by name: what was made can still be taken.
+        // Canceled by name: what was made can still be taken.
         counted c;
         auto numbers = c.count({.look_ahead = 2});
         settle();
@@ -303,7 +303,7 @@ TEST("a generator's values are given by its own task alone") {
     CHECK(r.ok());
 }
 
-TEST("a generator cancelled before its task began never begins, and who waits for its values is told; afterwards it is over") {
+TEST("a generator canceled before its task began never begins, and who waits for its values is told; afterwards it is over") {
     auto r = run_virtually([]() -> result<void> {
         counted c;
         auto numbers = c.count();

@@ -198,16 +198,16 @@ TEST("one receiver at a time; too many names, and nobody to wait, are said") {
     CHECK_EQ(box.receive({.accept = {"a"}})->value, 1);
 }
 
-TEST("a receiver that is cancelled, or times out, takes no message, and who was given one has it though it is cancelled") {
+TEST("a receiver that is canceled, or times out, takes no message, and who was given one has it though it is canceled") {
     auto r = run_virtually([]() -> result<void> {
         mailbox<int> box;
         auto late = spawn([&] { return box.receive({.accept = {"a"}}, in(1ms)); });
         CHECK(late.get() == errc::timed_out);
-        auto cancelled = spawn([&] { return box.receive({.accept = {"a"}}); });
+        auto canceled = spawn([&] { return box.receive({.accept = {"a"}}); });
         settle();
-        cancelled.cancel();
+        canceled.cancel();
         CHECK(box.send({"a", 1}).ok());
-        CHECK(cancelled.get() == errc::task_canceled);
+        CHECK(canceled.get() == errc::task_canceled);
         CHECK_EQ(box.size(), 1U);
         CHECK_EQ(box.receive({.accept = {"a"}})->value, 1);
         // Its own message makes it cancel itself: it has the message.

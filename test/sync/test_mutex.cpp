@@ -103,7 +103,7 @@ TEST("a mutex serves plain code as long as it need not wait, and keeps tasks wai
     CHECK(m.try_lock().ok());
 }
 
-TEST("who waits for a mutex can be cancelled or time out; who was handed it has it, cancelled or not") {
+TEST("who waits for a mutex can be canceled or time out; who was handed it has it, canceled or not") {
     auto r = run_virtually([]() -> result<void> {
         mutex m;
         SPRUCE_TRY(auto mine, m.lock());
@@ -187,7 +187,7 @@ TEST_FOR(300, "a mutex does what its model does: order, deadlines, cancels and h
         std::deque<std::unique_ptr<call>> calls;   // in the order in which they came
         call* owner = nullptr;
         model_time time(random);
-        long served = 0, expired = 0, cancelled = 0;
+        long served = 0, expired = 0, canceled = 0;
         auto model_settles = [&] {
             if (!owner || !owner->leaves) return;
             owner = nullptr;
@@ -222,7 +222,7 @@ TEST_FOR(300, "a mutex does what its model does: order, deadlines, cancels and h
                 if (owner && owner->done) owner->leaves = true, owner->go.set();
                 break;
             case 4:
-                cancel_one(random, calls, cancelled);
+                cancel_one(random, calls, canceled);
                 break;
             default:
                 settle();
@@ -243,7 +243,7 @@ TEST_FOR(300, "a mutex does what its model does: order, deadlines, cancels and h
                 else ++i;
             }
         }
-        CHECK(served > 1'000 && expired > 300 && cancelled > 300);
+        CHECK(served > 1'000 && expired > 300 && canceled > 300);
         for (auto& c : calls) c->go.set(), c->handle.cancel();
         settle();
         for (auto& c : calls) CHECK(c->handle.join().ok());

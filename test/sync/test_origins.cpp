@@ -66,7 +66,7 @@ TEST("the origin of a task's cancellation is the task, from a task, a callback, 
     };
     auto r = run_virtually([]() -> result<void> {
         from_everywhere([] { return std::make_unique<scene>(); });
-        // One that never began, and one that is cancelled by plain code.
+        // One that never began, and one that is canceled by plain code.
         auto unborn = spawn([] {});
         unborn.cancel();
         CHECK(from(unborn.get().error(), unborn.id()));
@@ -179,7 +179,7 @@ TEST("a job keeps the id that it had while it waited, and is known by it to itse
     CHECK(r.ok());
 }
 
-TEST("what a cancelled waiter takes along carries the waiter's origin: by cancel(), by a scope's deadline, through a limit") {
+TEST("what a canceled waiter takes along carries the waiter's origin: by cancel(), by a scope's deadline, through a limit") {
     auto r = run_virtually([]() -> result<void> {
         error leaf_saw = errc::full, mid_saw = errc::full;
         async_function leaf([&]() -> result<int> {
@@ -239,7 +239,7 @@ TEST("a future of a task hands its cancellation on with its origin, and run_on()
     CHECK(r.ok());
 }
 
-TEST("a cancelled group's members are each their own origin; where its owner was cancelled, the owner is, all the way down") {
+TEST("a canceled group's members are each their own origin; where its owner was canceled, the owner is, all the way down") {
     auto r = run_virtually([]() -> result<void> {
         task_group g;
         auto a = g.spawn([] { return sleep_for(1h); }), b = g.spawn([] { return sleep_for(1h); });
@@ -247,7 +247,7 @@ TEST("a cancelled group's members are each their own origin; where its owner was
         g.cancel();
         CHECK(g.join().ok());
         CHECK(from(a.get().error(), a.id()) && from(b.get().error(), b.id()));
-        // A group, a generator, and a pool in a task that leaves because it was cancelled.
+        // A group, a generator, and a pool in a task that leaves because it was canceled.
         error in_group = errc::full, in_pool = errc::full, in_generator = errc::full;
         auto const sleeps = [](error& into) {
             return [&into] { into = sleep_for(1h).error(); };
@@ -274,7 +274,7 @@ TEST("a cancelled group's members are each their own origin; where its owner was
         CHECK(from(in_group, owner.id()));
         CHECK(from(in_pool, owner.id()));
         CHECK(from(in_generator, owner.id()));
-        // Where nobody cancelled it, what it owns is cancelled by itself.
+        // Where nobody canceled it, what it owns is canceled by itself.
         error left = errc::full;
         task_id member;
         {

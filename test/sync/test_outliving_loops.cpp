@@ -43,7 +43,7 @@ TEST("what waits for time, for jobs, for values or for an emitter may outlive it
     }
     CHECK(delayed.done() && !delayed.get().ok());
     CHECK(!limited.get().ok());
-    CHECK_EQ(first.get().value_or(0), 2);   // it was cancelled, and had its say
+    CHECK_EQ(first.get().value_or(0), 2);   // it was canceled, and had its say
     CHECK(!second.get().ok());
     CHECK(!emission.get().ok());
     pool.reset();

@@ -134,7 +134,7 @@ private:
 };
 }  // namespace
 
-TEST("who was cancelled is given nothing more: what a dropped message's end sends on a channel of the same wait stays there") {
+TEST("who was canceled is given nothing more: what a dropped message's end sends on a channel of the same wait stays there") {
     auto r = run_virtually([]() -> result<void> {
         channel<int> c(1);
         mailbox<at_end> box;
@@ -176,7 +176,7 @@ TEST("a mailbox whose messages send to it when they are dropped says full where 
     CHECK(r.ok());
 }
 
-TEST("a message for a receiver that was cancelled in the same turn does not take the place of what the next one waits for") {
+TEST("a message for a receiver that was canceled in the same turn does not take the place of what the next one waits for") {
     auto r = run_virtually([]() -> result<void> {
         mailbox<int> box(1);
         CHECK(box.send({"keep", 1}).ok());

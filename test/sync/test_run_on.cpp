@@ -93,7 +93,7 @@ TEST("a run_on whose deadline passes leaves the future as it was, and f that had
     CHECK_EQ(kept.get().value_or(0), 5);
 }
 
-TEST("a task of another loop waits with run_on; cancelling it cancels what it waits for there") {
+TEST("a task of another loop waits with run_on; canceling it cancels what it waits for there") {
     world w;
     loop l(w.options());
     std::atomic<bool> ended{false};
@@ -103,7 +103,7 @@ TEST("a task of another loop waits with run_on; cancelling it cancels what it wa
         CHECK(run_on(door, [] { return 1; }) == errc::not_in_task);
         auto asks = spawn([&]() -> result<int> { return run_on(door, [] { return sleep_for(1ms).ok() ? 4 : 0; }); });
         std::atomic<bool> waits{false};
-        auto cancelled = spawn([&]() -> result<void> {
+        auto canceled = spawn([&]() -> result<void> {
             return run_on(door, [&] {
                 event never;
                 waits = true;
@@ -112,12 +112,12 @@ TEST("a task of another loop waits with run_on; cancelling it cancels what it wa
             });
         });
         harness::needed([&] {
-            while (!waits && !cancelled.done()) CHECK(sleep_for(1ms).ok());
-            cancelled.cancel();
+            while (!waits && !canceled.done()) CHECK(sleep_for(1ms).ok());
+            canceled.cancel();
         });
         REQUIRE(own.run().ok());
         CHECK_EQ(asks.get().value_or(0), 4);
-        CHECK(cancelled.get() == errc::task_canceled);
+        CHECK(canceled.get() == errc::task_canceled);
         if (waits) while (!ended) std::this_thread::yield();
     });
     CHECK(ended.load());

@@ -77,7 +77,7 @@ TEST("a semaphore serves plain code as long as it need not wait") {
     CHECK_EQ(s.available(), 3U);
 }
 
-TEST("who waits for a permit can be cancelled or time out, and takes none; one that was given a permit keeps it") {
+TEST("who waits for a permit can be canceled or time out, and takes none; one that was given a permit keeps it") {
     auto r = run_virtually([]() -> result<void> {
         semaphore s(0);
         result<semaphore::permit> late = errc::full, lost = errc::full, kept = errc::full;
@@ -102,7 +102,7 @@ TEST("who waits for a permit can be cancelled or time out, and takes none; one t
     CHECK(r.ok());
 }
 
-TEST("a cancelled task takes no permit, even where one is free") {
+TEST("a canceled task takes no permit, even where one is free") {
     auto r = run_virtually([]() -> result<void> {
         semaphore s(1);
         auto t = spawn([&] {
@@ -186,7 +186,7 @@ TEST_FOR(300, "a semaphore does what its model does: permits, bound, order, dead
         std::size_t available = 2, kept = 0;
         std::deque<std::unique_ptr<call>> calls;   // in the order in which they came
         model_time time(random);
-        long served = 0, expired = 0, cancelled = 0, handed_and_cancelled = 0;
+        long served = 0, expired = 0, canceled = 0, handed_and_canceled = 0;
         auto hold_count = [&] {
             std::size_t n = 0;
             for (auto& c : calls) n += !c->waits && c->expected == errc{};
@@ -247,8 +247,8 @@ TEST_FOR(300, "a semaphore does what its model does: permits, bound, order, dead
                 auto& c = *calls[random.below(calls.size())];
                 if (c.done) break;
                 c.handle.cancel();
-                if (c.waits) c.waits = false, c.expected = errc::canceled, ++cancelled;
-                else ++handed_and_cancelled;
+                if (c.waits) c.waits = false, c.expected = errc::canceled, ++canceled;
+                else ++handed_and_canceled;
                 break;
             }
             case 6: {
@@ -273,7 +273,7 @@ TEST_FOR(300, "a semaphore does what its model does: permits, bound, order, dead
                 else ++i;
             }
         }
-        CHECK(served > 1'000 && expired > 1'000 && cancelled > 300 && handed_and_cancelled > 30);
+        CHECK(served > 1'000 && expired > 1'000 && canceled > 300 && handed_and_canceled > 30);
         for (auto& c : calls) c->handle.cancel();
         settle();
         return {};

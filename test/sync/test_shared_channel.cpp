@@ -116,7 +116,7 @@ TEST("plain code on a thread with a loop gets not_in_task where a shared source 
     CHECK_EQ(*got->get<0>(), 3);
 }
 
-TEST("a cancelled task gets canceled from a shared channel, also where it would not have to wait, and takes nothing") {
+TEST("a canceled task gets canceled from a shared channel, also where it would not have to wait, and takes nothing") {
     shared_channel<int> c(1);
     world w;
     loop l(w.options());
@@ -137,7 +137,7 @@ TEST("a cancelled task gets canceled from a shared channel, also where it would 
     CHECK(l.run().ok());
 }
 
-TEST("who was woken for a value and is cancelled before its loop has heard of it passes it on to the next") {
+TEST("who was woken for a value and is canceled before its loop has heard of it passes it on to the next") {
     shared_channel<int> c(4);
     bool second_got = false;
     errc first{};
@@ -161,7 +161,7 @@ TEST("who was woken for a value and is cancelled before its loop has heard of it
     CHECK(second_got);
 }
 
-TEST("who was woken and finds that another was faster waits on, as the first, and can still be cancelled") {
+TEST("who was woken and finds that another was faster waits on, as the first, and can still be canceled") {
     shared_channel<int> c(4);
     std::string order;
     errc ended{};
@@ -188,7 +188,7 @@ TEST("who was woken and finds that another was faster waits on, as the first, an
         CHECK_EQ(order, "bC");
         CHECK(c.try_send(3).ok());
         CHECK_EQ(*c.try_receive(), 3);
-        REQUIRE(l.remote().call([&] { first.cancel(); }).ok());   // woken, cancelled, and only then it runs
+        REQUIRE(l.remote().call([&] { first.cancel(); }).ok());   // woken, canceled, and only then it runs
         CHECK(first.join(in(10s)).ok());
         CHECK(ended == errc::canceled);
     });
@@ -364,7 +364,7 @@ TEST("wait_any that is woken in vain by a shared channel waits on, for the condi
         CHECK(comes([&] { return winner == 5; }));
         CHECK(a.try_send(6).ok());
         CHECK_EQ(*a.try_receive(), 6);
-        REQUIRE(l.remote().call([&] { waits.cancel(); }).ok());   // woken, cancelled, and only then it runs
+        REQUIRE(l.remote().call([&] { waits.cancel(); }).ok());   // woken, canceled, and only then it runs
         CHECK(waits.join(in(10s)).ok());
     });
     CHECK(l.run().ok());

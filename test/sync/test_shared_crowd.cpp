@@ -54,7 +54,7 @@ TEST_FOR(120, "1,000 tasks on two loops wait for values, half of them give up, a
                             }
                             if (why == error(errc::end_of_stream)) return;
                             ++gave_up;
-                            if (how != 1) return;   // cancelled
+                            if (how != 1) return;   // canceled
                         }
                     }));
                 CHECK(sleep_for(1ms).ok());   // nothing comes yet: some give up

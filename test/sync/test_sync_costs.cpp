@@ -259,7 +259,7 @@ TEST("who was woken for a permit and leaves it to others has the next one woken"
         };
         auto first = waits(1), second = waits(2);
         CHECK(yield().ok());
-        // The first is woken, and cancelled before it runs: it takes what it was woken for, or leaves it.
+        // The first is woken, and canceled before it runs: it takes what it was woken for, or leaves it.
         CHECK(a.release().ok());
         auto taken = b.try_acquire();   // … and finds the other one gone
         settle();

@@ -99,7 +99,7 @@ TEST("a full pool makes who submits wait, first come, first served; who would no
     CHECK(r.ok());
 }
 
-TEST("a job that is cancelled before it began never does, and is gone at once; one that runs ends with its task") {
+TEST("a job that is canceled before it began never does, and is gone at once; one that runs ends with its task") {
     auto r = run_virtually([]() -> result<void> {
         crowd c;
         task_pool pool(1, {.bound = 3});
@@ -128,7 +128,7 @@ TEST("a job that is cancelled before it began never does, and is gone at once; o
         CHECK(fresh.get().error().is_from(fresh.id()));
         CHECK_EQ(life.use_count(), 1);
         CHECK_EQ(pool.size(), 0U);
-        // Who alone waits for a job takes it along when it is cancelled.
+        // Who alone waits for a job takes it along when it is canceled.
         SPRUCE_TRY(auto busy, pool.submit(c.job(10ms), 3));
         auto waiter = spawn([&] {
             auto mine = pool.submit([life] {});
@@ -235,7 +235,7 @@ TEST("map gives the results in the order of its inputs, whoever was faster, and 
     CHECK(r.ok());
 }
 
-TEST("map's time counts from its call, and when its results are dropped the rest is cancelled and has ended") {
+TEST("map's time counts from its call, and when its results are dropped the rest is canceled and has ended") {
     auto r = run_virtually([]() -> result<void> {
         crowd c;
         task_pool pool(2);
@@ -267,7 +267,7 @@ TEST("map's time counts from its call, and when its results are dropped the rest
         auto cut = narrow.map(inputs, c.job(10ms), in(15ms));
         CHECK(cut.next().ok());
         CHECK(cut.next() == errc::timed_out);
-        // Who takes the results is cancelled.
+        // Who takes the results is canceled.
         auto consumer = spawn([&] {
             int seen = 0;
             for (auto& n : pool.map(inputs, c.job(1h))) seen += n == errc::canceled ? 1 : 100;
@@ -306,7 +306,7 @@ TEST("a job whose task cannot be made fails, and those behind it have their turn
     CHECK(hub.run().ok());
 }
 
-TEST("a thousand jobs, some cancelled at random times: each ends once, and never do more run than may") {
+TEST("a thousand jobs, some canceled at random times: each ends once, and never do more run than may") {
     auto r = run_virtually([]() -> result<void> {
         harness::random dice(harness::seed());
         crowd c;
@@ -365,7 +365,7 @@ TEST("what a job holds may destroy its pool: when the job is taken back, when it
         settle(1);
         CHECK(waits.cancel());
         CHECK(pool == nullptr);
-        CHECK_EQ(runs.get().value_or(0), 2);   // cancelled, and had its say
+        CHECK_EQ(runs.get().value_or(0), 2);   // canceled, and had its say
         pool = std::make_unique<task_pool>(1);
         SPRUCE_TRY(auto ends, pool->submit([&] { pool.reset(); return 3; }));
         SPRUCE_TRY(auto behind, pool->submit(slow));

@@ -103,7 +103,7 @@ TEST("those who wait for all stand in nobody's way: who takes at once is served"
     CHECK(r.ok());
 }
 
-TEST("a source that dies is there, with closed; a cancelled wait for all takes nothing") {
+TEST("a source that dies is there, with closed; a canceled wait for all takes nothing") {
     auto r = run_virtually([]() -> result<void> {
         auto e = std::make_unique<event>();
         semaphore s(1);
@@ -146,7 +146,7 @@ TEST("a value that is closed on after it was told of is still received") {
     CHECK(r.ok());
 }
 
-TEST("a wait for all that was woken, and finds that others were faster, sees that it was cancelled meanwhile, and by whom") {
+TEST("a wait for all that was woken, and finds that others were faster, sees that it was canceled meanwhile, and by whom") {
     auto r = run_virtually([]() -> result<void> {
         semaphore s(0);
         event e;

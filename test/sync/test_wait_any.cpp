@@ -194,7 +194,7 @@ TEST("a channel's both ends among the conditions meet, and a wait never meets it
     CHECK(r.ok());
 }
 
-TEST("a task among the conditions gives its value, its error, or that it was cancelled") {
+TEST("a task among the conditions gives its value, its error, or that it was canceled") {
     auto r = run_virtually([]() -> result<void> {
         event go;
         auto a = spawn([&]() -> result<int> {
@@ -259,7 +259,7 @@ TEST("a source that is destroyed wakes who waits for it among others, with close
     CHECK(r.ok());
 }
 
-TEST("a cancelled wait takes nothing; one that has won keeps it, and cancellation shows at the next") {
+TEST("a canceled wait takes nothing; one that has won keeps it, and cancellation shows at the next") {
     auto r = run_virtually([]() -> result<void> {
         semaphore s(0);
         channel<int> c(4);

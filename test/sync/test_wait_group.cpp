@@ -90,7 +90,7 @@ TEST_FOR(300, "a wait group does what its model does: work, deadlines and cancel
         std::size_t left = 0;
         std::deque<std::unique_ptr<followed>> calls;
         model_time time(random);
-        long served = 0, expired = 0, cancelled = 0;
+        long served = 0, expired = 0, canceled = 0;
         for (long step = 0; step != model_steps(); ++step) {
             switch (random.below(9)) {
             case 0:
@@ -123,7 +123,7 @@ TEST_FOR(300, "a wait group does what its model does: work, deadlines and cancel
                 break;
             }
             case 6:
-                cancel_one(random, calls, cancelled);
+                cancel_one(random, calls, canceled);
                 break;
             default:
                 time.pass();
@@ -140,7 +140,7 @@ TEST_FOR(300, "a wait group does what its model does: work, deadlines and cancel
                 else ++i;
             }
         }
-        CHECK(served > 1'000 && expired > 300 && cancelled > 300);
+        CHECK(served > 1'000 && expired > 300 && canceled > 300);
         for (auto& c : calls) c->handle.cancel();
         settle();
         return {};

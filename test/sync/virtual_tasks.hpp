@@ -9,7 +9,7 @@
 
 #include "../harness/virtual_run.hpp"
 
-// Where the loop fails, its tasks are cancelled, and the one that runs a test leaves its frame before those that refer to
+// Where the loop fails, its tasks are canceled, and the one that runs a test leaves its frame before those that refer to
 // it have ended: so what these tests join they must have, or they end there (REQUIRE).
 template <class F> auto run_virtually(F&& f, spruce::loop_options o = {}) {
     return harness::run_virtually(std::forward<F>(f), o);
@@ -46,19 +46,19 @@ struct followed {
         ++count;
     }
 };
-// For a model whose calls end one by one: any of them is cancelled; those expire that are due.
-template <class Calls> void cancel_one(harness::random& r, Calls& calls, long& cancelled) {
+// For a model whose calls end one by one: any of them is canceled; those expire that are due.
+template <class Calls> void cancel_one(harness::random& r, Calls& calls, long& canceled) {
     if (calls.empty()) return;
     auto& c = *calls[r.below(calls.size())];
     c.handle.cancel();
-    if (c.waits) c.ends(spruce::errc::canceled, cancelled);
+    if (c.waits) c.ends(spruce::errc::canceled, canceled);
 }
 template <class Calls> void expire(Calls& calls, spruce::time_point now, long& expired) {
     for (auto& c : calls)
         if (c->waits && c->due <= now) c->ends(spruce::errc::timed_out, expired);
 }
 
-// A crowd's end: here and there one is cancelled, a third of them at most, and all end.
+// A crowd's end: here and there one is canceled, a third of them at most, and all end.
 inline void thin_out(harness::random& r, std::vector<spruce::task<void>>& crowd) {
     settle();
     for (std::size_t i = 0; i != crowd.size() / 3; ++i) {

@@ -181,7 +181,7 @@ TEST("a budget of calls is the loop's option: others run after exactly so many, 
     CHECK(none.status() == errc::invalid_argument);
 }
 
-TEST("a task cancelled while its calls are used up keeps what it has, and takes nothing more") {
+TEST("a task canceled while its calls are used up keeps what it has, and takes nothing more") {
     auto r = run_virtually([]() -> result<void> {
         channel<int> values(1000);
         for (int i = 0; i != 1000; ++i) CHECK(values.try_send(int{i}).ok());
@@ -228,7 +228,7 @@ TEST("what a task waits on may end while its calls are used up, be it a source o
     CHECK(r.ok());
 }
 
-TEST("one who yields sees on the way back that it was cancelled") {
+TEST("one who yields sees on the way back that it was canceled") {
     auto r = run_virtually([]() -> result<void> {
         auto yields = spawn([]() -> result<void> { return yield(); });
         auto cancels = spawn([&] { yields.cancel(); });

@@ -8,7 +8,7 @@ using namespace std::chrono_literals;
 using harness::run_virtually;
 using harness::note_end;
 
-TEST("a task cancelled before it began never runs, and its arguments are gone when join returns") {
+TEST("a task canceled before it began never runs, and its arguments are gone when join returns") {
     auto r = run_virtually([]() -> result<void> {
         auto alive = std::make_shared<int>(1);
         auto t = spawn([alive] { CHECK(false); });
@@ -128,7 +128,7 @@ TEST("a task may cancel itself: it shows at its next wait") {
     CHECK(r.ok());
 }
 
-TEST("a task that ends with a value after it was cancelled gives the value") {
+TEST("a task that ends with a value after it was canceled gives the value") {
     auto r = run_virtually([]() -> result<void> {
         auto t = spawn([] {
             static_cast<void>(sleep_for(1h));
@@ -336,7 +336,7 @@ TEST("a group's join gives the first error that isn't a cancellation; its end le
     CHECK(outside.spawn([] {}).join() == errc::not_in_task);
 }
 
-TEST("a group's end waits even for members that shield themselves, and even in a cancelled task") {
+TEST("a group's end waits even for members that shield themselves, and even in a canceled task") {
     auto r = run_virtually([]() -> result<void> {
         bool finished = false;
         auto t = spawn([&] {

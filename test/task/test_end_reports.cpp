@@ -129,7 +129,7 @@ TEST("a loop that ends with tasks, callbacks, calls and streams left tells them,
         CHECK(debug::report_leaks(p.fd()).ok());
         auto waiter = spawn({.name = "waiter"}, [&] { static_cast<void>(e.wait()); });
         auto owner = spawn({.name = "owner"}, [] {
-            auto pair = make_pipe();   // closed by its destructors when the task is cancelled
+            auto pair = make_pipe();   // closed by its destructors when the task is canceled
             CHECK(pair.ok());
             static_cast<void>(sleep_for(1h));
         });
@@ -189,8 +189,8 @@ TEST("a loop that ends with nothing left tells nothing, and neither does one tha
         CHECK(pair.ok());
         auto t = spawn([] { static_cast<void>(yield()); });
         l.call_soon([] {});
-        auto cancelled = l.call_later(1h, [] {});
-        CHECK(cancelled.cancel());
+        auto canceled = l.call_later(1h, [] {});
+        CHECK(canceled.cancel());
         CHECK(l.run().ok());
     }
     CHECK_EQ(p.text(), std::string());
@@ -207,7 +207,7 @@ TEST("a loop that ends with nothing left tells nothing, and neither does one tha
     }).join();
 }
 
-TEST("run() of a function tells its deadlock before the tasks are cancelled, and what it leaves behind") {
+TEST("run() of a function tells its deadlock before the tasks are canceled, and what it leaves behind") {
     page p;
     event e;
     CHECK(run([&] {

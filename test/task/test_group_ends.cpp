@@ -1,4 +1,4 @@
-// What joins something that is ending: a group whose owner leaves, one that a failure or cancel() has cancelled, the end of
+// What joins something that is ending: a group whose owner leaves, one that a failure or cancel() has canceled, the end of
 // a run. Whose errors a group reports: task/test_unseen_failures.cpp.
 #include <algorithm>
 #include <functional>

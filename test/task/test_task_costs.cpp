@@ -9,7 +9,7 @@
 
 using namespace spruce;
 
-TEST("twenty thousand members of a cancel_rest group that all fail are each cancelled once") {
+TEST("twenty thousand members of a cancel_rest group that all fail are each canceled once") {
     int const count = 20'000;
     int ended = 0;
     auto r = harness::run_virtually([&]() -> result<void> {

@@ -167,7 +167,7 @@ TEST("an object that dies takes its value in the task along, and leaves the othe
     CHECK_EQ(counted::alive, 0);
 }
 
-TEST("tasks that are cancelled before they begin, while they wait, or by destroy() keep no value") {
+TEST("tasks that are canceled before they begin, while they wait, or by destroy() keep no value") {
     world w;
     {
         task_local<counted> a;

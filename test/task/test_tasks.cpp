@@ -289,13 +289,13 @@ TEST("the census names each task, its state and what it waits for") {
 }
 
 TEST("a handle may outlive its loop: the outcome stays, and one without an outcome says closed") {
-    task<int> ended, cancelled;
+    task<int> ended, canceled;
     {
         testing::simulation world(harness::as_asked());
         loop l(loop_options{.on = world.on()});
         ended = spawn([] { return 9; });
         CHECK(l.run().ok());
-        cancelled = spawn([]() -> result<int> {
+        canceled = spawn([]() -> result<int> {
             SPRUCE_CHECK(sleep_for(1h));
             return 1;
         });
@@ -303,7 +303,7 @@ TEST("a handle may outlive its loop: the outcome stays, and one without an outco
     CHECK(ended.done());
     CHECK(ended.join().ok());
     CHECK_EQ(ended.get().value_or(0), 9);
-    CHECK(cancelled.get() == errc::task_canceled);
+    CHECK(canceled.get() == errc::task_canceled);
     CHECK(!ended.cancel());
     CHECK(!bool(ended.on_done([] {})));
 }
@@ -362,7 +362,7 @@ TEST("run() reports a deadlock, the census tells who, and the tasks can still be
     CHECK(ran);
 }
 
-TEST("a background task neither holds the loop nor is a deadlock, and is cancelled when run() ends") {
+TEST("a background task neither holds the loop nor is a deadlock, and is canceled when run() ends") {
     testing::simulation world(harness::as_asked());
     loop l(loop_options{.on = world.on()});
     event e;

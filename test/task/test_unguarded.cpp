@@ -44,18 +44,18 @@ task_info info_of(std::string_view name) {
 }
 }  // namespace
 
-TEST("five thousand tasks without guards wait, are woken and cancelled, and leave nothing") {
+TEST("five thousand tasks without guards wait, are woken and canceled, and leave nothing") {
     need_calm();
     world w;
     CHECK(run(w.options(), [] {
         event go;
-        long begun = 0, woken = 0, cancelled = 0;
+        long begun = 0, woken = 0, canceled = 0;
         task_group all;
         for (int i = 0; i != 5'000; ++i)
             all.spawn(small, [&] {
                 ++begun;
                 auto const waited = go.wait();
-                waited ? ++woken : ++cancelled;
+                waited ? ++woken : ++canceled;
             });
         CHECK(yield().ok());   // behind all of them
         CHECK_EQ(begun, 5'000);
@@ -76,11 +76,11 @@ TEST("five thousand tasks without guards wait, are woken and cancelled, and leav
         CHECK_EQ(spared, 1);
 
         go.clear();
-        for (int i = 0; i != 100; ++i) all.spawn(small, [&] { go.wait() ? ++woken : ++cancelled; });
+        for (int i = 0; i != 100; ++i) all.spawn(small, [&] { go.wait() ? ++woken : ++canceled; });
         CHECK(yield().ok());
         all.cancel();
         static_cast<void>(all.join());
-        CHECK_EQ(cancelled, 100);
+        CHECK_EQ(canceled, 100);
     }).ok());
 }
 

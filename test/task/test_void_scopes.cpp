@@ -42,7 +42,7 @@ TEST("a scope's function that gives nothing is timed out if its time was over wh
         SPRUCE_CHECK(yield());
         t.cancel();
         CHECK(t.join().ok());
-        CHECK(inner.ok());   // it was cancelled in time; the next wait says so
+        CHECK(inner.ok());   // it was canceled in time; the next wait says so
         return {};
     });
     CHECK(r.ok());

@@ -3,7 +3,7 @@ import re
 
 from .commands import all_of, compilers, first_error, run
 from .header_builds import FLAGS, PROFILES
-from .public_calls import calls_of
+from .public_calls import NAMES_CANCELED, calls_of
 from .stamps import stamp
 
 TABLE = "test/consumer/ignored/ignored_calls.cpp"
@@ -12,7 +12,7 @@ OWN = "For the library's own use"
 
 def must_be_kept(call):
     """Why it may not be ignored, or None."""
-    if re.search(r"\bdeadline\b", call.parameters) or re.search(r"\bcanceled\b", call.manual):
+    if re.search(r"\bdeadline\b", call.parameters) or NAMES_CANCELED.search(call.manual):
         return "waits"
     if call.returns.startswith("result<") and not re.fullmatch(r"result<\s*void\s*>", call.returns):
         return "gives a value"

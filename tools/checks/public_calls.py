@@ -1,6 +1,9 @@
 """What the public headers declare: each call that users may make, with its manual and whether it may be ignored."""
 import re
 
+# The error's name in a comment; not what something is.
+NAMES_CANCELED = re.compile(r"(?<!\bis )(?<!\bwas )(?<!\bare )(?<!\bbeen )(?<!\bbeing )(?<!\bhas )(?<!\bor )\bcanceled\b")
+
 SCOPE = re.compile(r"\b(namespace|class|struct|union|enum)\b(?:\s*\[\[\w+\]\])?\s*((?:\w+(?:\s*::\s*)?(?:inline\s+)?)*)")
 ACCESS = re.compile(r"\s*(public|protected|private)\s*$")
 

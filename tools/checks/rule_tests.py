@@ -117,7 +117,7 @@ PLANTED = (
     ("named by an OS", "src/sys/poller_linux.cpp", "\n", 1, "named by an operating system"),
 )
 
-# Of calls that must not be ignored, and of those that must be tried in a cancelled task.
+# Of calls that must not be ignored, and of those that must be tried in a canceled task.
 PLANTED_IGNORED = (
     ("a wait that may be ignored", "include/spruce/sync.hpp", "namespace spruce {\nclass event {\npublic:\n    result<void> wait(deadline dl = {});\n};\n}\n", 4,
      "event::wait waits"),

@@ -1,10 +1,12 @@
-"""Calls that may wait: each public one stands in the table of the test that calls it in a cancelled task.
+"""Calls that may wait: each public one stands in the table of the test that calls it in a canceled task.
 
 Such a call takes a deadline, or its comment says what a cancel does ("Cancel:") or lists canceled among its errors.
 """
 import re
 
-TABLE = "test/io/test_cancelled_beforehand.cpp"
+from .public_calls import NAMES_CANCELED
+
+TABLE = "test/io/test_canceled_beforehand.cpp"
 # Those that wait for no task's sake, and why.
 EXCEPT = {
     "loop::run_once": "plain code's: runs a turn",
@@ -83,7 +85,7 @@ def waiting_calls(file):
                 if public and not in_body and head.strip() and "(" in head and start is not None and "using " not in head:
                     text = comment_above(code, comments, start)
                     errors = ERRORS.search(text)
-                    waits = DEADLINE.search(head) or CANCEL.search(text) or (errors and re.search(r"\bcanceled\b", errors.group(1)))
+                    waits = DEADLINE.search(head) or CANCEL.search(text) or (errors and NAMES_CANCELED.search(errors.group(1)))
                     kind = re.match(r"\s*(?:class|struct|enum|namespace)\b", re.sub(r"template\s*<[^{};]*?>\s*", "", head))
                     name = None if kind or not waits else function_name(head)
                     classes = [s[1] for s in stack if s[0] == "class"]
@@ -128,7 +130,7 @@ def check(files):
         for line, name in waiting_calls(file):
             seen.add(name)
             if table and name not in named and name not in EXCEPT:
-                found.append(file.finding(line, f"{name} may wait, and {TABLE} does not call it in a cancelled task"))
+                found.append(file.finding(line, f"{name} may wait, and {TABLE} does not call it in a canceled task"))
     if table:
         for number, line in enumerate(table.lines, 1):
             for name in re.findall(r'CALL\("([^"]+)"', line):

@@ -37,7 +37,7 @@ spruce::result<void> show_timers(screen& shown) {
     timer_notes notes{hub};
     auto start = hub.time() + 20ms;
     std::uint64_t random = 1;
-    std::vector<spruce::scoped_handler> armed;  // a cancelled demo leaves here, and none must fire after that
+    std::vector<spruce::scoped_handler> armed;  // a canceled demo leaves here, and none must fire after that
     armed.reserve(count);
     for (unsigned i = 0; i != count; ++i) {
         random = random * 6'364'136'223'846'793'005u + 1'442'695'040'888'963'407u;
@@ -67,7 +67,7 @@ struct farewell {
 
 }  // namespace
 
-spruce::result<void> show_cancelled_group(screen& shown) {
+spruce::result<void> show_canceled_group(screen& shown) {
     constexpr unsigned count = 1'000;
     unsigned asleep = 0, unwound = 0;
     spruce::task_group sleepers;
@@ -80,12 +80,12 @@ spruce::result<void> show_cancelled_group(screen& shown) {
     }
     while (asleep != sleepers.size()) SPRUCE_CHECK(spruce::yield());
     auto begin = now_ns();
-    auto cancelled = sleepers.cancel();
+    auto canceled = sleepers.cancel();
     (void)sleepers.join();
     auto took = now_ns() - begin;
-    if (cancelled != count || unwound != count || sleepers.size() != 0)
-        shown.complain(text("a group of %u: %zu cancelled, %u unwound, %zu left", count, cancelled, unwound, sleepers.size()));
-    shown.say("a group", text("1,000 tasks asleep for an hour: cancelled and unwound in %s, nobody left", time_text(took).c_str()));
+    if (canceled != count || unwound != count || sleepers.size() != 0)
+        shown.complain(text("a group of %u: %zu canceled, %u unwound, %zu left", count, canceled, unwound, sleepers.size()));
+    shown.say("a group", text("1,000 tasks asleep for an hour: canceled and unwound in %s, nobody left", time_text(took).c_str()));
     return {};
 }
 

@@ -11,8 +11,8 @@ namespace demo {
 
 // 10,000 timers: all fire, none early, in the order of their times.
 spruce::result<void> show_timers(screen& shown);
-// 1,000 sleeping tasks in a group, cancelled: all unwind, nobody is left.
-spruce::result<void> show_cancelled_group(screen& shown);
+// 1,000 sleeping tasks in a group, canceled: all unwind, nobody is left.
+spruce::result<void> show_canceled_group(screen& shown);
 // Requests that are no good get the status that says why.
 spruce::result<void> show_refusals(demo_server& server, screen& shown);
 // SIGTERM in the middle of a download: idle connections end, nobody new comes in, the download comes whole.

@@ -86,7 +86,7 @@ spruce::result<void> run_demo(char const* program, screen& shown) {
     shown.say("server", text("%s (pid %d)", server.first_line().c_str(), server.pid()));
     shown.say("files", text("%zu files, %s, generated", files.count(), size_text(files.total_bytes()).c_str()));
     SPRUCE_CHECK(show_timers(shown));
-    SPRUCE_CHECK(show_cancelled_group(shown));
+    SPRUCE_CHECK(show_canceled_group(shown));
     SPRUCE_CHECK(show_refusals(server, shown));
     SPRUCE_CHECK(run_loads(files, server, shown));
     return show_stop(files, server, shown);

@@ -82,7 +82,7 @@ spruce::result<spruce::exit_status> demo_server::wait(spruce::deadline dl) {
 }
 
 demo_server::~demo_server() {
-    spruce::cancel_shield even_when_cancelled;
+    spruce::cancel_shield even_when_canceled;
     if (send_signal(SIGKILL)) (void)wait(spruce::in(2s));
 }
 

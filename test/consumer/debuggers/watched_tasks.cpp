@@ -47,10 +47,10 @@ int play(int rounds) {
         for (auto& t : all) done += t.get().value_or(-1) > 0;
         done += now.get().value_or(-1) > 0;
         done += carry<8>() + carry<3'000>() + carry<60'000>() + carry<200>();
-        auto cancelled = spawn([] { return sleep_for(1h); });
+        auto canceled = spawn([] { return sleep_for(1h); });
         static_cast<void>(yield());
-        done += cancelled.cancel();
-        static_cast<void>(cancelled.join());
+        done += canceled.cancel();
+        static_cast<void>(canceled.join());
 #if SPRUCE_EXCEPTIONS
         try {
             struct waits {

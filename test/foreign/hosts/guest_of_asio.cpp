@@ -66,7 +66,7 @@ int main() {
         all.expect(ran, "by fd: the guest goes on after a run of the context inside its turn");
         guest.reset();
         host.context.restart();
-        host.context.poll();   // the handlers that were cancelled
+        host.context.poll();   // the handlers that were canceled
         all.expect(loop.destroy(spruce::in(std::chrono::seconds(1))).ok(), "the loop ends");
     }
     foreign::scenes_interleaved(all, host);

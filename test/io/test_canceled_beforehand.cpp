@@ -1,4 +1,4 @@
-// Every call that may wait, made by a task that was cancelled before it, and in a scope whose time is over: it fails with
+// Every call that may wait, made by a task that was canceled before it, and in a scope whose time is over: it fails with
 // canceled and does nothing, though it could be done at once. The rules of the house (tools/checks/waiting_rules.py)
 // compare the names here with what the public headers say may wait.
 #include <array>
@@ -32,16 +32,16 @@ struct probe {
     }
     template <class F> void refused(F&& f) {
         task<void> self;
-        std::optional<error> cancelled, late;
+        std::optional<error> canceled, late;
         task_id scope;
         auto other = spawn([&] {
             self.cancel();
-            cancelled = error_of(f());
+            canceled = error_of(f());
         });
         self = std::move(other);
         task_id const id = self.id();
         CHECK(self.join().ok());
-        expect(cancelled, id, "in a cancelled task");
+        expect(canceled, id, "in a canceled task");
         auto const past = at(time_point(1ns));   // of any loop
         CHECK(spawn([&] {
             static_cast<void>(with_deadline(past, [&](task_id me) -> result<void> {
@@ -389,7 +389,7 @@ row const rows[] = {
 };
 }  // namespace
 
-TEST("every call that may wait fails at once in a cancelled task, and in a scope whose time is over, and does nothing") {
+TEST("every call that may wait fails at once in a canceled task, and in a scope whose time is over, and does nothing") {
     harness::world w;
     std::list<loop_thread> threads;
     auto r = run(w.options(), [&]() -> result<void> {
@@ -402,7 +402,7 @@ TEST("every call that may wait fails at once in a cancelled task, and in a scope
     CHECK(r.ok());
 }
 
-TEST("a wait for a shared source, or several things, that was woken in vain, and cancelled before it ran, does not wait again") {
+TEST("a wait for a shared source, or several things, that was woken in vain, and canceled before it ran, does not wait again") {
     harness::world w;
     auto r = run(w.options(), []() -> result<void> {
         SPRUCE_TRY(loop& here, loop::current());

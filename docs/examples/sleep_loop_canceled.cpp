@@ -1,5 +1,5 @@
-// A task that would go on for ever is cancelled: the wait it is in ends with an error, its destructors run, and
-// whoever joins it learns that it was cancelled.
+// A task that would go on for ever is canceled: the wait it is in ends with an error, its destructors run, and
+// whoever joins it learns that it was canceled.
 // expect: tick
 // expect: tick
 // expect: cancel
