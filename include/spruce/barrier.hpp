@@ -1,4 +1,4 @@
-// Where tasks meet.
+// A cyclic barrier.
 #pragma once
 #include <concepts>
 #include <cstddef>

@@ -110,7 +110,7 @@ template <class T> class channel : detail::pinned {
 
 public:
     using value_type = T;
-    // Room for so many values. If there is no memory for it, every call gives no_memory.
+    // Buffer capacity: so many values; 0: a rendezvous. If there is no memory for it, every call gives no_memory.
     explicit channel(std::size_t capacity = 0) : core_(capacity, detail::item_ops_of<T>) {}
     // Sends the value; waits until it has its place, or its receiver. On failure the value is still the caller's.
     // Errors: canceled, timed_out, not_in_task, closed (close() was called, also while it waited, or the channel was

@@ -92,7 +92,7 @@ private:
 };
 
 // The process got a signal, as of loop::add_signal_handler(). From its first wait on it listens as long as it lives: a
-// signal that comes between two waits is not lost. Arrivals may melt into one.
+// signal that comes between two waits is not lost. Pending signals may coalesce.
 // Errors of the wait: invalid_argument (no such signal, or a synchronous fault), full, no_memory, closed, an errno.
 class signaled : public detail::standing_condition {
 public:
@@ -126,8 +126,9 @@ private:
     result<exit_status> status_ = errc::would_wait;
 };
 
-// A beat every d, the first d after the first wait; it keeps its phase from wait to wait, and beats between two waits
-// count. On another loop it begins a new phase. Errors of the wait: invalid_argument (d is 0 or less).
+// A periodic timer: fires every d, first d after the first wait. It keeps its phase from wait to wait; what fires
+// between two waits counts. On another loop it begins a new phase. Errors of the wait: invalid_argument (d is 0 or
+// less).
 class every : detail::pinned {
 public:
     explicit every(any_duration d) noexcept : period_(d) {}

@@ -45,8 +45,8 @@ public:
     bool done() const noexcept { return !block() || detail::future_done(block()); }
     bool failed() const noexcept { return !block() || detail::future_failed(block()); }
 
-    // Runs f with the outcome, from the loop, once it is there; in the next pass if it is. Holds run() from then on. It
-    // counts as having looked.
+    // Runs f with the outcome, from the loop, once it is there; in the next pass if it is. Keeps run() alive from then
+    // on. It counts as having looked.
     // Errors (of the handler): wrong_state (empty), wrong_thread, full, no_memory, closed.
     template <std::invocable<result<T> const&> F> handler on_done(F&& f) const {
         return detail::subscribe<detail::done_call<std::decay_t<F>, T>>(ref_, detail::subscription::done, std::forward<F>(f));

@@ -103,9 +103,9 @@ public:
     }
     ~stream() { detail::close_core(core_); }
 
-    // Takes any fd that can be polled (and files, which are always ready), and makes it non-blocking. Of a socket of
-    // packets each read gives one, cut to the buffer's size, and an empty one reads as end_of_stream; each write is
-    // one.
+    // Takes ownership of fd, any that can be polled (and files, which are always ready), and makes it non-blocking. Of
+    // a socket of packets each read gives one, cut to the buffer's size, and an empty one reads as end_of_stream; each
+    // write is one.
     // Errors: no_loop, invalid_argument (not open), already_registered (also where a handler, or another stream, has
     // had the number since before its fd was closed by others: who does that removes the handler first), full,
     // no_memory. On failure the fd stays the caller's, as it was.

@@ -80,7 +80,7 @@ public:
 
     // -- callbacks. All give an empty handler, whose error() says why, when refused: full, no_memory, closed.
 
-    // Runs f in the next pass, after what is ready already. Holds run().
+    // Runs f in the next pass, after what is ready already. Keeps run() alive.
     template <callback F> handler call_soon(F&& f) {
         using held = std::decay_t<F>;
         if constexpr (detail::is_plain<held, F>) {
@@ -96,23 +96,22 @@ public:
     // Runs f once, d from now, which is when this is called; at once (next pass) if d is 0 or less, but after those
     // timers that were due before. Keeps run() alive.
     template <callback F> handler call_later(any_duration d, F&& f) { return call_timer(in(d), {}, std::forward<F>(f)); }
-    // Runs f once at t; a t in the past is soon. Holds run().
+    // Runs f once at t; a t in the past is soon. Keeps run() alive.
     template <callback F> handler call_at(any_time_point t, F&& f) { return call_timer(at(t), {}, std::forward<F>(f)); }
-    // Runs f every d, first d from now, without drift; beats missed are skipped. Holds run() until canceled.
+    // Runs f every d, first d from now, without drift; beats missed are skipped. Keeps run() alive until canceled.
     // A d of 0 or less is refused: invalid_argument.
     template <callback F> handler call_every(any_duration d, F&& f) {
         if (d <= duration::zero()) return detail::refused_handler(detail::with_detail(errc::invalid_argument, "d: 0 or less"));
         return call_timer(in(d), d, std::forward<F>(f));
     }
-    // Runs f once, when nothing else is ready in a turn. Does not hold run().
+    // Runs f once, when nothing else is ready in a turn. Does not keep run() alive.
     template <callback F> handler call_when_idle(F&& f) {
         auto c = claim<>(f);
         return c.room ? detail::arm_idle(hub_, c.slot, fill<>(c, std::forward<F>(f))) : detail::refused_handler(c.why);
     }
     // Runs f whenever fd can be read without waiting (or is at its end, or has failed), once a turn, until canceled.
-    // Holds run(). What cannot be polled (regular files) is always ready. Once f has thrown, which is reported, it is
-    // canceled: the fd would be ready for ever. loop_options::keep_failing_fd_callbacks keeps it. (Timers, signals and
-    // hooks that throw stay.)
+    // Keeps run() alive. What cannot be polled (regular files) is always ready. Once f has thrown, which is reported,
+    // it is canceled: the fd would be ready for ever. loop_options::keep_failing_fd_callbacks keeps it.
     // Errors: already_registered (one reader an fd), invalid_argument (no such fd), full, no_memory, an errno.
     // Lifetime: cancel it before closing the fd.
     template <callback F> [[nodiscard]] result<handler> add_reader(int fd, F&& f) {
@@ -127,17 +126,17 @@ public:
         return detail::arm_fd(hub_, c.slot, fill<>(c, std::forward<F>(f)), fd, true);
     }
     // Runs f on this loop whenever the process gets the signal; arrivals may be coalesced. Many handlers a signal, on
-    // many loops. Does not hold run(). Each call makes a disposition that others have changed the library's again; the
-    // last handler's end restores what was found. Errors: invalid_argument (no such signal, SIGKILL, SIGSTOP, a
-    // synchronous fault), full, no_memory, an errno; not_supported with use_signalfd, if a thread does not block the
-    // signal or there is no signalfd.
+    // many loops. Does not keep run() alive. Each call makes a disposition that others have changed the library's
+    // again; the last handler's end restores what was found. Errors: invalid_argument (no such signal, SIGKILL,
+    // SIGSTOP, a synchronous fault), full, no_memory, an errno; not_supported with use_signalfd, if a thread does not
+    // block the signal or there is no signalfd.
     template <callback F> [[nodiscard]] result<handler> add_signal_handler(int sig, F&& f) {
         auto c = claim<>(f);
         if (!c.room) return c.why;
         return detail::arm_signal(hub_, c.slot, fill<>(c, std::forward<F>(f)), sig);
     }
-    // Runs f once with the child's exit status, which it reaps. Keeps run() alive. Errors: invalid_argument (no child of
-    // ours), already_registered, full, no_memory; where it listens for SIGCHLD those of add_signal_handler(); f's: status_lost.
+    // Runs f once with the child's exit status, which it reaps. Keeps run() alive. Errors: invalid_argument (no child
+    // of ours), already_registered, full, no_memory, for SIGCHLD those of add_signal_handler(); to f: status_lost.
     template <callback<result<exit_status>> F> [[nodiscard]] result<handler> add_child_handler(int pid, F&& f) {
         auto c = claim<result<exit_status>>(f);
         if (!c.room) return c.why;
@@ -152,13 +151,13 @@ public:
     // -- time
     // The time of this turn; outside one, the time now.
     SPRUCE_API time_point time() const noexcept;
-    // Moves a simulated kernel's clock, at most to its end. Errors: not_supported (a real kernel), invalid_argument (d < 0).
+    // Moves a simulated clock, at most to its end. Errors: not_supported (a real kernel), invalid_argument (d < 0).
     SPRUCE_API result<void> advance(any_duration d);
 
     // -- running. All: wrong_state inside a run or a task.
     // Runs until nothing holds it, or stop(). Errors: deadlock if tasks are left in waits that nothing can end
     // (detail() names the first); an errno if the poller failed: then it may be run again. Before it is called a
-    // deadlock, idle callbacks run while there are any, and on_turn() hooks get 1,000 turns in which nothing else is left.
+    // deadlock, idle callbacks run while there are any, and on_turn() hooks get 1,000 turns with nothing else left.
     [[nodiscard]] SPRUCE_API result<void> run();
     // Runs until stop(), with nothing to do if need be.
     [[nodiscard]] SPRUCE_API result<void> run_forever();
@@ -191,11 +190,11 @@ public:
     SPRUCE_API result<void> stop() noexcept;
     // The same, and no shutdown hook runs any more, but the rest of a phase that has begun.
     SPRUCE_API result<void> leave() noexcept;
-    // The signal that last came by stop_on_signals; 0: none. Also of an ended loop; without one: stop_signal(), run.hpp.
+    // The signal that last came by stop_on_signals; 0: none. Also of an ended loop. See stop_signal() in run.hpp.
     int stop_signal() const noexcept { return stop_signal_; }
     // Cancels all tasks, drives whole turns, at least one, until they have ended, and drops all callbacks. Afterwards
     // every call gives closed. Tasks that are left at the deadline are abandoned: those that are ready run once more,
-    // all are taken out of what they wait for, and none ever runs again; docs/cancellation.md says what becomes of theirs.
+    // all are taken out of what they wait for, and none ever runs again; as docs/cancellation.md says.
     // Errors: tasks_left (detail() names them); wrong_state inside a run or a task, or while a callable, a value or a
     // hook of the user's ends within a call of the library; wrong_thread; closed the second time.
     [[nodiscard]] SPRUCE_API result<void> destroy(deadline dl = {});
@@ -291,11 +290,11 @@ public:
     // after 1 ms, then 2, up to 1 s. Other values that it may give are not looked at. A poller that refuses for want of
     // memory is told once and asked again each 10 ms; any other error of it is told, and ends the run as stop() does.
     // The loop's end is the guest's: destroy() or ~loop() stop it if need be, and bring its shutdown to an end by turns
-    // of their own, so that the host may end first. Meanwhile run(), its like, prepare() and dispatch() are wrong_state.
+    // of their own, so that the host may end first. Meanwhile run(), dispatch() and the like are wrong_state.
     // Errors: wrong_thread; wrong_state inside a run or a task, or when it is interleaved already; closed after the
     // loop's end; not_supported where the poller cannot be slept on; no_memory, an errno (no thread).
-    // Lifetime: post is called until the run has ended, and destroyed then, on the loop's thread. After after_fork() in a
-    // child the loop is not interleaved.
+    // Lifetime: post is called until the run has ended, and destroyed then, on the loop's thread. After after_fork() in
+    // a child the loop is not interleaved.
     template <class F>
         requires std::invocable<std::decay_t<F>&, host_turn>
     result<void> interleave(F&& post) {

@@ -150,8 +150,8 @@ template <class T, class Order> class basic_queue : detail::pinned {
 
 public:
     using value_type = T;
-    // Room for so many. Of a queue with a bound of 0 every call gives invalid_argument; where there was no memory,
-    // no_memory.
+    // Capacity: so many items. Of a queue with a bound of 0 every call gives invalid_argument; if there is no memory
+    // for it, no_memory.
     explicit basic_queue(std::size_t bound) : core_(bound, detail::queue_ops_of<T, Order>) {}
     // Puts an item in; waits until there is room.
     // Errors: canceled, timed_out, not_in_task, closed (close() was called, also while it waited, or it was destroyed),

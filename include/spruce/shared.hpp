@@ -68,8 +68,8 @@ template <class T> class shared_channel : detail::pinned {
 
 public:
     using value_type = T;
-    // Room for so many values, at least 1: with 0, every call gives invalid_argument. If there is no memory for it,
-    // every call gives no_memory.
+    // Buffer capacity: so many values, at least 1: with 0, every call gives invalid_argument. If there is no memory for
+    // it, every call gives no_memory.
     explicit shared_channel(std::size_t capacity) : core_(capacity, detail::item_ops_of<T>) {}
     // Sends the value; waits until there is a place for it. On failure the value is still the caller's.
     // Errors: canceled, timed_out, not_in_task, closed (close() was called, also while it waited, or the channel was

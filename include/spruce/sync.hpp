@@ -45,8 +45,8 @@ private:
 };
 
 // A number of permits. Who waits for one is served first come, first served: a permit that is given back goes straight
-// to the first who waits, and nobody slips in between. Thread: one loop's; what does not wait may be called by plain
-// code, too, on its thread.
+// to the first who waits, by direct hand-off, without barging. Thread: one loop's; what does not wait may be called by
+// plain code, too, on its thread.
 // Lifetime: waiters that are left when it dies are woken with closed; its permits become empty.
 class semaphore : detail::pinned {
 public:
@@ -168,8 +168,8 @@ private:
     detail::lock_core* of_;
 };
 
-// One task at a time. It is handed over first come, first served, and nobody slips in between. Thread: one loop's;
-// plain code on its thread may lock it, too, where it is free, and counts as one more task.
+// One task at a time. It is handed over first come, first served, by direct hand-off, without barging. Thread: one
+// loop's; plain code on its thread may lock it, too, where it is free, and counts as one more task.
 // Lifetime: nobody may hold it, or wait for it, when it dies: that ends the program.
 class mutex : detail::pinned {
 public:

@@ -66,13 +66,13 @@ void let_sleep(hub& h) noexcept {
         if (!settled && due > now + retry_ns) due = now + retry_ns;
         if (due != no_time) timeout_ns = due > now ? due - now : 0;
     }
-    h.dozing = timeout_ns != 0;
+    h.poll_thread_sleeping = timeout_ns != 0;
     hand_over(*g.thread, timeout_ns, g.pauses);
 }
 
 // From here on nobody else sleeps for the loop, and nothing is posted any more.
 void end_sleeping(hub& h, guest& g) noexcept {
-    h.dozing = false;
+    h.poll_thread_sleeping = false;
     if (is_lost(*g.thread)) return;
     end_poll_thread(*g.thread, [](void* at) noexcept {
         hub& asleep = *static_cast<hub*>(at);

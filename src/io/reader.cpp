@@ -16,7 +16,7 @@ result<void> reader::begin() const noexcept {
     if (!usable) return usable == errc::wrong_thread ? usable : result<void>();
     // Another call waits for bytes that are to stand behind those that are here: they are its own.
     detail::fd_entry const& e = *stream_.core_.entry;
-    if (e.on_read && !e.raw_read) return detail::with_detail(errc::already_registered, "somebody reads already");
+    if (e.on_read && !e.raw_read) return detail::with_detail(errc::already_registered, "a read is already pending");
     return {};
 }
 

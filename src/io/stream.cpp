@@ -133,7 +133,7 @@ ssize put(hub& h, stream_core const& c, io_slice const* slices, int count) noexc
 result<std::size_t> put_some(stream_core& c, io_slice const* slices, int count, deadline& dl) noexcept {
     hub& h = *current_hub;
     for (bool tried = false;; tried = true) {
-        if (c.entry->on_write) return with_detail(errc::already_registered, "somebody writes already");
+        if (c.entry->on_write) return with_detail(errc::already_registered, "a write is already pending");
         if ((c.entry->ready & ready_write) != 0 || (!tried && must_not_wait(h, dl))) {
             ssize const n = put(h, c, slices, count);
             if (n >= 0) {
@@ -196,7 +196,7 @@ result<std::size_t> stream::read_on(bytes into, deadline& dl) {
     hub& h = *detail::current_hub;
     for (bool tried = false;; tried = true) {
         detail::fd_entry& e = *core_.entry;
-        if (e.on_read) return detail::with_detail(errc::already_registered, "somebody reads already");
+        if (e.on_read) return detail::with_detail(errc::already_registered, "a read is already pending");
         if ((e.ready & detail::ready_read) != 0 || (!tried && detail::must_not_wait(h, dl))) {
             detail::ssize const n = core_.is_socket() ? h.calls->recv(h.on.context, core_.fd, into.data(), size)
                                                       : h.calls->read(h.on.context, core_.fd, into.data(), size);

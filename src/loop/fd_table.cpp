@@ -283,7 +283,7 @@ void fd_table::close(fd_entry& e) noexcept {
 
 result<void> fd_table::await(fd_entry& e, bool write, listener& who) noexcept {
     listener*& place = write ? e.on_write : e.on_read;
-    if (place) return with_detail(errc::already_registered, write ? "somebody writes already" : "somebody reads already");
+    if (place) return with_detail(errc::already_registered, write ? "a write is already pending" : "a read is already pending");
     place = &who;
     int failed = 0;
     if (e.unpollable) failed = 0;

@@ -112,7 +112,7 @@ struct hub {
     bool leave_asked = false;            // … without shutdown hooks
     bool shutting_down = false;          // the shutdown hooks' time
     bool background_ends = false;        // the run's end, which takes the background tasks along
-    bool dozing = false;                 // another thread sleeps for this one, between two turns of a guest
+    bool poll_thread_sleeping = false;   // for this one, between two turns of a guest
     delayed delays = delayed::nothing;   // what a hold that is taken now delays
     std::int64_t tokens[3] = {};         // those of `holds` that are tokens, by what they delay
     hub_phase phase = hub_phase::idle;
@@ -172,7 +172,7 @@ struct hub {
 
     // Plain code made something ready, or due, that whoever sleeps for this loop does not know of.
     void rouse() noexcept {
-        if (dozing) [[unlikely]] rouse_sleeper();
+        if (poll_thread_sleeping) [[unlikely]] rouse_sleeper();
     }
     // How many entries of the ring may still run before the next poll.
     bool has_credit() const noexcept { return dispatches < dispatch_limit; }

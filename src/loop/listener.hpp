@@ -8,7 +8,7 @@ namespace spruce::inline v0::detail {
 enum : unsigned {
     // for fds: the bits of `readiness` (poller), and
     told_closed = 32,      // the fd was closed on our side, and is gone
-    told_expired = 64      // for timers: the time has come
+    notify_expired = 64      // for timers: the time has come
 };
 
 // Lives in whoever listens. Notified on the loop's thread, between dispatches; it may do no more than put something

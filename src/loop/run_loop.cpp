@@ -168,7 +168,7 @@ result<deadline> loop::prepare() {
     if (detail::has_ready(h)) return in(duration::zero());
     // Whoever polls the fd hears of what plain code begins meanwhile, and need not ask again after each of its
     // callbacks.
-    h.dozing = h.handed_out_backend;
+    h.poll_thread_sleeping = h.handed_out_backend;
     std::int64_t due = h.timers.next_due_ns();
     if (!settled) {
         std::int64_t const again = h.calls->monotonic_ns(h.on.context) + detail::retry_ns;

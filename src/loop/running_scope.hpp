@@ -8,7 +8,7 @@ struct running_scope {
     explicit running_scope(hub& h) noexcept : h_(h) {
         h_.phase = hub_phase::running;
         h_.ran = true;
-        h_.prepared = h_.dozing = false;
+        h_.prepared = h_.poll_thread_sleeping = false;
         h_.now_ns = h_.read_clock();
         h_.thread_signals.begin();
     }

@@ -37,7 +37,7 @@ bool is_settled(hub const& h) noexcept {
 
 // A ghost reports for ever and cannot be taken out: its number was closed while a duplicate lives. The only way to
 // be rid of it is a new set.
-void lay_ghosts(hub& h) noexcept {
+void drop_stale_registrations(hub& h) noexcept {
     h.ghosts_seen = false;
     if (h.poller->renew(h.poller_context, false) < 0) return;   // as before; tried again at the next ghost
     // What the new set refuses is tried again before each wait.
@@ -66,7 +66,7 @@ void take_events(hub& h, int count) noexcept {
         }
         if (!h.fds.dispatch(e)) h.ghosts_seen = true;
     }
-    if (h.ghosts_seen) lay_ghosts(h);
+    if (h.ghosts_seen) drop_stale_registrations(h);
 }
 
 constexpr int event_room = static_cast<int>(sizeof hub::events / sizeof hub::events[0]);
@@ -140,7 +140,7 @@ void timer_phase(hub& h) noexcept {
         auto const owner = reinterpret_cast<std::uintptr_t>(t.owner);
         if ((owner & 1) != 0) {
             auto& l = *reinterpret_cast<listener*>(owner & ~std::uintptr_t{1});
-            l.notify(l, told_expired);
+            l.notify(l, notify_expired);
         } else {
             expire_slot(h, *static_cast<handler_slot*>(t.owner));
         }

@@ -94,7 +94,7 @@ void barrier::make_whole(barrier_cycle& cycle, bool of_task) noexcept {
 
 result<std::size_t> barrier::arrive(barrier_cycle& cycle, deadline dl) noexcept {
     SPRUCE_CHECK(begin_wait());
-    if (parties_ == 0) return with_detail(errc::invalid_argument, "a barrier for nobody");
+    if (parties_ == 0) return with_detail(errc::invalid_argument, "a barrier with 0 parties");
     if (refused_) return errc::no_memory;
     if (broken_) return errc::broken;
     if (!running_ && count_ + 1 == parties_) {

@@ -89,7 +89,7 @@ result<void> queue_core::take(void* room, deadline dl) noexcept {
 }
 
 result<void> queue_core::task_done() noexcept {
-    if (in_hand == 0) return with_detail(errc::wrong_state, "a queue of which nothing that was taken is left to be done");
+    if (in_hand == 0) return with_detail(errc::wrong_state, "task_done() called more often than take()");
     --in_hand;
     if (in_hand != 0 || count != 0) return {};
     while (parked* const p = waiters(joiners).take_front()) wake(*p);

@@ -21,7 +21,7 @@ error canceled_by_scope(task_block const& t, std::int64_t now) noexcept {
 }
 
 // A canceled task that goes on asking gets its error, but not the hub: it goes to the back of the ready ring first.
-[[gnu::noinline]] error refuse_politely(scheduler& s, task_block& t, error why) noexcept {
+[[gnu::noinline]] error fail_and_yield(scheduler& s, task_block& t, error why) noexcept {
     if (++t.ignored == s.h.options.ignored_cancels)
         tell_unhandled(&s.h, {t.id, task_name(&t), "it ignores that it is canceled, and goes on waiting", why});
     go_round(s, t);
@@ -68,7 +68,7 @@ result<void> begin_wait() noexcept {
     scheduler* const s = current_scheduler;
     if (!s || !s->current) return {};
     task_block& t = *s->current;
-    if (must_end(*s, t)) [[unlikely]] return refuse_politely(*s, t, why_it_ends(*s, t));
+    if (must_end(*s, t)) [[unlikely]] return fail_and_yield(*s, t, why_it_ends(*s, t));
     return {};
 }
 

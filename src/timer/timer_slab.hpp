@@ -47,7 +47,7 @@ public:
     explicit timer_slab(memory_hook const& hook) noexcept : hook_(hook) {}
     ~timer_slab();
 
-    // Promises n more timers. False when memory was refused; then nothing has changed.
+    // Promises n more timers. False when out of memory; then nothing has changed.
     bool reserve(std::size_t n) noexcept {
         if (n > capacity_ - reserved_ && !grow(n)) [[unlikely]] return false;
         reserved_ += n;

@@ -25,14 +25,14 @@ void wheel::start(std::int64_t now_ns) noexcept {
 void wheel::arm_anew(timer& t, std::int64_t due) noexcept {
     live_ += t.due == not_armed;
     t.due = due;
-    forsake(t);
+    unlink_from_bucket(t);
     // Dead entries are let be until there are many: then each one that comes pays for a slot to be swept.
     if (entries_ > live_ + live_ + tolerated_dead) [[unlikely]] sweep_one_slot();
     file(t);
 }
 
 // The timer's entry, if it has one, shall no longer count.
-void wheel::forsake(timer& t) noexcept {
+void wheel::unlink_from_bucket(timer& t) noexcept {
     if (t.place == timer_place::in_chain) unchain(t);
     else if (t.place == timer_place::in_chunk) ++t.generation;
     forget(t);
@@ -129,7 +129,7 @@ void wheel::sweep_one_slot() noexcept {
         });
         for (timer *t = s.chain, *next = nullptr; t; t = next) {
             next = t->next;
-            if (!armed(*t)) forsake(*t);
+            if (!armed(*t)) unlink_from_bucket(*t);
         }
         if (s.empty()) unmark(slot);
         return;
@@ -233,7 +233,7 @@ timer* wheel::earliest_in(std::uint16_t slot) noexcept {
     for (timer *t = s.chain, *next = nullptr; t; t = next) {
         next = t->next;
         if (t->due != t->filed) {
-            forsake(*t);
+            unlink_from_bucket(*t);
             if (armed(*t)) file(*t);
         }
         if (t->due < least && slot_for(tick_for(t->due)) == slot) {

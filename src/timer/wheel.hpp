@@ -40,7 +40,7 @@ public:
     // Disarms it and takes it back.
     void give_back(timer* t) noexcept {
         disarm(*t);
-        if (t->place == timer_place::in_chain) forsake(*t);
+        if (t->place == timer_place::in_chain) unlink_from_bucket(*t);
         slab_.give_back(*t);
     }
 
@@ -119,7 +119,7 @@ private:
     };
 
     void arm_anew(timer& t, std::int64_t due) noexcept;
-    void forsake(timer& t) noexcept;
+    void unlink_from_bucket(timer& t) noexcept;
     std::int64_t tick_for(std::int64_t due) const noexcept {
         std::int64_t const tick = due >> shift_;
         return tick > position_ ? tick : position_;

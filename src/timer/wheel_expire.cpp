@@ -231,7 +231,7 @@ timer* wheel::take_due() noexcept {
         ++due_cursor_;
     }
     // Those for which there was no chunk are a queue of their own, in the same order.
-    while (due.chain && !armed(*due.chain)) forsake(*due.chain);
+    while (due.chain && !armed(*due.chain)) unlink_from_bucket(*due.chain);
     if (due.chain && (!found || before(*due.chain, *found))) found = due.chain;
     if (!found) return nullptr;
     if (found->place == timer_place::in_chain) unchain(*found);

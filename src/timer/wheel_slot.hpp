@@ -52,7 +52,7 @@ class chunk_pool : pinned {
 public:
     explicit chunk_pool(memory_hook const& hook) noexcept : hook_(hook) {}
     ~chunk_pool();
-    // An empty chunk, or null when memory was refused.
+    // An empty chunk, or null when out of memory.
     wheel_chunk* take(bool large) noexcept;
     void give_back(wheel_chunk* c) noexcept;
 
