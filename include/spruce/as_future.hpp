@@ -14,7 +14,7 @@
 #include "group.hpp"
 #include "wait.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 namespace detail {
 template <class T> inline constexpr bool has_own_future = false;
@@ -152,4 +152,4 @@ private:
     detail::counted<promise<value_type>> to_;
 };
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

@@ -12,7 +12,7 @@
 
 #include "future.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 // What a call does while earlier calls of the same function, or of its group, have not ended.
 enum class call_policy : std::uint8_t {
@@ -277,4 +277,4 @@ template <class T> bool is_active(future<T> const& call) noexcept {
 
 template <class F> async_function(F, async_options = {}) -> async_function<typename detail::callable_signature<F>::type>;
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

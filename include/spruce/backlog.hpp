@@ -12,7 +12,7 @@
 #include "result.hpp"
 #include "wait_point.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 struct value_ops {
     void (*move)(void* to, void* from) noexcept;
@@ -107,4 +107,4 @@ public:
     }
 };
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

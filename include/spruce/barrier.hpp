@@ -11,7 +11,7 @@
 #include "wait_point.hpp"
 #include "waiter_list.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 class barrier;
 
@@ -122,4 +122,4 @@ private:
     detail::barrier_action action_;
 };
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

@@ -9,7 +9,7 @@
 
 #include "result.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 // Where the arguments of a bound callable stand among those that its caller gives.
 enum class bound_arguments : unsigned char {
@@ -145,4 +145,4 @@ private:
 };
 template <class F> weak_callable<std::decay_t<F>> weak(anchor& life, F&& f) { return {life, std::forward<F>(f)}; }
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

@@ -10,7 +10,7 @@
 
 #include "config.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // What the library may do with a callable. Each function is a trampoline: what the callable throws ends there and
 // is reported, so that no exception passes a frame of the library.
@@ -69,4 +69,4 @@ template <class Held, class F, class Undo> void move_in(void* room, F&& f, Undo&
 
 template <class F> void destroy_callable(void* f) noexcept { static_cast<F*>(f)->~F(); }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

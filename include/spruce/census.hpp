@@ -9,7 +9,7 @@
 #include "handler.hpp"
 #include "time.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 // One line of the census.
 struct task_info {
@@ -96,4 +96,4 @@ class callback_range : public detail::walk<detail::callback_cursor, detail::call
     using walk::walk;
 };
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

@@ -12,7 +12,7 @@
 #include "wait_point.hpp"
 #include "waiter_list.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 namespace detail {
 // What the library does with items: each lies in a result<T>, a value or an error.
@@ -254,4 +254,4 @@ private:
     detail::wait_entry entry_;
 };
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

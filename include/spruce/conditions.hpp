@@ -9,7 +9,7 @@
 #include "loop.hpp"
 #include "wait_point.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 namespace detail {
 
@@ -146,4 +146,4 @@ private:
     bool begun_ = false;
 };
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

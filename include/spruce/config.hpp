@@ -36,7 +36,7 @@ extern SPRUCE_API char const spruce_built_for_programs_without_exceptions_but_th
 #endif
 }
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 #if SPRUCE_EXCEPTIONS
 [[gnu::used]] static char const* const profile_tag = &spruce_built_for_programs_with_exceptions_but_this_library_is_the_embedded_profile;
 #else
@@ -49,4 +49,4 @@ struct pinned {
     pinned(pinned const&) = delete;
     pinned& operator=(pinned const&) = delete;
 };
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -8,7 +8,7 @@
 #include "memory.hpp"
 #include "waiter_list.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 template <class T> class counted {
 public:
@@ -60,4 +60,4 @@ private:
     block* at_ = nullptr;
 };
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

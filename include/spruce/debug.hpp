@@ -9,7 +9,7 @@
 #include "result.hpp"
 #include "time.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 namespace detail {
 SPRUCE_API void end_overflow_reports() noexcept;
@@ -117,4 +117,4 @@ private:
                                                             void* context = nullptr) noexcept;
 
 }  // namespace debug
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

@@ -8,7 +8,7 @@
 #include "emitter.hpp"
 #include "wait_point.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 // The emissions of an emitter, one after another, as a condition of wait_any() and wait_all(). It is connected from
 // when it is made until it dies: what is emitted between two waits is kept, up to `backlog` emissions (0 counts as 1).
@@ -75,4 +75,4 @@ private:
     detail::call_backlog<A...> kept_;
 };
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

@@ -16,7 +16,7 @@
 #pragma push_macro("emit")
 #undef emit
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 namespace detail {
 // A callable that is connected, in one block with it; src/sync/emitter.cpp knows it.
@@ -238,6 +238,6 @@ template <class... A> connection emit_when_connected(emitter<A...>& from, std::t
     }, {.once = true, .watches = true});
 }
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0
 
 #pragma pop_macro("emit")

@@ -7,7 +7,7 @@
 
 #include "config.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 // The library's own errors. Those of the system keep their errno, in a domain of their own.
 enum class errc : std::int32_t {
@@ -137,7 +137,7 @@ private:
 };
 #endif
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0
 
 // An error seldom comes alone: result<T>, SPRUCE_TRY and SPRUCE_CHECK.
 #include "result.hpp"

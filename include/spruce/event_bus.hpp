@@ -14,7 +14,7 @@
 #include "message.hpp"
 #include "task.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 namespace detail {
 template <class T> inline constexpr bool is_awaited = false;
@@ -122,4 +122,4 @@ private:
     bool delivering_ = false;
 };
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

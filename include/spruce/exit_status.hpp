@@ -1,7 +1,7 @@
 // What is known of a child process that has ended.
 #pragma once
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 // How a child process ended.
 class exit_status {
@@ -17,4 +17,4 @@ private:
     int code_, signal_;
 };
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

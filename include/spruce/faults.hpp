@@ -7,14 +7,14 @@
 
 #include "config.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 struct kernel;
 namespace detail {
 struct faulty_state;
 }
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0
 
-namespace spruce::inline v0::testing {
+namespace spruce { inline namespace v0 { namespace testing {
 
 // Counted, and made to fail, is every call that can: all that make, connect or configure fds, that move bytes, that
 // subscribe to signals and children, and those of the poller. Not counted: the clock, wake-ups, and what gives things
@@ -52,4 +52,4 @@ private:
     alignas(16) mutable unsigned char state_[160];
 };
 
-}  // namespace spruce::inline v0::testing
+}}}  // namespace spruce::v0::testing

@@ -11,7 +11,7 @@
 
 #include "future_core.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 // A value to come, or the error that comes instead. Copies are the same one. Who waits for it, and who was canceled
 // while it waited: the cancellation goes on to the future if that can be canceled and nobody else waits for it or
@@ -205,4 +205,4 @@ private:
     detail::future_ref ref_;
 };
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

@@ -12,7 +12,7 @@
 #include "task.hpp"
 #include "wait_point.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 template <class T> class future;
 template <class T> class promise;
@@ -203,4 +203,4 @@ template <class held, class F> handler subscribe(future_ref const& to, subscript
     return arm_subscription(to.block(), what, c.slot, &callback_ops<held>);
 }
 }  // namespace detail
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

@@ -11,7 +11,7 @@
 #include "counted.hpp"
 #include "future_sets.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 namespace detail {
 // As many handlers as there are members; null where there is no memory.
@@ -140,4 +140,4 @@ template <class Ignore, class... T>
     return made;
 }
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

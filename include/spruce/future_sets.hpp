@@ -9,7 +9,7 @@
 #include "future.hpp"
 #include "wait.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 namespace detail {
 enum class set_kind : unsigned char { any, all, line };
@@ -180,4 +180,4 @@ template <class T, std::size_t N> [[nodiscard]] completions<T> as_completed(std:
                                          nullptr, std::span<future<T>>(futures)));
 }
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

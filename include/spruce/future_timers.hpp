@@ -7,7 +7,7 @@
 #include "loop.hpp"
 #include "time.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 // What happens to the future whose time is limited, when the time is over, or the limited one is canceled.
 enum class at_limit : std::uint8_t {
@@ -81,4 +81,4 @@ template <class T> [[nodiscard]] future<T> time_limit(future<T> f, deadline dl, 
     return detail::future_access::handle<T>(made);
 }
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

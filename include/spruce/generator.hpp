@@ -14,7 +14,7 @@
 #include "sync.hpp"
 #include "task.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 struct generator_options {
     std::size_t look_ahead = 1;   // so many values are made before they are asked for; 0: each one when it is wanted
@@ -271,4 +271,4 @@ private:
     error why_ = errc::wrong_state;
 };
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

@@ -2,7 +2,7 @@
 #pragma once
 #include "task.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 // What a group does when a member ends with an error that isn't a cancellation: nothing, or it cancels the others.
 enum class on_error : std::uint8_t { keep_going, cancel_rest };
@@ -146,4 +146,4 @@ template <class F>
     return detail::run_scope(dl, std::forward<F>(f), task_id{});
 }
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

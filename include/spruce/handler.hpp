@@ -10,7 +10,7 @@
 #include "result.hpp"
 #include "time.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 class handler;
 
@@ -152,4 +152,4 @@ SPRUCE_API result<handler> arm_child(hub* on, handler_slot* slot, callable_ops c
 SPRUCE_API handler refused_handler(error why) noexcept;
 }  // namespace detail
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

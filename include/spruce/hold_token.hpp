@@ -5,7 +5,7 @@
 
 #include "config.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 namespace detail {
 // Whose next phase of hooks a token delays.
@@ -35,4 +35,4 @@ private:
     detail::delayed delays_ = detail::delayed::nothing;
 };
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

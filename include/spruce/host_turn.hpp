@@ -8,7 +8,7 @@
 #include "error.hpp"
 #include "result.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 namespace detail {
 struct poll_thread;
@@ -85,4 +85,4 @@ template <class F> void run_post(void* callable, void* at) noexcept {
 template <class F> inline constexpr callable_ops post_ops{run_post<F>, destroy_callable<F>, sizeof(F), alignof(F)};
 }  // namespace detail
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

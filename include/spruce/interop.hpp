@@ -5,7 +5,7 @@
 
 #include "loop.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 namespace detail {
 // Whether this thread's plain code may wait by running its host.
@@ -44,4 +44,4 @@ template <finishes P, std::invocable Step> [[nodiscard]] result<void> run_host_u
     return {};
 }
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

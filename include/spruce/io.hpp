@@ -13,7 +13,7 @@
 #include "result.hpp"
 #include "time.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 // Room to read into: arrays, spans and containers of one-byte things. Made implicitly; refers, and owns nothing.
 class bytes {
@@ -194,4 +194,4 @@ struct pipe_ends {
 // A pipe within this process. Errors: no_loop, full, no_memory, an errno.
 [[nodiscard]] SPRUCE_API result<pipe_ends> make_pipe();
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

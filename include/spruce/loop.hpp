@@ -20,7 +20,7 @@
 #include "loop_state.hpp"
 #include "time.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 class loop;
 
@@ -346,4 +346,4 @@ private:
     int stop_signal_ = 0;
 };
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

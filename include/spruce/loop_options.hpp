@@ -7,7 +7,7 @@
 #include "memory.hpp"
 #include "time.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 struct kernel;
 
@@ -40,4 +40,4 @@ struct loop_options {
     kernel* on = nullptr;                   // null: the real one
 };
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

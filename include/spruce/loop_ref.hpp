@@ -14,7 +14,7 @@
 #include "result.hpp"
 #include "time.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 namespace detail {
 struct hub;
@@ -200,4 +200,4 @@ private:
     detail::post_node* node_;
 };
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

@@ -4,7 +4,7 @@
 
 #include "error.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 // When a start hook runs: before (what it holds delays the others), during, after.
 enum class start_phase : std::uint8_t { before, during, after };
@@ -23,4 +23,4 @@ struct unhandled {
     spruce::error reason;           // task_failed for an exception, else the error itself
 };
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

@@ -8,7 +8,7 @@
 #include "result.hpp"
 #include "time.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 namespace detail {
 struct own_loop;   // what the handle and the thread share
@@ -59,4 +59,4 @@ private:
     detail::own_loop* state_ = nullptr;
 };
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

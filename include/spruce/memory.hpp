@@ -5,7 +5,7 @@
 #include "config.hpp"
 #include "result.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 // Two functions and what they are given back at each call. Both null: the process's hook, and behind it the C
 // library's heap. allocate may refuse with null: the call that needed the memory gives no_memory.
@@ -26,4 +26,4 @@ namespace detail {
 SPRUCE_API void* allocate(memory_hook const& from, std::size_t bytes, std::size_t alignment) noexcept;
 SPRUCE_API void release(memory_hook const& to, void* block, std::size_t bytes, std::size_t alignment) noexcept;
 }  // namespace detail
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

@@ -14,7 +14,7 @@
 #include "time.hpp"
 #include "wait_point.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 // A named value on its way.
 template <class T> struct message {
@@ -213,4 +213,4 @@ private:
     message_filter filter_;
 };
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

@@ -6,7 +6,7 @@
 
 #include "io.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 namespace detail {
 struct address_access;
@@ -97,4 +97,4 @@ private:
     std::int64_t told_ns_ = 0;   // when the last setback was told to the unhandled hook
 };
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

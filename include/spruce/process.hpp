@@ -5,7 +5,7 @@
 
 #include <spruce/result.hpp>
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 enum class fork_side : std::uint8_t { parent, child };
 
@@ -27,4 +27,4 @@ enum class fork_side : std::uint8_t { parent, child };
 // signal. Thread: any.
 [[noreturn]] SPRUCE_API void die_of(int signal) noexcept;
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

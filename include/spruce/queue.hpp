@@ -12,7 +12,7 @@
 #include "result.hpp"
 #include "waiter_list.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 // The orders in which a queue gives its items out: first in first out, last in first out, the smallest first (of equal
 // ones the one that came first).
@@ -195,4 +195,4 @@ template <class T> using queue = basic_queue<T, fifo>;
 template <class T> using lifo_queue = basic_queue<T, lifo>;
 template <class T, class Less = std::less<T>> using priority_queue = basic_queue<T, by_priority<Less>>;
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

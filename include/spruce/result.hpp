@@ -11,7 +11,7 @@
 #include "error.hpp"
 #include "verify.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 template <class T> class result;
 
@@ -186,7 +186,7 @@ private:
     spruce::error error_;
 };
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0
 
 #define SPRUCE_JOIN2(a, b) a##b
 #define SPRUCE_JOIN(a, b) SPRUCE_JOIN2(a, b)

@@ -2,7 +2,7 @@
 #pragma once
 #include "task.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 namespace detail {
 // What run(f) does behind its loop's run(), for any f: destroys the loop. The first gives the error of a run(f) whose
@@ -39,4 +39,4 @@ template <class F>
     return run(loop_options{}, std::forward<F>(f));
 }
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

@@ -20,7 +20,7 @@
 #include "this_task.hpp"
 #include "time.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 namespace detail {
 // What somebody elsewhere waits for: a future's or a task's outcome, else the value itself.
@@ -157,4 +157,4 @@ template <class F>
     return std::move(*given);
 }
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

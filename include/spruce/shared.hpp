@@ -11,7 +11,7 @@
 #include "channel.hpp"
 #include "wait_point.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 namespace detail {
 struct shared_channel_state;   // outlives its object as long as somebody waits for it
@@ -177,4 +177,4 @@ private:
     detail::shared_event_state* state_;
 };
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

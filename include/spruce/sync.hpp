@@ -9,7 +9,7 @@
 #include "wait_point.hpp"
 #include "waiter_list.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 // A flag that tasks wait for. Thread: one loop's; set() and clear() may be called by plain code, too, on its thread.
 // Lifetime: waiters that are left when it dies are woken with closed.
@@ -283,4 +283,4 @@ private:
     std::size_t count_ = 0;
 };
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

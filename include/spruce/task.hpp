@@ -19,7 +19,7 @@
 #include "time.hpp"
 #include "wait_point.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 // How a task is made.
 struct task_options {
@@ -301,4 +301,4 @@ template <class R> result<void> run_now(task<R> const& t) {
     return b ? detail::switch_now(b) : result<void>(detail::task_access::why(t));
 }
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

@@ -14,7 +14,7 @@
 #include "time.hpp"
 #include "verify.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 namespace detail {
 // A value's head; the value follows. In its task's list, the latest first.
@@ -108,4 +108,4 @@ private:
     std::optional<T> initial_;
 };
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

@@ -12,7 +12,7 @@
 #include "callback.hpp"
 #include "result.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // What run() says of the outcome it left.
 enum task_end : unsigned {
@@ -143,4 +143,4 @@ template <class F, class... A> struct task_payload : task_outcome<started_t<F, A
 template <class P> inline constexpr task_ops ops_of{
     P::run, P::drop_start, outcome_calls<typename P::R>::drop, outcome_calls<typename P::R>::failure, outcome_calls<typename P::R>::describe};
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

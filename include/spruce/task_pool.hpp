@@ -15,7 +15,7 @@
 #include "group.hpp"
 #include "waiter_list.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 struct task_pool_options {
     std::size_t bound = 10'000;    // so many jobs wait for their task; 0: submit() waits until one can begin
@@ -306,4 +306,4 @@ private:
     detail::pool_claim pool_;
 };
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

@@ -10,14 +10,14 @@
 #include "error.hpp"
 #include "time.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 struct kernel;
 namespace detail {
 struct simulated_kernel;
 }
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0
 
-namespace spruce::inline v0::testing {
+namespace spruce { inline namespace v0 { namespace testing {
 
 // Whose kqueue is simulated: they differ where their documentation does. None: the poller is as Linux's.
 enum class kqueue_of : std::uint8_t { none, freebsd, netbsd, openbsd };
@@ -152,4 +152,4 @@ private:
     alignas(16) mutable unsigned char state_[5'120];
 };
 
-}  // namespace spruce::inline v0::testing
+}}}  // namespace spruce::v0::testing

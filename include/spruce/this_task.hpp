@@ -4,7 +4,7 @@
 #include "result.hpp"
 #include "time.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 // Gives the hub the thread until somebody makes this task ready again: cancel() does. Outside a task it does nothing.
 SPRUCE_API void switch_to_hub();
@@ -26,4 +26,4 @@ SPRUCE_API task_id id() noexcept;
 }  // namespace this_task
 using this_task::sleep_for, this_task::sleep_until, this_task::yield;
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

@@ -9,7 +9,7 @@
 
 #include "config.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 namespace detail {
 class deadline_condition;   // conditions.hpp
@@ -131,4 +131,4 @@ struct clock_source {
 };
 extern SPRUCE_API constinit thread_local clock_source thread_clock;
 }  // namespace detail
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

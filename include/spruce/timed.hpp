@@ -14,7 +14,7 @@
 #include "time.hpp"
 #include "waiter_list.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 // What a call does while another waits for its time. once: it is ignored; many: each has a timer of its own; restart:
 // it takes the other's place, with its own arguments.
@@ -160,4 +160,4 @@ template <class F> timed_function<std::decay_t<F>> timed(any_duration d, F&& f, 
     return timed_function<std::decay_t<F>>(d, std::forward<F>(f), policy);
 }
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

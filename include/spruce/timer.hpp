@@ -15,7 +15,7 @@
 #include "timed.hpp"
 #include "waiter_list.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 namespace detail {
 struct timer_argument {
@@ -215,4 +215,4 @@ private:
     std::uint64_t starts_ = 0;
 };
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

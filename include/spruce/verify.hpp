@@ -2,10 +2,10 @@
 #pragma once
 #include "config.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 // Writes "spruce: RULE (FILE:LINE)" to stderr and aborts. Thread: any.
 [[noreturn, gnu::cold]] SPRUCE_API void panic(char const* rule, char const* file, int line) noexcept;
-}
+}}}  // namespace spruce::v0::detail
 
 // Holds in every build. Only for wrong uses of what has no way to answer, and for the library's own invariants.
 #define SPRUCE_VERIFY(condition, rule) \

@@ -19,7 +19,7 @@
 #include "result.hpp"
 #include "wait_point.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 namespace detail {
 template <class C> struct condition_of {
@@ -267,4 +267,4 @@ template <condition... C>
     }
 }
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

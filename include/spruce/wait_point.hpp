@@ -8,7 +8,7 @@
 #include "result.hpp"
 #include "time.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 namespace detail {
 struct wait_core;
@@ -105,4 +105,4 @@ struct wait_entry {
 };
 
 }  // namespace detail
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

@@ -4,7 +4,7 @@
 #include "result.hpp"
 #include "time.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // The waiters of one source, first come, first served: room for the list's head, which the library alone knows.
 struct waiter_list {
@@ -25,4 +25,4 @@ struct contended_list {
 // The memory hook of this thread's loop, or the process's.
 SPRUCE_API memory_hook memory_here() noexcept;
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

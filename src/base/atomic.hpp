@@ -3,10 +3,10 @@
 #pragma once
 #include <atomic>
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 #ifdef SPRUCE_TEST_ATOMIC
 template <class T> using atomic = SPRUCE_TEST_ATOMIC<T>;
 #else
 template <class T> using atomic = std::atomic<T>;
 #endif
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

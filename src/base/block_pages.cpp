@@ -16,7 +16,7 @@
 #define SPRUCE_WHOLE_PAGES 1
 #endif
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // Lies in the last line of its page.
 struct page_end {
@@ -126,4 +126,4 @@ void block_pages::close() noexcept {
 
 void block_pages::after_fork() noexcept { taking_.store(0, std::memory_order_relaxed); }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

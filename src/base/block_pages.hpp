@@ -8,7 +8,7 @@
 
 #include "atomic.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 struct page_end;
 
@@ -58,4 +58,4 @@ private:
     void (*gone_)(void* owner) noexcept;
 };
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

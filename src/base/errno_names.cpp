@@ -6,7 +6,7 @@
 #include <cstring>
 #include <initializer_list>
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 struct row {
@@ -159,4 +159,4 @@ char const* errno_message(int value) noexcept {
     return name ? name + std::strlen(name) + 1 : "the system reported an error without a name here";
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

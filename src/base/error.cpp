@@ -5,7 +5,7 @@
 
 #include "errno_names.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 namespace {
 struct entry {
@@ -127,4 +127,4 @@ char const* error::detail() const noexcept {
     return at ? at->text : "";
 }
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

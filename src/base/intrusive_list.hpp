@@ -1,7 +1,7 @@
 // A doubly linked list whose links live in its members: no memory, O(1) removal from anywhere.
 #pragma once
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // One place in one list. Alone, it points to itself, so that unlink() needs no list and no check.
 struct list_link {
@@ -56,4 +56,4 @@ private:
     list_link head_;
 };
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -3,7 +3,7 @@
 #include <atomic>
 #include <cstdlib>
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 namespace {
 void* heap_allocate(void*, std::size_t bytes, std::size_t alignment) noexcept {
@@ -39,4 +39,4 @@ void release(memory_hook const& to, void* block, std::size_t bytes, std::size_t 
     else process_hook.release(process_hook.context, block, bytes, alignment);
 }
 }  // namespace detail
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

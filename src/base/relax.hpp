@@ -1,7 +1,7 @@
 // One step of waiting without giving the thread up.
 #pragma once
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // Tells the processor, where the compiler has a name for that on all its processors, that this thread only looks
 // whether another one has written: it saves power, leaves the core's other half to its thread, and notices the write
@@ -13,4 +13,4 @@ inline void relax_processor() noexcept {
     asm volatile("" ::: "memory");
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 class text_line {
 public:
@@ -60,4 +60,4 @@ private:
     std::size_t size_, used_ = 0;
 };
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -3,7 +3,7 @@
 #include <climits>
 #include <ctime>
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 namespace detail {
 constinit thread_local clock_source thread_clock{};
@@ -32,4 +32,4 @@ int deadline::poll_timeout_ms() const noexcept {
     return ms > INT_MAX ? INT_MAX : static_cast<int>(ms);
 }
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

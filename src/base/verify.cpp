@@ -12,7 +12,7 @@ extern "C" char const spruce_built_for_programs_with_exceptions_but_this_library
 extern "C" char const spruce_built_for_programs_without_exceptions_but_this_library_is_the_hosted_profile = 1;
 #endif
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 void put(char* line, std::size_t room, std::size_t& used, char const* text) noexcept {
@@ -43,4 +43,4 @@ void panic(char const* rule, char const* file, int line) noexcept {
     std::abort();
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -3,7 +3,7 @@
 // with one word more (EHABI). Reached weakly: a program without the C++ runtime has none, and needs none.
 #pragma once
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 struct exception_globals {
     void* caught;
@@ -14,6 +14,6 @@ struct exception_globals {
     bool empty() const noexcept { return !caught && uncaught == 0; }
 };
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail
 
 extern "C" [[gnu::weak]] spruce::detail::exception_globals* __cxa_get_globals() noexcept;

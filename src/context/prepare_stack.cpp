@@ -1,7 +1,7 @@
 // A fresh stack, and what a hub's thread keeps for switching.
 #include "switch.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 constinit exception_globals no_exceptions{};
@@ -86,4 +86,4 @@ void* lay_first_frame(execution& e, void* bottom, void* top, void (*entry)(void*
 }
 #endif
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

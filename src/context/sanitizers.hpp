@@ -38,7 +38,7 @@ void __tsan_switch_to_fiber(void* fiber, unsigned flags);
 #endif
 }
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 // Before a stack, or a mapping where another one was, is used anew: its last life's last frames never returned, and
 // AddressSanitizer still watches the gaps between their variables.
 [[gnu::always_inline]] inline void forget_frames([[maybe_unused]] void* bottom, [[maybe_unused]] void* top) noexcept {
@@ -46,4 +46,4 @@ namespace spruce::inline v0::detail {
     __asan_unpoison_memory_region(bottom, static_cast<std::size_t>(static_cast<char*>(top) - static_cast<char*>(bottom)));
 #endif
 }
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -11,7 +11,7 @@ extern "C" {
 [[gnu::weak, gnu::visibility("default")]] void __tsan_init();
 }
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 stack_pool::~stack_pool() {
     mapping_table const& m = process_mappings();
@@ -228,4 +228,4 @@ std::size_t stack_pool::deepest_word(stack_class c, stack_ref s) const noexcept 
     return 0;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

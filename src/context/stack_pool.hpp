@@ -10,7 +10,7 @@
 #include "sanitizers.hpp"
 #include "valgrind.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // The last three lie side by side in huge pages, without guards between them.
 enum class stack_class : std::uint8_t { k16, k64, k256, m1, m8, bare2k, bare4k, bare8k };
@@ -173,4 +173,4 @@ private:
     std::size_t mapped_ = 0;
 };
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

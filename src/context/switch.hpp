@@ -24,7 +24,7 @@
 #include "switch_ucontext.hpp"
 #endif
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // What a stack has besides its saved stack pointer; nothing, but for tools that watch.
 struct execution {
@@ -155,4 +155,4 @@ inline void arrived([[maybe_unused]] thread_machine& m, [[maybe_unused]] executi
 #endif
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

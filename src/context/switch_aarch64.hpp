@@ -17,7 +17,7 @@
 
 extern "C" [[gnu::visibility("hidden")]] void spruce_first_entry() noexcept;
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 struct fp_control {
     std::uint64_t fpcr;
@@ -88,4 +88,4 @@ inline void* lay_first_frame(void* top, fp_control const& control, void (*entry)
     return words;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

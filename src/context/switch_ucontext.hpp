@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <ucontext.h>
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 struct fp_control {};
 inline fp_control read_fp_control() noexcept { return {}; }
@@ -26,4 +26,4 @@ inline void switch_registers(ucontext_part& from, ucontext_part& to, void** save
     __builtin_unreachable();
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -9,7 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 enum class valgrind_request : std::uintptr_t {
     running = 0x1001,              // how many Valgrinds are around us
@@ -53,4 +53,4 @@ enum class valgrind_request : std::uintptr_t {
     return answer;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -7,7 +7,7 @@
 #include "../loop/hub.hpp"
 #include "../sys/poll_thread.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 enum class guest_stage : std::uint8_t {
     starting,            // the first start hooks have run, and a hold may delay the others
@@ -36,4 +36,4 @@ bool go_on(hub& h) noexcept;
 // When the next turn is due at the latest, whatever else there is.
 inline std::int64_t next_step_ns(guest const& g) noexcept { return g.stage == guest_stage::ending_background ? g.until_ns : no_time; }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -1,7 +1,7 @@
 // What run() does in one go, in steps: start hooks, turns, shutdown hooks, the end of the background tasks.
 #include "guest.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 // true: there is a turn to come first, one at least, however short the background tasks' grace is.
@@ -51,4 +51,4 @@ bool go_on(hub& h) noexcept {
     }
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -10,7 +10,7 @@
 #include "../loop/running_scope.hpp"
 #include "guest.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 struct host_turn_access {
     static host_turn make(poll_thread& of, std::uint32_t number) noexcept { return host_turn(&of, number); }
@@ -220,9 +220,9 @@ result<void> begin_guest(hub* on, guest* g, callable_ops const* post) noexcept {
     return {};
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 host_turn::host_turn(detail::poll_thread* of, std::uint32_t number) noexcept : of_(of), number_(number) {
     if (of_) detail::keep_turn(*of_, number_);
@@ -244,4 +244,4 @@ void host_turn::operator()() const noexcept {
     if (detail::begin_turn(*kept.of_, kept.number_, since)) detail::run_guest_turn(*h, since);
 }
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

@@ -8,7 +8,7 @@
 
 #include "../base/text_line.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 using access = detail::address_access;
 
@@ -176,4 +176,4 @@ char const* address::text() const noexcept {
     return text_;
 }
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

@@ -6,7 +6,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 struct address_access {
     static sockaddr const* raw(address const& a) noexcept { return reinterpret_cast<sockaddr const*>(a.raw_); }
@@ -36,4 +36,4 @@ struct address_access {
     static std::size_t text_room() noexcept { return sizeof(address::text_); }
 };
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

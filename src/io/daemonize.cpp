@@ -7,7 +7,7 @@
 #include "../sys/daemon_process.hpp"
 #include "../sys/kernel_error.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 result<fork_side> daemonize(std::string_view pidfile) {
     using namespace detail;
@@ -23,4 +23,4 @@ result<fork_side> daemonize(std::string_view pidfile) {
     return got.child ? fork_side::child : fork_side::parent;
 }
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

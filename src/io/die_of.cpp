@@ -4,11 +4,11 @@
 
 #include "../sys/signal_end.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 void die_of(int signal) noexcept {
     std::fflush(nullptr);
     detail::end_by_signal(signal);
 }
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

@@ -2,7 +2,7 @@
 
 #include "../task/scheduler.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 struct fd_wait : parked, listener {
@@ -62,4 +62,4 @@ result<void> between_transfers(stream_core const& c, bool write) noexcept {
     return begin_wait();
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -4,7 +4,7 @@
 
 #include "../task/task_block.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // Takes an fd that the kernel has just made, and as what: it need not be asked. Errors: those of open_core().
 result<stream_core> open_fresh(int fd, fd_kind kind) noexcept;
@@ -36,4 +36,4 @@ inline bool must_not_wait(hub& h, deadline const& dl) noexcept {
     return dl.how() == deadline::kind::absolute && dl.ns() <= h.fresh_now();
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

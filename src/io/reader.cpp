@@ -4,7 +4,7 @@
 
 #include "fd_wait.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 reader::~reader() { detail::release(memory_, data_, room_, 1); }
 
@@ -105,4 +105,4 @@ result<std::string_view> reader::read_line(deadline dl) {
     return line;
 }
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

@@ -8,7 +8,7 @@
 #include "../sys/kernel_error.hpp"
 #include "fd_wait.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 namespace detail {
 
@@ -288,4 +288,4 @@ result<pipe_ends> make_pipe() {
     return second.error();
 }
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

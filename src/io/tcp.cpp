@@ -9,7 +9,7 @@
 #include "address.hpp"
 #include "fd_wait.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 using access = detail::address_access;
 using detail::hub;
@@ -230,4 +230,4 @@ result<tcp_stream> tcp_listener::accept(deadline dl) {
     }
 }
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

@@ -7,7 +7,7 @@
 #include "../sys/thread_gate.hpp"
 #include "hub.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 struct awaited {
@@ -166,4 +166,4 @@ result<void> wait_for_call(remote* to, void (*run)(void*) noexcept, void* contex
     return ended;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -2,7 +2,7 @@
 #include "hub.hpp"
 #include "slot_words.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 callback_kind kind_of(handler_slot const& s) noexcept {
@@ -35,4 +35,4 @@ bool callback_next(callback_cursor& c) noexcept {
     return false;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -3,7 +3,7 @@
 
 #include "plain_scope.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 void hub::rouse_sleeper() noexcept {
     poll_thread_sleeping = false;
@@ -272,9 +272,9 @@ void callback_failed(handler const& name) noexcept {
     if (s && (s->kind == slot_kind::reader || s->kind == slot_kind::writer)) static_cast<void>(cancel_slot(*h, *s));
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 namespace {
 detail::handler_slot* slot_of(handler const& h) noexcept {
@@ -337,4 +337,4 @@ result<time_point> handler::due() const noexcept {
     return time_point(duration(h.timers.due(*s->time)));
 }
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

@@ -6,7 +6,7 @@
 
 #include "plain_scope.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 // Takes the child's status if it is there. 1: known now; 0: it still runs. `failed`: why it cannot be had.
@@ -169,4 +169,4 @@ result<exit_status> child_outcome(handler_slot const& s) noexcept {
     return errc::status_lost;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -3,7 +3,7 @@
 #include <cerrno>
 #include <new>
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 bool has_raw(fd_entry const& e) noexcept { return e.raw_read || e.raw_write; }
@@ -327,4 +327,4 @@ void fd_table::register_all() noexcept {
     }
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -12,7 +12,7 @@
 #include "../sys/kernel_error.hpp"
 #include "listener.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // What one fd number is to this loop. Type-stable: a number keeps its entry for the loop's life, and the generation
 // tells one registration from the next, in the table as in the kernel's events.
@@ -130,4 +130,4 @@ private:
     fd_entry* unpollable_ = nullptr;   // those that somebody waits for
 };
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

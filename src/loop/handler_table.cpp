@@ -4,7 +4,7 @@
 
 #include "hub.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 handler_table::~handler_table() {
     for (std::size_t c = 0; c * chunk_size < made_; ++c)
@@ -79,4 +79,4 @@ void handler_table::free_room(handler_slot& s) noexcept {
     release(memory_, s.callable, size, alignment);
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -9,7 +9,7 @@
 #include "../base/intrusive_list.hpp"
 #include "listener.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 struct hub;
 struct timer;
@@ -183,4 +183,4 @@ struct handler_access {
     static std::uint64_t generation(handler const& h) noexcept { return h.generation_; }
 };
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

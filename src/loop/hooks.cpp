@@ -5,7 +5,7 @@
 
 #include "never_run.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 intrusive_list<handler_slot>& hooks_of(hub& h, hook_point when) noexcept { return h.hooks[static_cast<int>(when)]; }
@@ -99,9 +99,9 @@ void at_exit() {
 }
 }  // namespace
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 using detail::hub;
 
@@ -132,4 +132,4 @@ void hold_token::release() noexcept {
     h->rouse();
 }
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

@@ -20,7 +20,7 @@
 #include "spin.hpp"
 #include "stall_watch.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // What the floor above adds to a hub; set when the first task is made.
 struct extension {
@@ -347,4 +347,4 @@ inline void* timer_owner(listener& l) noexcept {
     return reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(&l) | 1);
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -9,7 +9,7 @@
 #include "../base/round_up.hpp"
 #include "hub.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 post_node* post_queue::take() noexcept {
     post_node* first = tail_;
@@ -341,4 +341,4 @@ void close_remote(remote& r) noexcept {
     while (r.waking.load(std::memory_order_seq_cst) != 0) ::sched_yield();
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -12,7 +12,7 @@
 #include "../sys/kernel.hpp"
 #include "../sys/threads.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 struct hub;
 struct remote;
@@ -144,4 +144,4 @@ void close_remote(remote& r) noexcept;
 // In a forked child: empty again, and nobody is inside. The calls that were pending are the parent's.
 void inbox_after_fork(remote& r) noexcept;
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -2,7 +2,7 @@
 // waiting tasks alike, so that it need not know which of them listens.
 #pragma once
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // What a listener is told.
 enum : unsigned {
@@ -19,4 +19,4 @@ struct listener {
     notify_call notify;
 };
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -13,7 +13,7 @@
 #include "never_run.hpp"
 #include "plain_scope.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 constinit thread_local hub* current_hub = nullptr;
 constinit thread_local int last_stop_signal = 0;
@@ -195,9 +195,9 @@ hub::hub(loop& o, loop_options const& opts, kernel& k) noexcept
 
 std::uint32_t living_loops() noexcept { return living.load(std::memory_order_relaxed); }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 using detail::hub;
 using detail::hub_phase;
@@ -313,11 +313,11 @@ result<void> loop::after_fork() {
     return detail::renew_in_child(h);
 }
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 bool census_next(census_cursor& cursor) noexcept {
     hub* const h = cursor.of;
     return h && h == current_hub && h->ext && h->ext->census(*h, cursor);
 }
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

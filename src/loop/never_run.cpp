@@ -7,7 +7,7 @@
 #include "../base/text_line.hpp"
 #include "never_run.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 bool waits_to_begin(handler_slot const& s) noexcept {
@@ -43,4 +43,4 @@ void tell_never_run(hub& h) noexcept {
 
 void watch_for_exit() noexcept { static_cast<void>(std::atexit(at_exit)); }   // refused, it is not told
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -2,7 +2,7 @@
 #pragma once
 #include "hub.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // One line on stderr if the loop was never run, and something waits for that.
 void tell_never_run(hub& h) noexcept;
@@ -11,4 +11,4 @@ void watch_for_exit() noexcept;
 // Whether it is the main thread's loop that nobody made.
 bool is_implicit(loop const& l) noexcept;
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -4,7 +4,7 @@
 #pragma once
 #include "hub.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // Stands first in such a call, so that nothing of the loop's is looked at after it. It does nothing within a run, whose
 // running_scope does the same, nor on a task's stack: the call by which plain code began that task has a scope of its
@@ -28,4 +28,4 @@ private:
     hub* h_;
 };
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -1,6 +1,6 @@
 #include "ready_ring.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 bool ready_ring::grow(std::size_t n) noexcept {
     std::size_t const wanted = reserved_ + n;
@@ -78,4 +78,4 @@ bool ready_ring::extract(void* node, ready_entry* out, void* hole, places const&
     return true;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

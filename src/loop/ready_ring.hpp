@@ -5,7 +5,7 @@
 
 #include <spruce/memory.hpp>
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // One thing to run. For a task the word is its saved stack pointer, so that a switch needs only this entry and the
 // stack it points to: four entries a cache line.
@@ -82,4 +82,4 @@ private:
     memory_hook memory_;
 };
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

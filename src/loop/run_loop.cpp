@@ -5,7 +5,7 @@
 #include "../base/text_line.hpp"
 #include "running_scope.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 result<void> runnable(hub* h, error const& status) noexcept {
     if (!h) return status;
@@ -99,9 +99,9 @@ result<void> run_hub_until(hub* on, error const& status, predicate_call done, vo
     return {};
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 using detail::hub;
 using detail::hub_phase;
@@ -203,4 +203,4 @@ int loop::backend_fd() {
     return fd;
 }
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

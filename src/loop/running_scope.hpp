@@ -2,7 +2,7 @@
 #pragma once
 #include "hub.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 struct running_scope {
     explicit running_scope(hub& h) noexcept : h_(h) {
@@ -23,4 +23,4 @@ struct running_scope {
     hub& h_;
 };
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -6,7 +6,7 @@
 
 #include "plain_scope.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 bool poller_reports(hub const& h) noexcept { return h.poller->watch_signal && !h.options.use_signalfd; }
@@ -125,9 +125,9 @@ void signal_phase(hub& h) noexcept {
     }
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 bool loop::remove_signal_handlers(int sig) noexcept {
     if (!hub_ || hub_ != detail::current_hub) return false;
@@ -145,4 +145,4 @@ bool loop::remove_signal_handlers(int sig) noexcept {
     return any;
 }
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

@@ -2,7 +2,7 @@
 #pragma once
 #include "handler_table.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 inline char const* slot_noun(slot_kind kind) noexcept {
     switch (kind) {
@@ -24,4 +24,4 @@ inline int slot_number(handler_slot const& s) noexcept {
     return numbered ? s.number : -1;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

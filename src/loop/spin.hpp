@@ -20,7 +20,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // How a wait awake ended: by a call, by an event or a timer, or by its bound.
 enum class spin_end : std::uint8_t { call, other, in_vain };
@@ -90,4 +90,4 @@ private:
     bool pays_ = false;
 };
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

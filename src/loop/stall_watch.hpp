@@ -6,7 +6,7 @@
 
 #include "slot_words.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // What runs. The texts of `kind` are static.
 struct running_now {
@@ -78,4 +78,4 @@ private:
     std::atomic<std::uintptr_t> name_[name_words] = {};
 };
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

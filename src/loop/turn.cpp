@@ -6,7 +6,7 @@
 #include "../sys/threads.hpp"
 #include "hub.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 bool has_ready(hub& h) noexcept {
     return !h.ready.empty() || h.fds.any_unpollable() || !h.idlers.empty() || h.door->has_work();
@@ -292,4 +292,4 @@ int turn(hub& h, std::int64_t until_ns) noexcept {
     return 0;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -4,7 +4,7 @@
 #include "../base/text_line.hpp"
 #include "plain_scope.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 void write_line(unhandled const& what) noexcept {
@@ -95,4 +95,4 @@ void callback_threw(char const* what) noexcept {
     tell_unhandled(current_hub, {{}, "", what, errc::task_failed});
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -5,7 +5,7 @@
 #include "../base/round_up.hpp"
 #include "call_block.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // The function itself lies behind it. Freed by its last copy or its last call.
 struct function_core {
@@ -301,4 +301,4 @@ bool call_active(future_block* b) noexcept {
     return t && pace_of(**t).active;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -5,7 +5,7 @@
 
 #include "../loop/hub.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 constexpr std::int64_t a_day = 24 * 60 * 60;
@@ -109,4 +109,4 @@ duration wall_schedule::until_look() const noexcept {
     return duration((next - now.second) * a_second_ns - now.ns);
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -2,7 +2,7 @@
 #include <spruce/backlog.hpp>
 #include <spruce/waiter_list.hpp>
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 backlog_core::backlog_core(std::size_t capacity, value_ops const& ops) noexcept
     : ops_(&ops), capacity_(capacity != 0 ? capacity : 1), memory_(memory_here()) {
@@ -49,4 +49,4 @@ result<void> backlog_core::arm(wait_point& p) noexcept {
     return {};
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -6,7 +6,7 @@
 #include "../task/scheduler.hpp"
 #include "waiters.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 using namespace detail;
 
@@ -131,4 +131,4 @@ void barrier_cycle::end() noexcept {
     wake(*last);
 }
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

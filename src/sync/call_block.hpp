@@ -4,7 +4,7 @@
 
 #include "future_block.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 struct call_block;
 struct pool_core;
@@ -36,4 +36,4 @@ struct call_block : future_block {
     char name[stall_watch::name_bytes] = {};
 };
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

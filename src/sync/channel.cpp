@@ -3,7 +3,7 @@
 
 #include "contended.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 struct sending : parked {
@@ -271,4 +271,4 @@ void leave_senders(channel_core* c, wait_entry& e) noexcept {
     if (leave_line(line, e) && c->can_send(e)) tell_crowd(line);
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -5,7 +5,7 @@
 #include "../task/scheduler.hpp"
 #include "locking.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 namespace detail {
 
@@ -89,4 +89,4 @@ std::size_t condition_variable::notify(std::size_t n) noexcept {
     return woken;
 }
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

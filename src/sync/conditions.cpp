@@ -2,7 +2,7 @@
 
 #include "../task/wait_core.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // -- descriptors
 
@@ -57,9 +57,9 @@ result<handler_slot*> claim_for(void* condition) noexcept {
 }
 }  // namespace
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 using namespace detail;
 
@@ -144,4 +144,4 @@ result<std::uint64_t> every::take() noexcept {
     return static_cast<std::uint64_t>(beats);
 }
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

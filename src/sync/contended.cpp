@@ -1,7 +1,7 @@
 // Who is told of what there is, where there is not enough for all.
 #include "contended.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 contended_list::contended_list() noexcept { ::new (static_cast<void*>(head)) contended; }
 
@@ -96,4 +96,4 @@ parked* find_taker(contended& c, wait_point const* own) noexcept {
     return nullptr;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

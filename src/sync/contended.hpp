@@ -2,7 +2,7 @@
 #pragma once
 #include "waiters.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // Who takes stands in the line. Who waits for all of several takes nothing until all are there: such a one is told that
 // there is something, once, and stands aside until that has gone again. Of those who only wait for this any more, one
@@ -48,4 +48,4 @@ void set_aside(contended& c, parked& p) noexcept;
 // The first who would, besides those who wait in the same wait as `own`, and that nobody has spoken for; or null.
 parked* find_taker(contended& c, wait_point const* own) noexcept;
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -5,7 +5,7 @@
 #include "../base/intrusive_list.hpp"
 #include "../base/round_up.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // Lives as long as somebody needs it: the emitter (while it is connected), its connection object, and each emit that
 // stands at it. One that is disconnected stays in the emitter's list while an emit stands at it, which goes on from
@@ -278,4 +278,4 @@ void let_go(connected_slot* s, bool keep) noexcept {
     else if (!s->of && s->pins == 0) free_slot(*s);
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -2,7 +2,7 @@
 
 #include "waiters.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 event::~event() {
     while (detail::parked* const p = detail::waiters(waiters_).take_front()) detail::wake_failed(*p, errc::closed);
@@ -35,4 +35,4 @@ void event::condition::disarm() noexcept {
     detail::leave_line(entry_);
 }
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

@@ -2,7 +2,7 @@
 #include "call_block.hpp"
 #include "future_set.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // -- waiting
 
@@ -347,4 +347,4 @@ future_ref shield_future(future_ref const& of, future_ops const* ops) noexcept {
     return made;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -7,7 +7,7 @@
 #include "call_block.hpp"
 #include "future_set.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 // Who was made where a loop is still can be made; the main thread gets its loop by that.
@@ -226,4 +226,4 @@ bool is_last_handle(future_block* b, std::uint32_t own) noexcept {
     return true;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

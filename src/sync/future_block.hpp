@@ -11,7 +11,7 @@
 #include "../task/scheduler.hpp"
 #include "waiters.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 struct future_block;
 
@@ -162,4 +162,4 @@ inline bool is_follower(future_link const& l) noexcept { return l.owner && &l ==
 // Puts the callbacks for its progress, and that of its followers, into the ready ring.
 void tell_watchers(future_block& first) noexcept;
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -1,7 +1,7 @@
 // Canceling a future, and where that goes on to.
 #include "call_block.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 void give_up_awaiting(parked& self) noexcept {
     auto& p = static_cast<awaiting&>(self);
@@ -180,4 +180,4 @@ task_id origin_of(future_block* b) noexcept {
     return failed ? task_id{} : task_id{failed.error().origin()};
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -1,7 +1,7 @@
 // Callbacks on futures: when there is an outcome, when it is canceled, and how far it is.
 #include "future_block.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 slot_claim claim_subscription(future_block* b, subscription what, std::size_t size, std::size_t alignment) noexcept {
     slot_claim c;
@@ -94,4 +94,4 @@ bool progress_since(future_block* b, std::uint32_t& heard, progress& now) noexce
     return true;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

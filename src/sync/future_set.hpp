@@ -4,7 +4,7 @@
 
 #include "future_block.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 struct set_member : future_link {
     error_word word = 0;           // its handle; held, if it is a block
@@ -38,4 +38,4 @@ template <class F> void for_each_shown(future_set& s, F&& f) noexcept {
     }
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

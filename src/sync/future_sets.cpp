@@ -4,7 +4,7 @@
 #include "../base/text_line.hpp"
 #include "future_set.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 // A wait for the next in the line.
@@ -147,4 +147,4 @@ result<error_word> next_finished(future_block* set, deadline dl) noexcept {
     return take_word(*p.given);
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

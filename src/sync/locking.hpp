@@ -4,7 +4,7 @@
 
 #include "waiters.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // Out of the line it stands in. One that was made the owner, and will never run, hands over again.
 void give_up_lock(parked& self) noexcept;
@@ -23,4 +23,4 @@ inline void hand_over(lock_core& l) noexcept {
     wake_inline(*p);
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -19,7 +19,7 @@
 #include "../sys/thread_gate.hpp"
 #include "../task/task_block.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // Held by the handle and by the thread; gone with the later one.
 struct own_loop {
@@ -171,4 +171,4 @@ void drop_loop_thread(own_loop* l) noexcept {
     let_go(l);
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -7,7 +7,7 @@
 #include "../base/text_line.hpp"
 #include "../loop/plain_scope.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 struct holding {
@@ -278,4 +278,4 @@ result<void> receive_message(mailbox_state* b, message_filter const& filter, voi
     return {};
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

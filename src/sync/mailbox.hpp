@@ -8,7 +8,7 @@
 
 #include "waiters.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 struct message_line;
 
@@ -101,4 +101,4 @@ bool take_for(mailbox_state& box, message_receiver const& r, void* room) noexcep
 // anything, and wait: nothing is remembered across them. Returns: whether anything was dropped.
 bool sweep(mailbox_state& box) noexcept;
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -2,7 +2,7 @@
 // others.
 #include "mailbox.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 std::uint32_t hash_of(std::string_view name) noexcept {
@@ -87,4 +87,4 @@ message_slot* first_free(mailbox_state& box, message_names const& names) noexcep
     return found;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -3,7 +3,7 @@
 
 #include "locking.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 lock_core::~lock_core() {
     // One whose owner was abandoned stays locked for ever, and may end so.
@@ -57,4 +57,4 @@ void unlock(lock_core& l) noexcept {
     if (--l.depth == 0) hand_over(l);
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

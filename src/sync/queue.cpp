@@ -3,7 +3,7 @@
 
 #include "waiters.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 struct pushing : parked {
@@ -111,4 +111,4 @@ void queue_core::close() noexcept {
     wake_all(takers, errc::end_of_stream);
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -1,7 +1,7 @@
 // The receivers of one wait: which message is whose.
 #include "mailbox.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 void add_receiver(mailbox_state& box, message_receiver& r) noexcept {
     if (!box.receivers) {
@@ -140,4 +140,4 @@ result<void> take_message(message_receiver& r, void* room) noexcept {
 
 bool message_ready(message_receiver const& r) noexcept { return r.box && (r.box->closed || find_for(*r.box, r)); }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

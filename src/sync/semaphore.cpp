@@ -3,7 +3,7 @@
 
 #include "contended.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 using namespace detail;
 
@@ -156,4 +156,4 @@ result<void> semaphore::release(std::size_t n) noexcept {
     return {};
 }
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

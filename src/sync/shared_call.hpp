@@ -6,7 +6,7 @@
 #include "../sys/thread_gate.hpp"
 #include "shared_wait.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // A call's hold on its source, until it has a note: on another thread the object may be destroyed meanwhile, and so it
 // may on this one, where the call lets others run before it looks. A task that is abandoned there lets go as well.
@@ -32,4 +32,4 @@ struct blocked_thread : shared_waiter {
 // The task of a note was abandoned.
 void lose_note(outside_wait& w) noexcept;
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -3,7 +3,7 @@
 
 #include "shared_wait.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 shared_channel_state& channel_of(shared_source& s) noexcept { return static_cast<shared_channel_state&>(s); }
@@ -165,4 +165,4 @@ result<void> take_from_channel(shared_entry& e, void* room) noexcept {
     return ending(why);
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

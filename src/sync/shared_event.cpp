@@ -3,7 +3,7 @@
 
 #include "shared_wait.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 namespace detail {
 struct shared_event_state : shared_source {
@@ -111,4 +111,4 @@ result<void> shared_event::condition::take() noexcept {
     return came;
 }
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

@@ -8,7 +8,7 @@
 #include "../sys/kernel_error.hpp"
 #include "../task/scheduler.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 void retain(shared_source& s) noexcept { s.references.fetch_add(1, std::memory_order_relaxed); }
 
@@ -347,4 +347,4 @@ void end_claim(shared_entry& e) noexcept {
     let_go(*std::exchange(e.note, nullptr));
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -10,7 +10,7 @@
 #include "../sys/thread_lock.hpp"
 #include "waiters.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 struct shared_source;
 
@@ -120,4 +120,4 @@ struct shared_channel_state : shared_source {
     bool closed = false;
 };
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

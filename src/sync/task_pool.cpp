@@ -8,7 +8,7 @@
 #include "../loop/plain_scope.hpp"
 #include "call_block.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // In one block with its body, until that moves into its task; then it keeps the job's place.
 struct pool_job : list_link, queued_call {
@@ -271,4 +271,4 @@ void end_pool(pool_core* p) noexcept {
 
 std::size_t pool_size(pool_core const* p) noexcept { return p->count; }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

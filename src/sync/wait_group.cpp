@@ -3,7 +3,7 @@
 
 #include "waiters.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 using namespace detail;
 
@@ -26,4 +26,4 @@ result<void> wait_group::wait(deadline dl) {
     return park(p, dl);
 }
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

@@ -7,7 +7,7 @@
 #include "../task/scheduler.hpp"
 #include "../task/wait_core.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 static_assert(sizeof(intrusive_list<parked>) == sizeof(waiter_list::head), "room for the head of a list");
 
@@ -18,4 +18,4 @@ inline intrusive_list<parked> const& waiters(waiter_list const& l) noexcept {
     return *std::launder(reinterpret_cast<intrusive_list<parked> const*>(l.head));
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

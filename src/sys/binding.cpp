@@ -12,7 +12,7 @@
 #define SPRUCE_ELF 0
 #endif
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 #if !SPRUCE_ELF
 // Not known: as if they were not.
@@ -78,4 +78,4 @@ bool calls_are_bound() noexcept {
 
 #endif
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -16,7 +16,7 @@
 
 #include "native_calls.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 int make_ours(int fd) noexcept {
     int const status = ::fcntl(fd, F_GETFL);
@@ -181,4 +181,4 @@ void drain_waker(void*, int read_fd) noexcept {
 }
 
 }  // namespace native
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -9,7 +9,7 @@
 
 #include "native_calls.hpp"
 
-namespace spruce::inline v0::detail::native {
+namespace spruce { inline namespace v0 { namespace detail { namespace native {
 
 int open_child([[maybe_unused]] void* context, [[maybe_unused]] int pid) noexcept {
 #if defined(__linux__) && defined(SYS_pidfd_open)
@@ -51,4 +51,4 @@ int reap_child(void*, int pid, int child_fd, child_status* out) noexcept {
     return 1;
 }
 
-}  // namespace spruce::inline v0::detail::native
+}}}}  // namespace spruce::v0::detail::native

@@ -10,7 +10,7 @@
 #define MSG_NOSIGNAL 0
 #endif
 
-namespace spruce::inline v0::detail::native {
+namespace spruce { inline namespace v0 { namespace detail { namespace native {
 
 namespace {
 int settle(int fd) noexcept {
@@ -129,4 +129,4 @@ int setsockopt(void*, int fd, int level, int name, void const* value, unsigned l
     return ::setsockopt(fd, level, name, value, length) == 0 ? 0 : -errno;
 }
 
-}  // namespace spruce::inline v0::detail::native
+}}}}  // namespace spruce::v0::detail::native

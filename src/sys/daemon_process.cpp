@@ -19,7 +19,7 @@
 
 #include "../base/text_line.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 enum class step : std::int32_t { none, pidfile, lock, null_device, pipe, fork, session, directory, standard_fds, write_pid };
@@ -154,4 +154,4 @@ daemon_answer become_daemon(char const* pidfile) noexcept {
     return {0, "", true};
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

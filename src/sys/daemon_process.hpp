@@ -1,7 +1,7 @@
 // The system calls of becoming a daemon.
 #pragma once
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 struct daemon_answer {
     int failed = 0;           // 0, or -errno
@@ -13,4 +13,4 @@ struct daemon_answer {
 // pidfile: null for none. Everything that can fail is told to the process that called.
 daemon_answer become_daemon(char const* pidfile) noexcept;
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

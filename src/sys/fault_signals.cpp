@@ -7,7 +7,7 @@
 
 #include "write_text.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 struct watched_signal {
@@ -118,4 +118,4 @@ void faults_end() noexcept {
     ::pthread_mutex_unlock(&lock);
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -2,7 +2,7 @@
 #pragma once
 #include <cstddef>
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // Writes what there is to say of a fault at this address into `line`. Returns: how many bytes; 0: it knows nothing of
 // it. Called in a signal handler, on the thread that faulted: it may neither wait nor allocate.
@@ -15,4 +15,4 @@ using fault_teller = std::size_t (*)(void const* address, char* line, std::size_
 int faults_begin(fault_teller tell) noexcept;
 void faults_end() noexcept;
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -6,7 +6,7 @@
 
 #include "kernel.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 // What one poller was told to watch, so that a transfer that was cut short can be followed by a new event.
@@ -282,9 +282,9 @@ int make_poller(void* c, int which, memory_hook memory, kernel::made_poller* out
 int advance(void* c, std::int64_t ns) noexcept { return of(c).below->advance(of(c).below->context, ns); }
 }  // namespace
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail
 
-namespace spruce::inline v0::testing {
+namespace spruce { inline namespace v0 { namespace testing {
 
 faulty_kernel::faulty_kernel(kernel* below) noexcept {
     static_assert(sizeof(detail::faulty_state) <= sizeof state_ && alignof(detail::faulty_state) <= 16);
@@ -309,4 +309,4 @@ char const* faulty_kernel::struck() const noexcept { return state().struck; }
 void faulty_kernel::limit_transfers(std::size_t bytes) noexcept { state().most_bytes = bytes; }
 void faulty_kernel::refuse(unsigned refusals) noexcept { state().refusals = refusals; }
 
-}  // namespace spruce::inline v0::testing
+}}}  // namespace spruce::v0::testing

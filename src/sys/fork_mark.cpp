@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 constexpr std::size_t page_bytes = 4096;
@@ -52,4 +52,4 @@ std::uint32_t fork_mark() noexcept {
     return mark;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

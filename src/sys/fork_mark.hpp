@@ -2,9 +2,9 @@
 #pragma once
 #include <cstdint>
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // A number that is another one in a forked child than in its parent. Thread: any.
 std::uint32_t fork_mark() noexcept;
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

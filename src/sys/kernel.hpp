@@ -17,7 +17,7 @@
 
 struct sockaddr;
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 namespace detail {
 
@@ -201,4 +201,4 @@ SPRUCE_API kernel& native_kernel() noexcept;
 using kernel_filter = kernel* (*)(kernel& of) noexcept;
 extern SPRUCE_API constinit kernel_filter kernel_in_front;
 }  // namespace detail
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

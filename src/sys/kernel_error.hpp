@@ -5,7 +5,7 @@
 
 #include <spruce/error.hpp>
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 inline error kernel_error(int failed) noexcept {
     return failed == -ENOMEM ? error(errc::no_memory) : error::from_errno(-failed);
@@ -18,4 +18,4 @@ inline error call_error(int failed, char const* call) noexcept {
     return failed == -EPERM || failed == -EACCES || failed == -ENOSYS ? with_detail(e, call) : e;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -3,7 +3,7 @@
 #include "native_calls.hpp"
 #include "signals.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 constexpr kernel_calls calls{
@@ -44,4 +44,4 @@ constinit kernel_filter kernel_in_front = nullptr;
 
 kernel& native_kernel() noexcept { return the_real_one; }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -6,7 +6,7 @@
 
 #include "kernel.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 enum class kevent_filter : std::uint8_t { none, read, write, signal, process };
 
@@ -62,4 +62,4 @@ int make_kqueue_poller(kevent_calls const& calls, void* context, memory_hook mem
 // The system's own kqueue, where it has one. -ENOSYS where not.
 int make_native_kqueue_poller(memory_hook memory, kernel::made_poller* out) noexcept;
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

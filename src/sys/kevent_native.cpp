@@ -16,7 +16,7 @@
 #include <unistd.h>
 #endif
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 #if defined(SPRUCE_HAS_KEVENT)
 namespace {
@@ -156,4 +156,4 @@ int make_native_kqueue_poller(memory_hook memory, kernel::made_poller* out) noex
 int make_native_kqueue_poller(memory_hook, kernel::made_poller*) noexcept { return -ENOSYS; }
 #endif
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

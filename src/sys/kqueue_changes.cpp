@@ -3,7 +3,7 @@
 
 #include "kqueue_poller.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 int submit_one(kqueue_poller& p, kevent_record record) noexcept {
     if (p.mark != fork_mark()) return -EBADF;
@@ -228,4 +228,4 @@ void change_kqueue(kqueue_poller& p, poll_change* changes, std::size_t count) no
     submit(p, b);
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -6,7 +6,7 @@
 #include "fork_mark.hpp"
 #include "kevent.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 inline constexpr int kqueue_batch = 128;
 
@@ -45,4 +45,4 @@ int submit_one(kqueue_poller& p, kevent_record record) noexcept;
 void watch_end_again(kqueue_poller& p, int fd, kqueue_watched& w) noexcept;
 void change_kqueue(kqueue_poller& p, poll_change* changes, std::size_t count) noexcept;
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -18,7 +18,7 @@
 #define MAP_NORESERVE 0
 #endif
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 
@@ -149,4 +149,4 @@ std::size_t page_size() noexcept {
     return size;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

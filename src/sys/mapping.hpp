@@ -3,7 +3,7 @@
 #pragma once
 #include <cstddef>
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // All give 0, or -errno. Thread: any.
 struct mapping_calls {
@@ -36,4 +36,4 @@ std::size_t page_size() noexcept;
 // The page of this address is written next: committed by a call, where there is one, for less than a fault costs.
 void commit_page(void* address) noexcept;
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -6,7 +6,7 @@
 
 #include "kernel.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // Repeats a call while signals interrupt it; its result, or -errno.
 template <class F> auto uninterrupted(F&& call) noexcept -> decltype(call()) {
@@ -66,4 +66,4 @@ int make_ours(int fd) noexcept;
 int make_epoll_poller(memory_hook memory, kernel::made_poller* out) noexcept;
 int make_poll_poller(memory_hook memory, kernel::made_poller* out) noexcept;
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

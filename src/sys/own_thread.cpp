@@ -9,7 +9,7 @@
 
 #include "fork_mark.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 struct own_thread {
     pthread_t id{};
@@ -67,4 +67,4 @@ void leave_own_thread(own_thread* t) noexcept {
     let_go(t);
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

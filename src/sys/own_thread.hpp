@@ -1,7 +1,7 @@
 // A thread that runs one function, and can be waited for.
 #pragma once
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 struct own_thread;
 
@@ -15,4 +15,4 @@ void join_own_thread(own_thread* t) noexcept;
 // Lets go of it; it goes on.
 void leave_own_thread(own_thread* t) noexcept;
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -12,7 +12,7 @@
 #include "fork_mark.hpp"
 #include "thread_gate.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 // See the table in the header
@@ -235,4 +235,4 @@ void misplace_turn(poll_thread& t, std::uint32_t number, errc why) noexcept {
     else if (t.state == sleep_state::posted) refuse(t, elsewhere(why));
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

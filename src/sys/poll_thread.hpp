@@ -26,7 +26,7 @@
 
 #include "kernel.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 struct poll_thread;
 
@@ -83,4 +83,4 @@ void drop_turn(poll_thread& t, std::uint32_t number) noexcept;
 // The turn was called where it cannot run.
 void misplace_turn(poll_thread& t, std::uint32_t number, errc why) noexcept;
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

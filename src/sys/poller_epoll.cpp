@@ -9,7 +9,7 @@
 #include <unistd.h>
 #endif
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 #if defined(__linux__)
 namespace {
@@ -181,4 +181,4 @@ int make_epoll_poller(memory_hook memory, kernel::made_poller* out) noexcept {
 int make_epoll_poller(memory_hook, kernel::made_poller*) noexcept { return -ENOSYS; }
 #endif
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

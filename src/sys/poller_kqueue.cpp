@@ -6,7 +6,7 @@
 
 #include "kqueue_poller.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 
@@ -221,4 +221,4 @@ int make_kqueue_poller(kevent_calls const& on, void* context, memory_hook memory
     return 0;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -10,7 +10,7 @@
 #define POLLRDHUP 0
 #endif
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 
@@ -196,4 +196,4 @@ int make_poll_poller(memory_hook memory, kernel::made_poller* out) noexcept {
     return 0;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

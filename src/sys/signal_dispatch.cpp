@@ -14,7 +14,7 @@
 #include "signal_fd.hpp"
 #include "signals.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 
@@ -283,4 +283,4 @@ int signal_take(signal_port& port) noexcept {
     return 0;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 void end_by_signal(int signal) noexcept {
     struct sigaction by_default {};
@@ -19,4 +19,4 @@ void end_by_signal(int signal) noexcept {
     ::_exit((128 + signal) & 0xff);
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

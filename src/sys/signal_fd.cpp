@@ -13,7 +13,7 @@
 #include <unistd.h>
 #endif
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 #if defined(__linux__)
 namespace {
@@ -106,4 +106,4 @@ void signal_fd_remove(signal_port&, int) noexcept {}
 int signal_fd_take(signal_port&) noexcept { return 0; }
 #endif
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -6,7 +6,7 @@
 
 #include "kernel.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 inline constexpr int signal_limit = 128;   // signals are 1 to at most 127 on all systems we know
 
@@ -42,4 +42,4 @@ void dispatcher_after_fork(signal_port* ours) noexcept;
 // Takes one arrived signal's number from the port, or 0. Loop's thread. With signalfd it reads the fd.
 int signal_take(signal_port& port) noexcept;
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -7,7 +7,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 constexpr unsigned char mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
@@ -95,4 +95,4 @@ void write_address(simulated_address const& from, sockaddr* out, unsigned* lengt
     *length = static_cast<unsigned>(size);
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

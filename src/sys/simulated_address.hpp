@@ -4,7 +4,7 @@
 
 struct sockaddr;
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 struct simulated_address {
     enum class family : std::uint8_t { none, local, ipv4, ipv6 };   // local: a socket pair's, which has no name
@@ -26,4 +26,4 @@ int read_address(sockaddr const* from, unsigned length, simulated_address::famil
 // As the system's calls do it: cut to *length, and *length becomes what it would have been.
 void write_address(simulated_address const& from, sockaddr* out, unsigned* length) noexcept;
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -3,7 +3,7 @@
 
 #include "simulated_kernel.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 int wait_if_blocking(simulated_kernel& k, int fd, interest in) noexcept {
     {
@@ -23,4 +23,4 @@ int wait_if_blocking(simulated_kernel& k, int fd, interest in) noexcept {
     return got < 0 ? got : 0;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

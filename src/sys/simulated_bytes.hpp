@@ -7,7 +7,7 @@
 
 #include <spruce/memory.hpp>
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 class simulated_bytes {
 public:
@@ -91,4 +91,4 @@ private:
     part* first_part_ = nullptr;
 };
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

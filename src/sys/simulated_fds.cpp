@@ -7,7 +7,7 @@
 #include "simulated_kernel.hpp"
 #include "simulated_kevent.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 bool grow_numbers(simulated_kernel& k) noexcept {
@@ -183,4 +183,4 @@ int make_file_fd(simulated_kernel& k, void const* contents, std::size_t size) no
     return fd;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

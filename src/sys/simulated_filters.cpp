@@ -1,7 +1,7 @@
 // The filters of the model of kqueue, as the manual has them: what of a file, a signal or a child is worth telling.
 #include "simulated_knote.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 using kind = simulated_kind;
@@ -89,4 +89,4 @@ void notify_pipe_end(simulated_kernel& k, simulated_file& left, bool over) noexc
     }
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

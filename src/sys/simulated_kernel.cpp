@@ -6,7 +6,7 @@
 
 #include <sys/socket.h>
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 // The wall's clock at the start: noon of 1 January 2020, UTC.
@@ -268,4 +268,4 @@ simulated_kernel::~simulated_kernel() {
     for (simulated_bell& bell : bells) close_bell(bell);
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -14,7 +14,7 @@
 #include "simulated_address.hpp"
 #include "simulated_bytes.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // The clock is not moved on beyond it: a wait until then can be told from one without an end.
 inline constexpr std::int64_t end_of_time = std::numeric_limits<std::int64_t>::max() - (std::int64_t{1} << 33);
@@ -287,4 +287,4 @@ int open_child_fd(simulated_kernel& k, int pid) noexcept;
 int take_child(simulated_kernel& k, int pid, child_status* out) noexcept;
 void drop_children(simulated_kernel& k) noexcept;
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

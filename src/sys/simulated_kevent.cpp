@@ -8,7 +8,7 @@
 
 #include <unistd.h>
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 using kind = simulated_kind;
@@ -294,4 +294,4 @@ void leave_queue(simulated_kernel&, simulated_file& f) noexcept {
     f.kqueue = nullptr;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

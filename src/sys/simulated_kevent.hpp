@@ -4,7 +4,7 @@
 #include "kevent.hpp"
 #include "simulated_kernel.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // What is done otherwise on one BSD than on another.
 struct kevent_manners {
@@ -40,4 +40,4 @@ bool notify_child_knotes(simulated_kernel& k, simulated_child& c) noexcept;  // 
 void drop_child_knotes(simulated_child& c) noexcept;
 void leave_queue(simulated_kernel& k, simulated_file& f) noexcept;           // its last number was closed
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

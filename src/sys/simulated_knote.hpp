@@ -5,7 +5,7 @@
 #include "simulated_kevent.hpp"
 #include "simulated_poller.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 struct simulated_knote_of_queue : list_link {};
 struct simulated_knote : simulated_knote_of_subject, simulated_knote_of_queue, simulated_watch_ready {
@@ -36,4 +36,4 @@ simulated_told ask_filter(simulated_knote& n) noexcept;
 void activate(simulated_knote& n) noexcept;
 inline simulated_knote& from_subject(simulated_knote_of_subject& at) noexcept { return static_cast<simulated_knote&>(at); }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

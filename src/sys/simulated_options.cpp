@@ -8,7 +8,7 @@
 
 #include "simulated_kernel.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 int give(void* value, unsigned* length, int number) noexcept {
@@ -120,4 +120,4 @@ int set_option(simulated_kernel& k, simulated_file& f, int level, int name, void
     return level == IPPROTO_IP ? 0 : -ENOPROTOOPT;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

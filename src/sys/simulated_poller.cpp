@@ -3,7 +3,7 @@
 #include <cerrno>
 #include <new>
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 unsigned wanted_bits(std::uint8_t wanted) noexcept {
@@ -199,4 +199,4 @@ int make_simulated_poller(void* context, int which, memory_hook memory, kernel::
     return 0;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

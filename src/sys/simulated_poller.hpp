@@ -5,7 +5,7 @@
 #include "simulated_kevent.hpp"
 #include "simulated_kernel.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 struct simulated_sleeper {
     simulated_kernel& kernel;
@@ -31,4 +31,4 @@ int sleep_until_ready(simulated_sleeper& p, bool (*is_ready)(simulated_watch_rea
 // In a forked child, without the lock.
 void leave_parents(simulated_kernel& k) noexcept;
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

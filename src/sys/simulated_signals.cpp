@@ -5,7 +5,7 @@
 
 #include "simulated_kevent.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 simulated_subscription** find_subscription(simulated_kernel& k, signal_port* port, int signal) noexcept {
@@ -143,4 +143,4 @@ void drop_children(simulated_kernel& k) noexcept {
     while (k.subscriptions) unsubscribe_from(k, k.subscriptions->port, k.subscriptions->signal);
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -7,7 +7,7 @@
 
 #include "simulated_kernel.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 void simulated_kernel::lock() noexcept {
     while (locked.exchange(1, std::memory_order_acquire) != 0) ::sched_yield();
@@ -71,4 +71,4 @@ bool sleep_on(simulated_bell& bell, std::int64_t longest_ns) noexcept {
     return got != 0;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

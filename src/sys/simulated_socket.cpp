@@ -3,7 +3,7 @@
 
 #include "simulated_kevent.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 using family = simulated_address::family;
@@ -247,4 +247,4 @@ void leave_socket(simulated_kernel& k, simulated_file& f) noexcept {
     try_parked(k);
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -4,7 +4,7 @@
 
 #include "simulated_kevent.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 constexpr std::size_t whole_pipe_write = 4'096;   // PIPE_BUF: up to here a pipe takes all or nothing
@@ -300,4 +300,4 @@ void leave_stream(simulated_kernel& k, simulated_file& f) noexcept {
     }
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

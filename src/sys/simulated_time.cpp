@@ -5,7 +5,7 @@
 
 #include "simulated_kernel.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 bool earlier(simulated_delivery const& a, simulated_delivery const& b) noexcept {
@@ -122,4 +122,4 @@ void move_clock(simulated_kernel& k, std::int64_t to_ns) noexcept {
     k.changed = true;   // sleepers look at the clock again
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -9,7 +9,7 @@
 
 #include "simulated_poller.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 constexpr std::int64_t for_ever = std::numeric_limits<std::int64_t>::max();
@@ -114,4 +114,4 @@ void leave_parents(simulated_kernel& k) noexcept {
     for (simulated_bell& bell : k.bells) close_bell(bell);
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -5,7 +5,7 @@
 
 #include "simulated_kernel.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 constexpr std::uint32_t most_written = 65'536;   // as much as a pipe holds; more tells nobody anything new
@@ -131,4 +131,4 @@ ssize write_waker(simulated_kernel& k, simulated_file& f, io_slice const* slices
     return static_cast<ssize>(size);
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

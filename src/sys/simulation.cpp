@@ -8,7 +8,7 @@
 
 #include "simulated_kernel.hpp"
 
-namespace spruce::inline v0::testing {
+namespace spruce { inline namespace v0 { namespace testing {
 
 using namespace spruce::detail;
 
@@ -202,4 +202,4 @@ result<void> simulation::steal_status(int pid) noexcept {
     return as_done(got);
 }
 
-}  // namespace spruce::inline v0::testing
+}}}  // namespace spruce::v0::testing

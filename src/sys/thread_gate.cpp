@@ -2,7 +2,7 @@
 
 #include <ctime>
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 #if defined(__APPLE__)
@@ -57,4 +57,4 @@ bool thread_gate::wait(std::int64_t ns) noexcept {
     return through;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <pthread.h>
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // A condition variable whose waits end by the monotonic clock, where the system has that. 0, or -errno.
 int make_condition(pthread_cond_t& c) noexcept;
@@ -34,4 +34,4 @@ private:
     bool open_ = false;
 };
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -2,7 +2,7 @@
 #pragma once
 #include <pthread.h>
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 class thread_lock {
 public:
@@ -17,4 +17,4 @@ private:
     pthread_mutex_t lock_ = PTHREAD_MUTEX_INITIALIZER;
 };
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -18,7 +18,7 @@
 #include <pthread.h>
 #endif
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 bool on_main_thread() noexcept {
 #if defined(__linux__)
@@ -137,4 +137,4 @@ void hub_thread_signals::end() noexcept {
 
 hub_thread_signals::~hub_thread_signals() { release({}, stack_, stack_bytes_, 16); }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

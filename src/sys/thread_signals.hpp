@@ -2,7 +2,7 @@
 #pragma once
 #include <csignal>
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // From begin() to end(): SIGPIPE is blocked (a write to a dead pipe says EPIPE instead of ending the process; one that
 // is pending afterwards is ours, and eaten), and there is an alternate stack for signal handlers, since a task's own
@@ -23,4 +23,4 @@ private:
     unsigned long stack_bytes_ = 0;
 };
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -10,7 +10,7 @@
 #include "fork_mark.hpp"
 #include "thread_gate.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 struct ticker {
     pthread_t thread{};
@@ -86,4 +86,4 @@ bool stop_ticker(ticker* t) noexcept {
     return true;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -2,7 +2,7 @@
 #pragma once
 #include <cstdint>
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 struct ticker;
 
@@ -13,4 +13,4 @@ int start_ticker(std::int64_t period_ns, void (*tick)(void* context) noexcept, v
 // Not from within tick(): false, and the thread goes on.
 bool stop_ticker(ticker* t) noexcept;
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -3,7 +3,7 @@
 #include <cerrno>
 #include <unistd.h>
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 void write_text(int fd, char const* text, std::size_t size) noexcept {
     int const kept = errno;
@@ -17,4 +17,4 @@ void write_text(int fd, char const* text, std::size_t size) noexcept {
     errno = kept;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

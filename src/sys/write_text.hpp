@@ -2,9 +2,9 @@
 #pragma once
 #include <cstddef>
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // All of it, if the descriptor takes it; the thread waits meanwhile. Keeps errno.
 void write_text(int fd, char const* text, std::size_t size) noexcept;
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

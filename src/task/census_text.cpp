@@ -7,7 +7,7 @@
 #include "census_text.hpp"
 #include "scheduler.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 void put_task_state(text_line& line, task_info const& t, std::int64_t now_ns) noexcept {
     line.put_task(t.id.value, t.name);
@@ -43,9 +43,9 @@ void write_census(hub& h, int fd, char const* lead) noexcept {
     each_line(h, lead, [fd](text_line const& line) { write_text(fd, line.text(), line.size()); });
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail
 
-namespace spruce::inline v0::debug {
+namespace spruce { inline namespace v0 { namespace debug {
 
 std::size_t census_text(char* room, std::size_t size) noexcept {
     std::size_t whole = 0;
@@ -67,4 +67,4 @@ result<handler> census_on_signal(int signal, int fd) noexcept {
     return here.add_signal_handler(signal, [fd] { write_census(fd); });
 }
 
-}  // namespace spruce::inline v0::debug
+}}}  // namespace spruce::v0::debug

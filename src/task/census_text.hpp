@@ -6,11 +6,11 @@
 #include "../base/text_line.hpp"
 #include "../loop/hub.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // task 7 'parser' waits for event since 12.042 s
 void put_task_state(text_line& line, task_info const& t, std::int64_t now_ns) noexcept;
 // The whole census, with `lead` before its first line.
 void write_census(hub& h, int fd, char const* lead) noexcept;
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

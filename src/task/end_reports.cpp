@@ -6,7 +6,7 @@
 #include "census_text.hpp"
 #include "scheduler.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 // Lines after a heading that is written before the first of them.
@@ -80,9 +80,9 @@ void tell_left(hub& h, int fd) noexcept {
 constexpr end_reports reports{tell_stuck, tell_leaving, tell_left};
 }  // namespace
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail
 
-namespace spruce::inline v0::debug {
+namespace spruce { inline namespace v0 { namespace debug {
 
 result<void> report_deadlocks(int fd) noexcept {
     SPRUCE_TRY(loop& here, loop::current());
@@ -98,4 +98,4 @@ result<void> report_leaks(int fd) noexcept {
     return {};
 }
 
-}  // namespace spruce::inline v0::debug
+}}}  // namespace spruce::v0::debug

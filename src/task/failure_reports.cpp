@@ -3,7 +3,7 @@
 
 #include "scheduler.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 void report_unseen_failure(unseen_failure const& failure) noexcept {
     error const why = failure.why;
@@ -25,4 +25,4 @@ void report_unseen_failure(unseen_failure const& failure) noexcept {
     tell_unhandled(current_hub, {failure.task, failure.name, what.text, why});
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

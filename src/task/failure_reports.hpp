@@ -2,7 +2,7 @@
 #pragma once
 #include <spruce/error.hpp>
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // An error that is the outcome of something, whose last chance to be looked at has passed.
 struct unseen_failure {
@@ -23,4 +23,4 @@ inline bool is_failure(error e) noexcept {
 // Tells the unhandled hook of it, if it is a failure: an exception in its own words, else the sentence and the detail.
 void report_unseen_failure(unseen_failure const& failure) noexcept;
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -6,7 +6,7 @@
 #include "failure_reports.hpp"
 #include "scheduler.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 void open_group(group_state& g) noexcept { g.owner = current_scheduler ? current_scheduler->current : nullptr; }
 
@@ -165,4 +165,4 @@ void close_group(group_state& g) noexcept {
     if (g.failed) report_failure(g);
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -5,7 +5,7 @@
 #include "scheduler.hpp"
 #include "wait_core.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 enum class place { here, elsewhere, orphan };
@@ -199,4 +199,4 @@ result<void> switch_now(task_block* block) noexcept {
     return {};
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -6,7 +6,7 @@
 #include "../sys/kernel_error.hpp"
 #include "scheduler.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 // Only the task that runs can overflow: an access to another one's guard is a wild one.
@@ -33,13 +33,13 @@ void stack_outgrown(task_block& t) noexcept {
     panic(line.string(), __FILE__, __LINE__);
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail
 
-namespace spruce::inline v0::debug {
+namespace spruce { inline namespace v0 { namespace debug {
 
 result<overflow_reports> report_overflows() noexcept {
     if (int const failed = detail::faults_begin(detail::tell_overflow); failed < 0) return detail::call_error(failed, "sigaction()");
     return overflow_reports(true);
 }
 
-}  // namespace spruce::inline v0::debug
+}}}  // namespace spruce::v0::debug

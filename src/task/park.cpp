@@ -1,7 +1,7 @@
 // Waiting: what every call that can wait is made of.
 #include "scheduler.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 // The outermost scope whose deadline has passed: it must end, and with it all inside.
@@ -246,9 +246,9 @@ void set_pace(task_block& t, pace p) noexcept {
     if (t.state == task_state::waiting && t.wait->abandon == end_pause && t.wait->outcome == parked::how::waiting) wake(*t.wait);
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 using namespace detail;
 
@@ -333,4 +333,4 @@ task_id id() noexcept {
 }
 
 }  // namespace this_task
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

@@ -5,7 +5,7 @@
 
 #include "../base/text_line.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 constinit thread_local scheduler* current_scheduler = nullptr;
 
@@ -340,4 +340,4 @@ result<scheduler*> need_scheduler() noexcept {
     return s;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

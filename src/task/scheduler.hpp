@@ -8,7 +8,7 @@
 #include "../base/prefetch.hpp"
 #include "task_block.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // The stacks of a loop's tasks. Outlives the loop while a handle keeps a block: ended tasks' outcomes lie on them.
 struct task_arena {
@@ -252,4 +252,4 @@ void orphan_released(task_arena* a) noexcept;
 
 extern extension const task_extension;
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

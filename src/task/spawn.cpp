@@ -8,7 +8,7 @@
 #include "failure_reports.hpp"
 #include "scheduler.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 // From the top downwards: the block, then the payload, then the frames, aligned as the machine wants it.
@@ -249,4 +249,4 @@ void let_task_go(task_block* t) noexcept {
     else release_orphan(*t, held_by_waits);
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

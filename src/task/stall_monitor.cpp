@@ -11,7 +11,7 @@
 #include "../sys/write_text.hpp"
 #include "scheduler.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 struct stall_watcher {
     stall_watch watch;
@@ -86,9 +86,9 @@ void end_stall_monitor(stall_watcher* w) noexcept {
     let_go(w);
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail
 
-namespace spruce::inline v0::debug {
+namespace spruce { inline namespace v0 { namespace debug {
 
 result<stall_monitor> watch_stalls(any_duration limit, stall_report report, void* context) noexcept {
     SPRUCE_TRY(loop& here, loop::current());
@@ -122,4 +122,4 @@ result<stall_monitor> watch_stalls(any_duration limit, stall_report report, void
     return stall_monitor(w);
 }
 
-}  // namespace spruce::inline v0::debug
+}}}  // namespace spruce::v0::debug

@@ -5,7 +5,7 @@
 
 #include "../loop/hub.hpp"
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 int stop_signal() noexcept { return detail::last_stop_signal; }
 
@@ -32,4 +32,4 @@ result<void> end_finished_run(loop& l, result<void> ran, any_duration grace) noe
 }
 }  // namespace detail
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

@@ -14,7 +14,7 @@
 #include "../context/switch.hpp"
 #include "../loop/hub.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 struct scheduler;
 struct task_arena;
@@ -177,4 +177,4 @@ pace pace_of(task_block const& t) noexcept;
 // From now on; a pause under way counts anew, from when it began.
 void set_pace(task_block& t, pace p) noexcept;
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -9,7 +9,7 @@
 #include "../loop/plain_scope.hpp"
 #include "scheduler.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 constinit std::atomic<std::uintptr_t> next_key{1};
@@ -154,4 +154,4 @@ void end_local_table(scheduler& s) noexcept {
     release(s.h.options.memory, s.locals_far.buckets, s.locals_far.size * sizeof(local_value*), alignof(local_value*));
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -3,7 +3,7 @@
 
 #include "scheduler.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 struct wait_core : parked {
     wait_core(char const* what, condition_ref const* conditions_, wait_point* points_, std::size_t count_, bool for_all) noexcept
@@ -247,11 +247,11 @@ result<void> wait_for_all(condition_ref const* conditions, wait_point* points, s
     return ended;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail
 
-namespace spruce::inline v0 {
+namespace spruce { inline namespace v0 {
 
 void wait_point::fire() noexcept { detail::wait_core::of(*this).fire(*this); }
 void wait_point::comes_from_outside() noexcept { detail::wait_core::of(*this).outside = true; }
 
-}  // namespace spruce::inline v0
+}}  // namespace spruce::v0

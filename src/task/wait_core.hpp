@@ -6,7 +6,7 @@
 
 #include "task_block.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // Whether the source may hand something over to who waits, and with that ends the wait. One who waits for several may
 // have been woken by another of them already; one who waits for all takes when all are there, and is only told.
@@ -48,4 +48,4 @@ inline void leave_line(wait_entry& e) noexcept {
     e.armed = false;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

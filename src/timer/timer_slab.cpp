@@ -2,7 +2,7 @@
 
 #include <new>
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 constexpr std::size_t smallest_block = 15;       // with its head 1 KiB
@@ -44,4 +44,4 @@ timer* timer_slab::fresh() noexcept {
     return ::new (static_cast<void*>(filling_->timers() + filling_->used++)) timer();
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

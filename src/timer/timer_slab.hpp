@@ -7,7 +7,7 @@
 
 #include "../base/prefetch.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // The due time of a timer that is not armed. Later than any armed one's, so that `due <= now` alone says
 // "armed, and due".
@@ -114,4 +114,4 @@ private:
     memory_hook hook_;
 };
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

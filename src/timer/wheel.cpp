@@ -1,7 +1,7 @@
 // Filing: where a timer's entry goes, how it is abandoned, and how the earliest live one is found.
 #include "wheel.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 unsigned shift_of(std::int64_t tick_ns) noexcept {
@@ -268,4 +268,4 @@ void wheel::refresh(wheel_chunk& c, std::uint16_t slot) noexcept {
     }
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

@@ -11,7 +11,7 @@
 #include "timer_slab.hpp"
 #include "wheel_slot.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // Four levels of 256 slots over ticks of a power of two of nanoseconds, and one slot for all that lies beyond.
 // A timer is filed by the highest byte in which its tick differs from the position, so that its slot is
@@ -181,4 +181,4 @@ private:
     timer_slab slab_;
 };
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

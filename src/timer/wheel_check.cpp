@@ -1,7 +1,7 @@
 // The invariant check: what the tests ask after every few operations.
 #include "wheel.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // One slot: its counts, its minima, and that its entries belong there.
 bool wheel::check_slot(std::uint16_t slot, std::size_t& entries, std::size_t& live, char const*& rule) const noexcept {
@@ -91,4 +91,4 @@ bool wheel::check(char const** broken_rule) const noexcept {
     return !rule;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

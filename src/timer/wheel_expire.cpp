@@ -1,7 +1,7 @@
 // Expiry: the position moves on to now, what it passes is taken apart, and what is due queues up in order.
 #include "wheel.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
 constexpr std::uint32_t few = 32;  // entries that are sorted sooner than passed on a level
@@ -242,4 +242,4 @@ timer* wheel::take_due() noexcept {
     return found;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

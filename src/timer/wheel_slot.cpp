@@ -2,7 +2,7 @@
 
 #include <new>
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 chunk_pool::~chunk_pool() {
     for (bool const large : {false, true})
@@ -42,4 +42,4 @@ void chunk_pool::give_back(wheel_chunk* c) noexcept {
     ++s.kept;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

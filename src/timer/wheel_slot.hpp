@@ -6,7 +6,7 @@
 #include "../base/prefetch.hpp"
 #include "timer_slab.hpp"
 
-namespace spruce::inline v0::detail {
+namespace spruce { inline namespace v0 { namespace detail {
 
 // A note that a timer is to be looked at. It counts only while it carries the timer's generation: whoever
 // abandons an entry moves the timer on to the next generation, and leaves the entry where it is. It knows its
@@ -137,4 +137,4 @@ template <class Keep> void sift(chunk_pool& pool, wheel_chunk*& tail, Keep&& kee
     tail = to;
 }
 
-}  // namespace spruce::inline v0::detail
+}}}  // namespace spruce::v0::detail

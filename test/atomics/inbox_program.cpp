@@ -403,7 +403,7 @@ explorer::outcome explore(plan const& p, flaw f, explorer::effort const& e) {
 }  // namespace inbox
 
 // What the inbox needs of the rest of the library.
-namespace spruce::inline stepped::detail {
+namespace spruce { inline namespace stepped { namespace detail {
 void* allocate(memory_hook const&, std::size_t bytes, std::size_t alignment) noexcept {
     inbox::arena& a = inbox::w->memory[explorer::self()];
     a.used = (a.used + alignment - 1) / alignment * alignment;
@@ -428,4 +428,4 @@ void block_pages::give(void*, std::size_t) noexcept {}
 void block_pages::close() noexcept { gone_(owner_); }
 void block_pages::after_fork() noexcept {}
 int core_of_thread() noexcept { return 0; }   // a hint that no rule depends on
-}  // namespace spruce::inline stepped::detail
+}}}  // namespace spruce::stepped::detail

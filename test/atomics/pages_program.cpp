@@ -115,7 +115,7 @@ explorer::outcome explore(plan const& p, explorer::effort const& e, bool refuses
 
 }  // namespace pages
 
-namespace spruce::inline paged::detail {
+namespace spruce { inline namespace paged { namespace detail {
 using pages::w;
 void* allocate(memory_hook const&, std::size_t bytes, std::size_t) noexcept {
     if (w->refuses) return nullptr;
@@ -131,5 +131,5 @@ void release(memory_hook const&, void* block, std::size_t, std::size_t) noexcept
     pages::rule(!std::exchange(w->given_back[page], true), "a page is given back twice");
     --w->alive;
 }
-}  // namespace spruce::inline paged::detail
+}}}  // namespace spruce::paged::detail
 
