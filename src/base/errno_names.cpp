@@ -109,7 +109,7 @@ constexpr row rows[] = {
     {ENOTSUP, "ENOTSUP", "the operation is not supported"},
 };
 
-constexpr std::size_t count = sizeof rows / sizeof rows[0];
+constexpr std::size_t rows_count = sizeof rows / sizeof rows[0];
 constexpr std::size_t size_of(char const* text) {
     std::size_t n = 0;
     while (text[n]) ++n;
@@ -123,13 +123,13 @@ constexpr std::size_t all_bytes = [] {
 
 // The same without pointers: two thirds of the size, and nothing to relocate. Each name, its message behind it.
 struct table {
-    std::uint16_t values[count];
+    std::uint16_t values[rows_count];
     char texts[all_bytes];
 };
 constexpr table packed = [] {
     table t{};
     char* to = t.texts;
-    for (std::size_t i = 0; i != count; ++i) {
+    for (std::size_t i = 0; i != rows_count; ++i) {
         t.values[i] = static_cast<std::uint16_t>(rows[i].value);
         for (char const* const text : {rows[i].name, rows[i].message})
             for (std::size_t at = 0, n = size_of(text); at != n; ++at) *to++ = text[at];

@@ -122,11 +122,11 @@ TEST("who comes near the end of a stack without a guard, and not beyond it, goes
     CHECK(run(w.options(), [] {
         need_bare();
         auto t = spawn({.name = "deep", .stack_size = 8192, .unguarded = true}, [] {
-            use(6'500);
+            use(5'500);   // and what a compiler that does not optimise lays on top of it
             return sleep_for(1ms).ok();
         });
         CHECK(yield().ok());
-        CHECK(info_of("deep").stack_high_water_bytes > 6'500);
+        CHECK(info_of("deep").stack_high_water_bytes > 5'500);
         CHECK(t.get().value_or(false));
     }).ok());
 }
