@@ -74,10 +74,10 @@ ifeq ($(PROFILE),embedded)
 examples := $(shell grep -L '^// needs: exceptions' $(examples) /dev/null | grep -v /dev/null)
 endif
 benches  := $(wildcard bench/bench_*.cpp)
-# The variant "ucontext" differs in the library alone, and in the tests that look at its switch: it takes the other
-# objects of the build beside it.
+# The variant "ucontext" differs in the library alone, and in the tests that reach into what knows its switch: it takes
+# the other objects of the build beside it.
 T := $(B:%-ucontext=%)
-own_tests     := $(if $(filter ucontext,$(VARIANT)),$(shell grep -l context/switch.hpp $(tests)),$(tests))
+own_tests     := $(if $(filter ucontext,$(VARIANT)),$(shell grep -lE 'src/(context|task|sync)/' $(tests)),$(tests))
 shared_tests  := $(filter-out $(own_tests),$(tests))
 test_objects  := $(patsubst %.cpp,$B/%.o,$(own_tests) $(filter-out %/main.cpp,$(serve))) $(patsubst %.cpp,$T/%.o,$(shared_tests))
 serve_objects := $(patsubst %.cpp,$B/%.o,$(serve))
@@ -139,7 +139,7 @@ endif
 
 $B/spruce-test: $(test_objects) $B/libspruce.a $(call list_of,spruce-test,$(test_objects))
 	$(call say,link $@)
-	$(if $(shared_tests),@! grep -l context/switch.hpp $(patsubst %.cpp,$T/%.d,$(shared_tests)))   # these would have to name it
+	$(if $(shared_tests),@! grep -l context/switch.hpp $(patsubst %.cpp,$T/%.d,$(shared_tests)))   # these see it, too
 	$(Q)$(CXX) $(instrument) $(link) $(LDFLAGS) $(filter-out %.list,$^) -o $@ -pthread
 $B/spruce-serve: $(serve_objects) $B/libspruce.a $(call list_of,spruce-serve,$(serve_objects))
 	$(call say,link $@)

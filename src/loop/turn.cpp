@@ -200,9 +200,7 @@ namespace {
     }
     if (h.watch) h.watch->end();
 }
-}  // namespace
 
-namespace {
 void run_entries(hub& h) noexcept {
     while (h.has_credit() && !h.ready.empty()) {
         ready_entry const e = h.ready.take();
@@ -225,7 +223,7 @@ std::size_t ready_phase(hub& h, std::size_t most, bool timed) noexcept {
         h.idlers.splice_to(now);
         while (handler_slot* const s = now.take_front()) make_ready(h, *s);
     }
-    // More never run in one turn
+    // More than fit never run in one turn.
     auto const budget = most > UINT32_MAX ? UINT32_MAX : static_cast<std::uint32_t>(most);
     std::uint32_t left = h.watch ? 0 : budget;   // of the credit, ungiven
     h.turn_over = false;
