@@ -1,4 +1,6 @@
 // A fresh stack, and what a hub's thread keeps for switching.
+#include <csignal>
+
 #include "switch.hpp"
 
 namespace spruce { inline namespace v0 { namespace detail {
@@ -75,6 +77,9 @@ void begin(unsigned high, unsigned low) noexcept {
 void* lay_first_frame(execution& e, void* bottom, void* top, void (*entry)(void*) noexcept, void* argument) noexcept {
     ucontext_part& part = e.part;
     ::getcontext(&part.registers);
+    // A context brings its signal mask along. One that is made by plain code runs within a run, too, where SIGPIPE is
+    // blocked (hub_thread_signals).
+    sigaddset(&part.registers.uc_sigmask, SIGPIPE);
     part.entry = entry;
     part.argument = argument;
     part.registers.uc_stack.ss_sp = bottom;

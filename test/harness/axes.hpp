@@ -3,11 +3,14 @@
 #include <spruce/spruce.hpp>
 #include <spruce/testing.hpp>
 
+#include "../../src/context/sanitizers.hpp"
 #include "../../src/sys/kernel.hpp"
 #include "harness.hpp"
 
 namespace harness {
 
+// So many tasks at once; fewer where each is a thread to the sanitizer, which has 8,128 at most.
+constexpr int tasks_at_once(int wanted) noexcept { return SPRUCE_TSAN && wanted > 4'000 ? 4'000 : wanted; }
 // Whether loops of this run are on a simulated kernel.
 inline bool simulated() noexcept { return option("kernel") == "simulated"; }
 

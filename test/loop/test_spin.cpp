@@ -137,6 +137,16 @@ TEST("waiting awake begins with a short sleep that a call from another core ende
     CHECK(!never.pays());
 }
 
+// Whether the calling thread has its core to itself, or shares it with other programs: then waiting awake does not pay.
+bool has_its_core() {
+    timespec begin{}, end{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begin);
+    auto const until = std::chrono::steady_clock::now() + 100ms;
+    while (std::chrono::steady_clock::now() < until) {}
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
+    return (end.tv_sec - begin.tv_sec) * 1'000'000'000L + (end.tv_nsec - begin.tv_nsec) > 90'000'000;
+}
+
 TEST("two loops on two cores that call each other wait awake for each other, and wake each other seldom") {
     auto const c = two_cores();
     world w;
@@ -163,6 +173,10 @@ TEST("two loops on two cores that call each other wait awake for each other, and
         wakes = 0;
         trips(l, far.door(), count);
         fewest = std::min(fewest, wakes.load());
+    }
+    if (fewest > count / 4) {
+        bool const free = has_its_core() && far.door().call_wait(has_its_core).value_or(false);
+        if (!free) harness::skip("its cores are busy with other programs");
     }
     CHECK(fewest <= count / 4);
     CHECK(waits(l) > count / 2);

@@ -188,7 +188,7 @@ TEST("a permit that passes from one to another of eight thousand who wait for it
 }
 
 TEST("ten thousand who wait for more than a semaphore, or a channel, are in nobody's way") {
-    static constexpr int count = 10'000, rounds = 100'000;
+    static constexpr int count = harness::tasks_at_once(10'000), rounds = 100'000;
     auto r = run_virtually([]() -> result<void> {
         semaphore permits(0);
         channel<int> values(1), hands(0);
@@ -224,7 +224,7 @@ TEST("ten thousand who wait for more than a semaphore, or a channel, are in nobo
 }
 
 TEST("what was sent while ten thousand waits were over already does not look at each of them") {
-    static constexpr int count = 10'000, values = 200'000;
+    static constexpr int count = harness::tasks_at_once(10'000), values = 200'000;
     auto r = run_virtually([]() -> result<void> {
         channel<int> c(values);
         semaphore permits(0);
@@ -284,6 +284,7 @@ TEST("who was woken for a permit and leaves it to others has the next one woken"
 // -- calls, emitters, futures, pools
 
 TEST("twenty thousand synchronized calls, and as many of two types of one group, find the newest of theirs") {
+    constexpr int count = harness::tasks_at_once(many) / 4;   // two of them at once
     auto r = run_virtually([]() -> result<void> {
         int running = 0, most = 0;
         async_function<int(int)> one_by_one([&](int i) {
@@ -293,8 +294,8 @@ TEST("twenty thousand synchronized calls, and as many of two types of one group,
             return i;
         }, {.policy = call_policy::synchronized});
         std::vector<future<int>> all;
-        for (int i = 0; i != many / 4; ++i) all.push_back(one_by_one(i));
-        for (int i = 0; i != many / 4; ++i) CHECK_EQ(all[static_cast<std::size_t>(i)].get().value_or(-1), i);
+        for (int i = 0; i != count; ++i) all.push_back(one_by_one(i));
+        for (int i = 0; i != count; ++i) CHECK_EQ(all[static_cast<std::size_t>(i)].get().value_or(-1), i);
         CHECK_EQ(most, 1);
 
         event over;
@@ -311,7 +312,7 @@ TEST("twenty thousand synchronized calls, and as many of two types of one group,
         }, {.policy = call_policy::pass_last, .group = &group});
         all.clear();
         std::vector<future<long>> others;
-        for (int i = 0; i != many / 4; ++i) {
+        for (int i = 0; i != count; ++i) {
             all.push_back(counts());
             others.push_back(other());
         }
@@ -446,7 +447,7 @@ TEST("a hundred thousand futures follow one another from either end, or onto a l
 }
 
 TEST("of a chain of futures in which each is waited for, each is canceled by itself, and the others go on") {
-    constexpr std::size_t count = 10'000;
+    constexpr std::size_t count = harness::tasks_at_once(10'000);
     auto r = run_virtually([]() -> result<void> {
         std::vector<promise<int>> all(count);
         std::vector<future<int>> futures;
@@ -502,7 +503,7 @@ TEST("a future of a chain that was cut has its own outcome, and what it followed
 }
 
 TEST("joining a pool does not look at its jobs, but for a job of its own") {
-    constexpr int count = 10'000;
+    constexpr int count = harness::tasks_at_once(10'000);
     auto r = run_virtually([]() -> result<void> {
         task_pool pool(count + 1, {.bound = count});
         event over;
@@ -521,7 +522,7 @@ TEST("joining a pool does not look at its jobs, but for a job of its own") {
 }
 
 TEST("tasks are run at once from anywhere among fifty thousand that are ready, and the others keep their order") {
-    constexpr std::size_t count = 50'000;
+    constexpr std::size_t count = harness::tasks_at_once(50'000);
     auto r = run_virtually([]() -> result<void> {
         std::vector<std::size_t> ran;
         std::vector<task<void>> tasks;

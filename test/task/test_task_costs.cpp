@@ -10,7 +10,7 @@
 using namespace spruce;
 
 TEST("twenty thousand members of a cancel_rest group that all fail are each canceled once") {
-    int const count = 20'000;
+    int const count = harness::tasks_at_once(20'000);
     int ended = 0;
     auto r = harness::run_virtually([&]() -> result<void> {
         (*loop::current()).on_unhandled([](unhandled const&) {});
