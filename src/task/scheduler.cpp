@@ -1,6 +1,7 @@
 // The switches between tasks, and a scheduler's life.
 #include "scheduler.hpp"
 
+#include <atomic>
 #include <new>
 
 #include "../base/text_line.hpp"
@@ -296,9 +297,12 @@ void end(hub& h) noexcept {
     h.ext_state = nullptr;
     std::intptr_t kept = 0;
     a->pool.for_each([&](stack_class, stack_ref stack) {
-        task_block const& t = *reinterpret_cast<task_block const*>(stack.top - sizeof(task_block));
+        task_block& t = *reinterpret_cast<task_block*>(stack.top - sizeof(task_block));
         // One that is still under construction has no handle yet, and never will.
-        kept += t.state > task_state::claimed && t.held ? 1 : 0;
+        if (t.state <= task_state::claimed) return;
+        // On another thread its handle may be dropped just now (release_orphan).
+        if (std::atomic_ref(t.held).fetch_or(counted_at_end, std::memory_order_acq_rel) != 0) ++kept;
+        else if (t.state == task_state::ended && t.ops) t.ops->drop_outcome(t.payload);
     });
     machine_end(s->machine);
     s->~scheduler();

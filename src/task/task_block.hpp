@@ -36,7 +36,8 @@ enum class task_state : std::uint8_t {
 // What keeps a task's block, and its outcome: bits.
 enum : std::uint8_t {
     held_by_handle = 1,   // a handle lives
-    held_by_waits = 2     // so many as `keepers` says have waited for its outcome, and have not taken it yet
+    held_by_waits = 2,    // so many as `keepers` says have waited for its outcome, and have not taken it yet
+    counted_at_end = 4    // the loop's end has looked at the block: who holds it then is counted by its arena
 };
 
 // The callbacks for a task's end. Most tasks have none.

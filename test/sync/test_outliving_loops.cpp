@@ -1,4 +1,7 @@
+#include <atomic>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include <unistd.h>
 
@@ -169,4 +172,36 @@ TEST("a future of a child's end has its exit status; and several may wait for it
         return {};
     });
     CHECK(r.ok());
+}
+
+TEST("a task's handle may be dropped on another thread at any moment of its loop's end, and its outcome ends once") {
+    if (harness::simulated() || !harness::option("host").empty()) harness::skip("threads with loops of their own");
+    harness::random random(harness::seed());
+    std::atomic<int> values = 0;
+    struct counted_value {
+        std::atomic<int>* count;
+        explicit counted_value(std::atomic<int>& c) : count(&c) { ++*count; }
+        counted_value(counted_value&& other) noexcept : count(std::exchange(other.count, nullptr)) {}
+        ~counted_value() {
+            if (count) --*count;
+        }
+    };
+    for (int round = 0; round != (SPRUCE_TSAN || SPRUCE_ASAN ? 200 : 2'000); ++round) {
+        std::vector<task<counted_value>> handles;
+        std::atomic<int> step = 0;
+        std::thread other([&] {
+            loop l;
+            for (int i = 0; i != 4; ++i) handles.push_back(spawn([&] { return counted_value(values); }));
+            CHECK(l.run().ok());
+            step = 1;
+            while (step != 2) {}
+            CHECK(l.destroy().ok());
+        });
+        while (step != 1) {}
+        step = 2;
+        for (auto n = random.below(3'000); n != 0; --n) std::atomic_signal_fence(std::memory_order_seq_cst);
+        handles.clear();
+        other.join();
+        CHECK_EQ(values.load(), 0);
+    }
 }
