@@ -20,8 +20,10 @@ struct loop_options {
     std::size_t max_fds = 1'048'576;        // the highest fd number, plus one
     std::size_t max_timers = 1'048'576;     // callbacks of all kinds, and timers
     std::size_t inbox = 65'536;             // calls from other threads that have not run
-    // Entries of the ready ring before the next poll, which comes earlier if they take 1 ms; at least 1
-    std::size_t turn_budget = 256;
+    std::size_t turn_budget = 256;          // entries of the ready ring before the next poll; at least 1
+    // The next poll comes earlier where entries, or calls from other threads, take so long together: then no more than
+    // eight of each are begun, so that timers, fds and signals come. At most eleven days.
+    any_duration turn_time = std::chrono::milliseconds(1);
     // So many calls of a task that need not wait complete in one dispatch; then the task goes once round the ready ring
     // before the next one, so that a peer that is never slower than it does not keep others waiting. At least 1.
     std::size_t call_budget = 128;

@@ -241,7 +241,7 @@ void timer_phase(hub& h) noexcept;
 std::size_t inbox_phase(hub& h, std::size_t most) noexcept;
 std::size_t ready_phase(hub& h, std::size_t most, bool timed = true) noexcept;
 // So old a turn begins nothing new (but eight calls and eight entries), so that timers, fds and signals come.
-inline constexpr std::int64_t turn_limit_ns = 1'000'000;
+inline std::int64_t turn_limit_ns(hub const& h) noexcept { return duration(h.options.turn_time).count(); }
 // Registers the waker with a poller that does not have it. 0 or -errno; then the hub sleeps for no more than
 // `retry_ns` at a time, and tries again.
 int watch_waker(hub& h) noexcept;

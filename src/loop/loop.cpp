@@ -43,6 +43,7 @@ std::int64_t hub_clock(void* context) noexcept {
 
 result<void> check(loop_options const& o) noexcept {
     if (o.turn_budget == 0) return with_detail(errc::invalid_argument, "turn_budget: at least 1");
+    if (duration(o.turn_time) > std::chrono::hours(264)) return with_detail(errc::invalid_argument, "turn_time: more than eleven days");
     if (o.call_budget == 0) return with_detail(errc::invalid_argument, "call_budget: at least 1");
     if (o.tick.count() <= 0) return with_detail(errc::invalid_argument, "tick: more than 0");
     if (o.inbox == 0) return with_detail(errc::invalid_argument, "inbox: at least 1");

@@ -151,8 +151,8 @@ namespace {
 // Calls and entries may take as long as they like, so that their number is no bound of a turn: they run in parts, the
 // first of so many, each next one of no more than fit in what is left of the turn's time.
 constexpr std::uint32_t first_entries = 8;
-std::uint32_t next_part(std::uint32_t ran, std::uint32_t left, std::int64_t taken_ns) noexcept {
-    std::int64_t const fitting = taken_ns < turn_limit_ns / 4 ? 3 * std::int64_t{ran} : ran * (turn_limit_ns - taken_ns) / taken_ns;
+std::uint32_t next_part(std::uint32_t ran, std::uint32_t left, std::int64_t taken_ns, std::int64_t limit_ns) noexcept {
+    std::int64_t const fitting = taken_ns < limit_ns / 4 ? 3 * std::int64_t{ran} : ran * (16 * (limit_ns - taken_ns) / taken_ns) / 16;
     if (fitting >= left) return left;
     return fitting > 0 ? static_cast<std::uint32_t>(fitting) : 1;
 }
@@ -165,6 +165,7 @@ std::size_t inbox_phase(hub& h, std::size_t most) noexcept {
     h.dispatching = true;
     // Those that are there now; what they post themselves comes with the next turn.
     std::size_t const there = h.door->inside() / 2;
+    std::int64_t const limit = turn_limit_ns(h);
     auto left = static_cast<std::uint32_t>(most < there ? most : there);
     std::uint32_t ran = 0;
     for (std::uint32_t part = left < first_entries ? left : first_entries; part != 0;) {
@@ -173,8 +174,8 @@ std::size_t inbox_phase(hub& h, std::size_t most) noexcept {
         left -= some;
         if (some != part || left == 0) break;
         std::int64_t const taken = h.read_clock() - h.now_ns;
-        if (taken >= turn_limit_ns) break;
-        part = next_part(ran, left, taken);
+        if (taken >= limit) break;
+        part = next_part(ran, left, taken, limit);
     }
     h.dispatching = false;
     h.spin.took(ran);
@@ -186,7 +187,7 @@ namespace {
 // until the end of the phase.)
 [[gnu::noinline, gnu::cold]] void run_watched(hub& h) noexcept {
     for (unsigned n = 1; h.withheld != 0 && !h.ready.empty(); ++n) {
-        if (n % first_entries == 0 && h.read_clock() - h.now_ns >= turn_limit_ns) break;
+        if (n % first_entries == 0 && h.read_clock() - h.now_ns >= turn_limit_ns(h)) break;
         ready_entry const e = h.ready.take();
         --h.withheld;
         ++h.dispatches;
@@ -225,6 +226,7 @@ std::size_t ready_phase(hub& h, std::size_t most, bool timed) noexcept {
     }
     // More than fit never run in one turn.
     auto const budget = most > UINT32_MAX ? UINT32_MAX : static_cast<std::uint32_t>(most);
+    std::int64_t const limit = turn_limit_ns(h);
     std::uint32_t left = h.watch ? 0 : budget;   // of the credit, ungiven
     h.turn_over = false;
     h.forfeited = 0;
@@ -241,8 +243,8 @@ std::size_t ready_phase(hub& h, std::size_t most, bool timed) noexcept {
             break;
         }
         std::int64_t const taken = h.read_clock() - h.now_ns;
-        if (taken >= turn_limit_ns) break;
-        part = next_part(budget - left, left, taken);
+        if (taken >= limit) break;
+        part = next_part(budget - left, left, taken, limit);
     }
     if (h.withheld != 0) [[unlikely]] run_watched(h);
     h.dispatching = false;

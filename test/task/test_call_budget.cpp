@@ -417,6 +417,36 @@ TEST("a task that computes between its yields, callbacks and calls from other th
     CHECK(r.ok());
 }
 
+TEST("a turn lasts as long as turn_time says, or its entries; more than eleven days are refused by name") {
+    if (harness::simulated()) harness::skip("its clock stands still while something is ready");
+    // Entries of 0.2 ms until the poll that sees the timer.
+    auto const entries = [](duration turn_time) {
+        harness::world w;
+        auto o = w.options();
+        o.turn_time = turn_time;
+        int n = 0;
+        CHECK(run(o, [&]() -> result<void> {
+            bool fired = false;
+            SPRUCE_TRY(loop& here, loop::current());
+            SPRUCE_CHECK(sleep_for(1ms));   // a new turn
+            scoped_handler const h(here.call_later(1us, [&] { fired = true; }));
+            for (; !fired; ++n) {
+                compute(200'000);
+                SPRUCE_CHECK(yield());
+            }
+            return {};
+        }).ok());
+        return n;
+    };
+    CHECK(entries(1ms) < 64);
+    CHECK(entries(1h) > 128);
+    loop_options wrong;
+    wrong.turn_time = std::chrono::hours(265);
+    loop const refused(wrong);
+    CHECK(refused.status() == errc::invalid_argument);
+    CHECK(std::string_view(refused.status().error().detail()).starts_with("turn_time: "));
+}
+
 TEST("a message's receiver that uses up its calls comes back to its sender, and both have their turns with the others") {
     auto r = run_virtually([]() -> result<void> {
         mailbox<int> box(4);
