@@ -49,7 +49,8 @@ template <class... A> struct next_emission {
             }, static_cast<emit_argument<A...>*>(argument)->values);
         });
     }
-    static constexpr callable_ops ops{run, destroy_callable<next_emission>, sizeof(next_emission), alignof(next_emission)};
+    static constexpr callable_ops ops{run, destroy_callable<next_emission>, sizeof(next_emission),
+                                      alignof(next_emission)};
 };
 struct disconnects {
     connection held;
@@ -74,8 +75,8 @@ template <class... A> [[nodiscard]] future<detail::packed_t<A...>> as_future(emi
     detail::future_block* const block = detail::future_access::ref(made).block();
     if (!block) return made;
     detail::next_emission<A...> listener{std::move(p)};
-    connection c = connection::make<detail::next_emission<A...>>(from.core(), std::move(listener), detail::next_emission<A...>::ops,
-                                                                 {.once = true, .told_end = true});
+    connection c = connection::make<detail::next_emission<A...>>(
+        from.core(), std::move(listener), detail::next_emission<A...>::ops, {.once = true, .told_end = true});
     if (!c.connected()) {
         static_cast<void>(listener.p.fail(c.error()));
         return made;
@@ -91,15 +92,18 @@ template <class... A> [[nodiscard]] future<detail::packed_t<A...>> as_future(emi
 // over; a future that is dropped lets the task go on.
 template <class R> [[nodiscard]] future<R> as_future(task<R>&& t) {
     if (!detail::task_access::block(t)) return detail::failed_future<R>(detail::task_access::why(t));
-    return async_function([of = std::move(t)]() mutable -> result<R> {
-        if (!of.join() && this_task::cancel_requested()) detail::cancel_task_for(detail::task_access::block(of), detail::cause_here());
-        cancel_shield const until_it_ends;
-        static_cast<void>(of.join());
+    return async_function(
+        [of = std::move(t)]() mutable -> result<R> {
+            if (!of.join() && this_task::cancel_requested())
+                detail::cancel_task_for(detail::task_access::block(of), detail::cause_here());
+            cancel_shield const until_it_ends;
+            static_cast<void>(of.join());
 #if SPRUCE_THROWS
-        if (auto thrown = of.exception()) std::rethrow_exception(thrown);
+            if (auto thrown = of.exception()) std::rethrow_exception(thrown);
 #endif
-        return std::move(of).get();
-    }, detail::waits_for_one)();
+            return std::move(of).get();
+        },
+        detail::waits_for_one)();
 }
 
 // Of whatever wait_any() can wait for: a task of its own waits for it. Canceling it ends that wait. One that is
@@ -110,7 +114,8 @@ template <detail::plain_condition C> [[nodiscard]] future<taken_t<C>> as_future(
 template <detail::plain_condition C>
     requires(!std::is_lvalue_reference_v<C> && std::move_constructible<C>)
 [[nodiscard]] future<taken_t<C>> as_future(C&& from) {
-    return async_function([held = std::move(from)]() mutable { return detail::take_one(held); }, detail::waits_for_one)();
+        return async_function([held = std::move(from)]() mutable { return detail::take_one(held); },
+                              detail::waits_for_one)();
 }
 // The same for a condition that is made where it is waited for: as_future<exited>(pid), as_future<signaled>(SIGHUP).
 template <detail::plain_condition C, class... A>
@@ -141,7 +146,9 @@ public:
     }
     [[nodiscard]] result<void> operator()(spruce::error why) const { return to_ ? to_->fail(why) : errc::no_memory; }
 #if SPRUCE_EXCEPTIONS
-    [[nodiscard]] result<void> operator()(std::exception_ptr why) const { return to_ ? to_->fail(std::move(why)) : errc::no_memory; }
+    [[nodiscard]] result<void> operator()(std::exception_ptr why) const {
+        return to_ ? to_->fail(std::move(why)) : errc::no_memory;
+    }
 #endif
     // As promise::on_cancel(): f runs, from the loop, once the future was canceled.
     template <std::invocable F> handler on_cancel(F&& f) const {

@@ -60,7 +60,8 @@ struct function_claim {
     function_core* core;
     void* room;
 };
-SPRUCE_API function_claim claim_function(async_options const& options, std::size_t size, std::size_t alignment) noexcept;
+SPRUCE_API function_claim claim_function(async_options const& options, std::size_t size,
+                                         std::size_t alignment) noexcept;
 SPRUCE_API void unclaim_function(function_core* f) noexcept;
 SPRUCE_API void arm_function(function_core* f, void (*destroy)(void*) noexcept) noexcept;
 SPRUCE_API void retain_function(function_core* f) noexcept;
@@ -100,7 +101,9 @@ public:
     // future.
     future<R> last() const noexcept { return detail::future_access::handle<R>(detail::last_call(call_)); }
     // Tells those who watch its future how far it is. Errors: wrong_state (f has returned).
-    result<void> report(std::uint64_t position, std::uint64_t maximum) { return detail::report_progress(call_, position, maximum); }
+    result<void> report(std::uint64_t position, std::uint64_t maximum) {
+        return detail::report_progress(call_, position, maximum);
+    }
     // From now on each yield() of this call pauses so long.
     void set_interval(any_duration d) noexcept { detail::pace_call(call_, d); }
 
@@ -124,7 +127,8 @@ template <class R, class... A> struct callable_signature<R (*)(A...) noexcept> :
 
 // How a call keeps an argument: itself; only of what f may change there is none of its own.
 template <class A>
-using kept_argument = std::conditional_t<std::is_lvalue_reference_v<A> && !std::is_const_v<std::remove_reference_t<A>>, A, std::decay_t<A>>;
+using kept_argument = std::conditional_t<std::is_lvalue_reference_v<A> && !std::is_const_v<std::remove_reference_t<A>>,
+                                         A, std::decay_t<A>>;
 
 // A call's right to end it, exactly once.
 class call_guard {
@@ -233,7 +237,8 @@ private:
     using value = detail::flat_t<R>;
     template <class F> static future<value> start(detail::function_core* core, A&&... arguments) {
         using detail::future_ref;
-        if (!core) return detail::future_access::handle<value>(future_ref(detail::task_access::refused(errc::no_memory)));
+        if (!core)
+            return detail::future_access::handle<value>(future_ref(detail::task_access::refused(errc::no_memory)));
         auto const c = detail::claim_call(core, &detail::future_ops_of<value>);
         if (!c.call) return detail::future_access::handle<value>(future_ref(c.word));
         detail::call_guard guard(c.call);
@@ -275,6 +280,6 @@ template <class T> bool is_active(future<T> const& call) noexcept {
     return of.block() && detail::call_active(of.block());
 }
 
-template <class F> async_function(F, async_options = {}) -> async_function<typename detail::callable_signature<F>::type>;
-
+template <class F>
+async_function(F, async_options = {}) -> async_function<typename detail::callable_signature<F>::type>;
 }}  // namespace spruce::v0

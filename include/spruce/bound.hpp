@@ -23,17 +23,20 @@ enum class bound_arguments : unsigned char {
 template <bound_arguments where, class F, class... B> class bound_callable {
 public:
     template <class G, class... C>
-    explicit bound_callable(std::in_place_t, G&& f, C&&... args) : f_(std::forward<G>(f)), args_(std::forward<C>(args)...) {}
+    explicit bound_callable(std::in_place_t, G&& f, C&&... args)
+        : f_(std::forward<G>(f)), args_(std::forward<C>(args)...) {}
 
     template <class... A>
         requires(where == bound_arguments::last && std::invocable<F&, A..., B&...>)
     decltype(auto) operator()(A&&... given) {
-        return std::apply([&](B&... own) -> decltype(auto) { return std::invoke(f_, std::forward<A>(given)..., own...); }, args_);
+            return std::apply(
+                [&](B&... own) -> decltype(auto) { return std::invoke(f_, std::forward<A>(given)..., own...); }, args_);
     }
     template <class... A>
         requires(where == bound_arguments::first && std::invocable<F&, B&..., A...>)
     decltype(auto) operator()(A&&... given) {
-        return std::apply([&](B&... own) -> decltype(auto) { return std::invoke(f_, own..., std::forward<A>(given)...); }, args_);
+            return std::apply(
+                [&](B&... own) -> decltype(auto) { return std::invoke(f_, own..., std::forward<A>(given)...); }, args_);
     }
     template <class... A>
         requires(where == bound_arguments::alone && std::invocable<F&, B&...>)
@@ -60,13 +63,16 @@ private:
 // f with these arguments after those that the caller gives; before them; instead of them. f and the arguments are
 // copied or moved in; std::ref for references. f may be a pointer to a member: bound_first(&player::on_news, &me, 3).
 template <class F, class... B> auto bound(F&& f, B&&... args) {
-    return bound_callable<bound_arguments::last, std::decay_t<F>, std::decay_t<B>...>(std::in_place, std::forward<F>(f), std::forward<B>(args)...);
+    return bound_callable<bound_arguments::last, std::decay_t<F>, std::decay_t<B>...>(std::in_place, std::forward<F>(f),
+                                                                                      std::forward<B>(args)...);
 }
 template <class F, class... B> auto bound_first(F&& f, B&&... args) {
-    return bound_callable<bound_arguments::first, std::decay_t<F>, std::decay_t<B>...>(std::in_place, std::forward<F>(f), std::forward<B>(args)...);
+    return bound_callable<bound_arguments::first, std::decay_t<F>, std::decay_t<B>...>(
+        std::in_place, std::forward<F>(f), std::forward<B>(args)...);
 }
 template <class F, class... B> auto bound_alone(F&& f, B&&... args) {
-    return bound_callable<bound_arguments::alone, std::decay_t<F>, std::decay_t<B>...>(std::in_place, std::forward<F>(f), std::forward<B>(args)...);
+    return bound_callable<bound_arguments::alone, std::decay_t<F>, std::decay_t<B>...>(
+        std::in_place, std::forward<F>(f), std::forward<B>(args)...);
 }
 
 namespace detail {

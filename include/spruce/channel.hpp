@@ -106,7 +106,8 @@ private:
 // one loop's; what does not wait may be called by plain code, too, on its thread.
 // Lifetime: waiters that are left when it dies are woken with closed, and the values it keeps die with it.
 template <class T> class channel : detail::pinned {
-    static_assert(std::is_object_v<T> && std::is_nothrow_move_constructible_v<T>, "a channel's values move without throwing");
+    static_assert(std::is_object_v<T> && std::is_nothrow_move_constructible_v<T>,
+                  "a channel's values move without throwing");
 
 public:
     using value_type = T;
@@ -216,7 +217,8 @@ private:
     friend class sending<T>;
     // Puts an item, a value or an error that was sent, in place of an error.
     result<void> receive_into(result<T>& item) {
-        if (void* const first = core_.used != 0 ? core_.first_now(sizeof(result<T>)) : nullptr) return item = moved_out(first), result<void>();
+        if (void* const first = core_.used != 0 ? core_.first_now(sizeof(result<T>)) : nullptr)
+            return item = moved_out(first), result<void>();
         return core_.receive(&item, {});
     }
     static result<T> moved_out(void* place) noexcept {

@@ -38,9 +38,11 @@ extern SPRUCE_API char const spruce_built_for_programs_without_exceptions_but_th
 
 namespace spruce { inline namespace v0 { namespace detail {
 #if SPRUCE_EXCEPTIONS
-[[gnu::used]] static char const* const profile_tag = &spruce_built_for_programs_with_exceptions_but_this_library_is_the_embedded_profile;
+[[gnu::used]] static char const* const profile_tag =
+    &spruce_built_for_programs_with_exceptions_but_this_library_is_the_embedded_profile;
 #else
-[[gnu::used]] static char const* const profile_tag = &spruce_built_for_programs_without_exceptions_but_this_library_is_the_hosted_profile;
+[[gnu::used]] static char const* const profile_tag =
+    &spruce_built_for_programs_without_exceptions_but_this_library_is_the_hosted_profile;
 #endif
 
 // What may neither be copied nor moved, because others hold its address.

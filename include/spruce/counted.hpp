@@ -52,7 +52,8 @@ public:
 
 private:
     struct block {
-        template <class... A> explicit block(memory_hook const& from, A&&... args) : memory(from), value(std::forward<A>(args)...) {}
+        template <class... A>
+        explicit block(memory_hook const& from, A&&... args) : memory(from), value(std::forward<A>(args)...) {}
         memory_hook memory;
         std::size_t references = 1;
         T value;

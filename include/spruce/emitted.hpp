@@ -45,10 +45,12 @@ private:
         if (!argument) return to.end();
         if (to.losing() || !to.room()) return to.lose();
         detail::call_guarded([&] {
-            std::apply([&](A const&... values) { to.keep(values...); }, static_cast<detail::emit_argument<A...>*>(argument)->values);
+            std::apply([&](A const&... values) { to.keep(values...); },
+                       static_cast<detail::emit_argument<A...>*>(argument)->values);
         });
     }
-    static constexpr detail::callable_ops ops{run, detail::destroy_callable<listener>, sizeof(listener), alignof(listener)};
+    static constexpr detail::callable_ops ops{run, detail::destroy_callable<listener>, sizeof(listener),
+                                              alignof(listener)};
     detail::call_backlog<A...> kept_;
     connection connection_;
 };

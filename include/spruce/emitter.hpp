@@ -47,21 +47,25 @@ struct connection_kind {
 struct forwarded {
     void* room[10];   // where an emission stands that goes on there
 };
-inline constexpr callable_ops forwarded_ops{[](void*, void*) noexcept {}, [](void*) noexcept {}, sizeof(forwarded), alignof(forwarded)};
+inline constexpr callable_ops forwarded_ops{[](void*, void*) noexcept {}, [](void*) noexcept {}, sizeof(forwarded),
+                                            alignof(forwarded)};
 // A place for a callable; room is null when refused, and then `why` says so.
 struct connection_claim {
     connected_slot* slot = nullptr;
     void* room = nullptr;
     errc why{};
 };
-SPRUCE_API connection_claim claim_connection(emitter_core& to, std::size_t size, std::size_t alignment, connection_kind kind) noexcept;
+SPRUCE_API connection_claim claim_connection(emitter_core& to, std::size_t size, std::size_t alignment,
+                                             connection_kind kind) noexcept;
 SPRUCE_API void unclaim_connection(connected_slot* s) noexcept;
-SPRUCE_API void arm_connection(emitter_core& to, connected_slot* s, callable_ops const* ops, connection_kind kind) noexcept;
+SPRUCE_API void arm_connection(emitter_core& to, connected_slot* s, callable_ops const* ops,
+                               connection_kind kind) noexcept;
 // Calls all who are connected now. false: the emitter died meanwhile.
 SPRUCE_API bool emit_to(emitter_core& from, void* argument) noexcept;
 SPRUCE_API void disconnect_all(emitter_core& from) noexcept;
 // Those that were made with these ops, and that equal() says so of; how many they were.
-SPRUCE_API std::size_t disconnect_equal(emitter_core& from, callable_ops const* ops, bool (*equal)(void const*, void const*), void const* to) noexcept;
+SPRUCE_API std::size_t disconnect_equal(emitter_core& from, callable_ops const* ops,
+                                        bool (*equal)(void const*, void const*), void const* to) noexcept;
 SPRUCE_API bool disconnect(connected_slot* s) noexcept;
 SPRUCE_API bool is_connected(connected_slot const* s) noexcept;
 // The connection object lets go, and disconnects unless it is kept.
@@ -94,7 +98,8 @@ struct connection_change {
     std::size_t size;
 };
 template <class F> void detail::run_watch(void* callable, void* change) noexcept {
-    call_guarded([&] { static_cast<void>((*static_cast<F*>(callable))(*static_cast<connection_change const*>(change))); });
+    call_guarded(
+        [&] { static_cast<void>((*static_cast<F*>(callable))(*static_cast<connection_change const*>(change))); });
 }
 
 // A callable in an emitter's hands. Owns it: disconnects when it dies. Thread: the emitter's.
@@ -134,7 +139,8 @@ public:
         return none;
     }
     template <class F, class G>
-    static connection make(detail::emitter_core& to, G&& f, detail::callable_ops const& ops, detail::connection_kind kind) {
+    static connection make(detail::emitter_core& to, G&& f, detail::callable_ops const& ops,
+                           detail::connection_kind kind) {
         detail::connection_claim const c = detail::claim_connection(to, sizeof(F), alignof(F), kind);
         if (!c.room) return refused(c.why);
         detail::move_in<F>(c.room, std::forward<G>(f), [&] { detail::unclaim_connection(c.slot); });
@@ -186,13 +192,17 @@ public:
     // Errors: as of connect(). Lifetime: the other one outlives the connection; the two do not call each other in a
     // circle.
     connection forward_to(emitter& other) {
-        return connection::make<detail::forwarded>(core_, detail::forwarded{}, detail::forwarded_ops, {.to = &other.core()});
+        return connection::make<detail::forwarded>(core_, detail::forwarded{}, detail::forwarded_ops,
+                                                   {.to = &other.core()});
     }
     // From here on f is called when something is connected or disconnected, once that is so; within the call that does
     // it. It may do what callables may. It does not count itself, and hears of no other watcher, nor of the emitter's
     // own end.
     // Errors (of the connection, which is empty): no_memory.
-    template <std::invocable<connection_change const&> F> connection on_change(F&& f) { return watch(std::forward<F>(f), {.watches = true}); }
+    template <std::invocable<connection_change const&> F>
+    connection on_change(F&& f) {
+        return watch(std::forward<F>(f), {.watches = true});
+    }
     // Disconnects those that were connected with an equal callable of this type: a function's address, or of a class
     // with an operator==, see bound(). Returns: how many they were. A comparison that throws counts as unequal, and is
     // told to the unhandled hook.
@@ -233,9 +243,11 @@ private:
 // Lifetime: of the connection, the emitter's.
 template <class... A> connection emit_when_connected(emitter<A...>& from, std::type_identity_t<A>... args) {
     if (from.size() != 0) return from.emit(std::move(args)...), connection();
-    return from.watch([&from, held = std::tuple<std::type_identity_t<A>...>(std::move(args)...)](connection_change const&) mutable {
-        std::apply([&](auto&... values) { from.emit(std::move(values)...); }, held);
-    }, {.once = true, .watches = true});
+    return from.watch(
+        [&from, held = std::tuple<std::type_identity_t<A>...>(std::move(args)...)](connection_change const&) mutable {
+            std::apply([&](auto&... values) { from.emit(std::move(values)...); }, held);
+        },
+        {.once = true, .watches = true});
 }
 
 }}  // namespace spruce::v0

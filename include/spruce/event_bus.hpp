@@ -31,7 +31,8 @@ template <class R> void await_end(task<R> const& t) { static_cast<void>(t.join()
 // dies with it. A subscriber that gives a future or a task is waited for before the next one is called, and before the
 // next event: an async_function, for one. Where there is such a one, or was, events are delivered by a task.
 template <class T> class event_bus : detail::pinned {
-    static_assert(std::is_object_v<T> && std::is_nothrow_move_constructible_v<T>, "an event's value moves without throwing");
+    static_assert(std::is_object_v<T> && std::is_nothrow_move_constructible_v<T>,
+                  "an event's value moves without throwing");
 
 public:
     explicit event_bus(std::size_t bound = 256) : posted_(bound), bound_(bound) {}
@@ -67,7 +68,8 @@ private:
         F f;
         void operator()(std::string_view name, T const& value) {
             if (names.count != 0 && !names.has(name)) return;
-            if constexpr (detail::is_awaited<std::invoke_result_t<F&, std::string_view, T const&>>) detail::await_end(f(name, value));
+            if constexpr (detail::is_awaited<std::invoke_result_t<F&, std::string_view, T const&>>)
+                detail::await_end(f(name, value));
             else static_cast<void>(f(name, value));
         }
     };

@@ -49,13 +49,15 @@ public:
     // on. It counts as having looked.
     // Errors (of the handler): wrong_state (empty), wrong_thread, full, no_memory, closed.
     template <std::invocable<result<T> const&> F> handler on_done(F&& f) const {
-        return detail::subscribe<detail::done_call<std::decay_t<F>, T>>(ref_, detail::subscription::done, std::forward<F>(f));
+        return detail::subscribe<detail::done_call<std::decay_t<F>, T>>(ref_, detail::subscription::done,
+                                                                        std::forward<F>(f));
     }
     // Runs f, from the loop, when the promise or the call reports how far it is. Reports that come faster than f runs
     // melt into the last one. One who comes later hears the last report first.
     // Errors (of the handler): wrong_state (empty, or there is an outcome), wrong_thread, full, no_memory, closed.
     template <std::invocable<progress const&> F> handler on_progress(F&& f) const {
-        return detail::subscribe<detail::progress_call<std::decay_t<F>>>(ref_, detail::subscription::progress, std::forward<F>(f));
+        return detail::subscribe<detail::progress_call<std::decay_t<F>>>(ref_, detail::subscription::progress,
+                                                                         std::forward<F>(f));
     }
 
     // Asks for its end. A promise's future has its outcome at once: task_canceled; a call's when its task ends; one
@@ -96,7 +98,8 @@ public:
         [[nodiscard]] result<T> take() {
             void* const at = of_.block() ? detail::outcome_if_there(of_.block()) : nullptr;
             if (!at) return errc::closed;
-            return detail::take_outcome(*static_cast<detail::task_outcome<T>*>(at), moves_ && detail::is_last_handle(of_.block()));
+            return detail::take_outcome(*static_cast<detail::task_outcome<T>*>(at),
+                                        moves_ && detail::is_last_handle(of_.block()));
         }
 
     private:
@@ -121,7 +124,8 @@ private:
         detail::future_ref const waited(has_waited ? reinterpret_cast<std::uintptr_t>(b) : 0);
         if (!at) return at.error();
         std::uint32_t const own = 1u + (held.block() ? 1u : 0u) + (has_waited ? 1u : 0u);
-        return detail::take_outcome(*static_cast<detail::task_outcome<T>*>(*at), last && detail::is_last_handle(b, own));
+        return detail::take_outcome(*static_cast<detail::task_outcome<T>*>(*at),
+                                    last && detail::is_last_handle(b, own));
     }
     detail::future_ref ref_;
 };
@@ -197,7 +201,8 @@ public:
     // if it gets another one before. Several are called in order.
     // Errors (of the handler): wrong_state (it has an outcome), wrong_thread, full, no_memory, closed.
     template <std::invocable F> handler on_cancel(F&& f) {
-        return detail::subscribe<detail::cancel_call<std::decay_t<F>>>(ref_, detail::subscription::cancel, std::forward<F>(f));
+        return detail::subscribe<detail::cancel_call<std::decay_t<F>>>(ref_, detail::subscription::cancel,
+                                                                       std::forward<F>(f));
     }
 
 private:

@@ -150,9 +150,11 @@ struct future_access {
 // -- subscribing
 
 enum class subscription : unsigned char { done, progress, cancel };
-SPRUCE_API slot_claim claim_subscription(future_block* b, subscription what, std::size_t size, std::size_t alignment) noexcept;
+SPRUCE_API slot_claim claim_subscription(future_block* b, subscription what, std::size_t size,
+                                         std::size_t alignment) noexcept;
 SPRUCE_API void unclaim_subscription(handler_slot* slot) noexcept;
-SPRUCE_API handler arm_subscription(future_block* b, subscription what, handler_slot* slot, callable_ops const* ops) noexcept;
+SPRUCE_API handler arm_subscription(future_block* b, subscription what, handler_slot* slot,
+                                    callable_ops const* ops) noexcept;
 SPRUCE_API bool progress_since(future_block* b, std::uint32_t& heard, progress& now) noexcept;
 SPRUCE_API bool was_canceled(future_block* b) noexcept;
 
@@ -175,7 +177,8 @@ template <class F> struct progress_call {
     std::uint32_t heard = 0;
     void operator()() {
         progress now;
-        if (progress_since(of.block(), heard, now)) static_cast<void>(std::invoke(f, static_cast<progress const&>(now)));
+        if (progress_since(of.block(), heard, now))
+            static_cast<void>(std::invoke(f, static_cast<progress const&>(now)));
     }
 };
 template <class F> struct cancel_call {

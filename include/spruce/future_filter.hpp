@@ -41,7 +41,8 @@ private:
 
 // A search for the first that will do. Each member's callback holds it.
 template <class Ignore, class Outcome, class Members> struct search : pinned {
-    search(Ignore i, std::size_t count, Members m) : ignore(std::move(i)), members(std::move(m)), watches(count), left(count) {}
+    search(Ignore i, std::size_t count, Members m)
+        : ignore(std::move(i)), members(std::move(m)), watches(count), left(count) {}
     promise<Outcome> answer;
     Ignore ignore;
     Members members;
@@ -52,7 +53,8 @@ template <class S> bool search_on(S const& of) noexcept { return !of->answer.get
 
 // answer(search) makes what is said if this member wins. One that is empty, or could not be made, wins only as the
 // last.
-template <class S, class T, class Answer> void watch_member(S const& of, std::size_t place, future<T> const& member, Answer answer) {
+template <class S, class T, class Answer>
+void watch_member(S const& of, std::size_t place, future<T> const& member, Answer answer) {
     if (!search_on(of)) return;
     if (!future_access::ref(member).block()) {
         if (--of->left == 0) static_cast<void>(of->answer.set(answer(*of)));
@@ -111,12 +113,15 @@ template <class Ignore, class T, std::size_t N>
 [[nodiscard]] future<std::size_t> when_any(Ignore ignore, std::span<future<T>, N> futures) {
     using searching = detail::search<Ignore, std::size_t, char>;
     auto const all = detail::counted<searching>::make(std::move(ignore), futures.size(), char());
-    auto const failed = [](errc why) { return detail::future_access::handle<std::size_t>(detail::future_ref(detail::task_access::refused(why))); };
+    auto const failed = [](errc why) {
+        return detail::future_access::handle<std::size_t>(detail::future_ref(detail::task_access::refused(why)));
+    };
     if (futures.empty()) return failed(errc::invalid_argument);
     if (!all || !all->watches.at()) return failed(errc::no_memory);
     auto made = all->answer.get_future();
     detail::end_with(all, made);
-    for (std::size_t i = 0; i != futures.size(); ++i) detail::watch_member(all, i, futures[i], [i](searching&) { return i; });
+    for (std::size_t i = 0; i != futures.size(); ++i)
+        detail::watch_member(all, i, futures[i], [i](searching&) { return i; });
     return made;
 }
 template <class Ignore, class... T>
@@ -124,9 +129,11 @@ template <class Ignore, class... T>
 [[nodiscard]] future<which<future<T>...>> when_any(Ignore ignore, future<T>... futures) {
     using outcome = which<future<T>...>;
     using searching = detail::search<Ignore, outcome, std::tuple<future<T>...>>;
-    auto const all = detail::counted<searching>::make(std::move(ignore), sizeof...(T), std::tuple<future<T>...>(futures...));
+    auto const all =
+        detail::counted<searching>::make(std::move(ignore), sizeof...(T), std::tuple<future<T>...>(futures...));
     if (!all || !all->watches.at())
-        return detail::future_access::handle<outcome>(detail::future_ref(detail::task_access::refused(errc::no_memory)));
+        return detail::future_access::handle<outcome>(
+            detail::future_ref(detail::task_access::refused(errc::no_memory)));
     auto made = all->answer.get_future();
     detail::end_with(all, made);
     [&]<std::size_t... I>(std::index_sequence<I...>) {

@@ -19,7 +19,8 @@ enum class set_looks : unsigned char { at_none, at_winner, at_all };
 using set_collector = void (*)(void* outcome, future_block* set, std::size_t winner) noexcept;
 
 // A block for so many; then each is given its place, and the set begins. Or a refusal.
-SPRUCE_API error_word make_set(future_ops const* ops, set_kind kind, set_looks looks, set_collector collect, std::size_t count) noexcept;
+SPRUCE_API error_word make_set(future_ops const* ops, set_kind kind, set_looks looks, set_collector collect,
+                               std::size_t count) noexcept;
 SPRUCE_API void put_member(future_block* set, std::size_t place, future_ref const& member) noexcept;
 SPRUCE_API void start_set(future_block* set) noexcept;
 // A member's outcome; or, without one, why it never had any.
@@ -89,14 +90,18 @@ template <class T> void collect_first_error(void* at, future_block* set, std::si
 }
 SPRUCE_API void collect_index(void* at, future_block* set, std::size_t winner) noexcept;
 
-template <class T> future_ref set_of(future_ops const* ops, set_kind kind, set_looks looks, set_collector collect, std::span<future<T>> members) noexcept {
+template <class T>
+future_ref set_of(future_ops const* ops, set_kind kind, set_looks looks, set_collector collect,
+                  std::span<future<T>> members) noexcept {
     future_ref made(make_set(ops, kind, looks, collect, members.size()));
     if (!made.block()) return made;
     for (std::size_t i = 0; i != members.size(); ++i) put_member(made.block(), i, future_access::ref(members[i]));
     start_set(made.block());
     return made;
 }
-template <class... T> future_ref set_of_pack(future_ops const* ops, set_kind kind, set_looks looks, set_collector collect, future<T> const&... members) noexcept {
+template <class... T>
+future_ref set_of_pack(future_ops const* ops, set_kind kind, set_looks looks, set_collector collect,
+                       future<T> const&... members) noexcept {
     future_ref made(make_set(ops, kind, looks, collect, sizeof...(T)));
     if (!made.block()) return made;
     [[maybe_unused]] std::size_t i = 0;
@@ -114,8 +119,9 @@ template <class... T> future_ref set_of_pack(future_ops const* ops, set_kind kin
 // The outcomes of all, each its own, once all have one; of none, at once. What cannot be copied is moved out.
 template <class... T> [[nodiscard]] future<std::tuple<result<T>...>> when_all(future<T>... futures) {
     using outcome = std::tuple<result<T>...>;
-    return detail::future_access::handle<outcome>(detail::set_of_pack(&detail::future_ops_of<outcome>, detail::set_kind::all,
-        detail::set_looks::at_all, detail::all_of_them<T...>::collect, futures...));
+    return detail::future_access::handle<outcome>(detail::set_of_pack(&detail::future_ops_of<outcome>,
+                                                                      detail::set_kind::all, detail::set_looks::at_all,
+                                                                      detail::all_of_them<T...>::collect, futures...));
 }
 // Once all have an outcome: ok, or the error of the first that failed. Of none: ok, at once.
 template <class T, std::size_t N> [[nodiscard]] future<void> when_all(std::span<future<T>, N> futures) {
@@ -128,14 +134,16 @@ template <class... T>
     requires(sizeof...(T) > 0)
 [[nodiscard]] future<which<future<T>...>> when_any(future<T>... futures) {
     using outcome = which<future<T>...>;
-    return detail::future_access::handle<outcome>(detail::set_of_pack(&detail::future_ops_of<outcome>, detail::set_kind::any,
-        detail::set_looks::at_winner, detail::first_of_them<T...>::collect, futures...));
+    return detail::future_access::handle<outcome>(
+        detail::set_of_pack(&detail::future_ops_of<outcome>, detail::set_kind::any, detail::set_looks::at_winner,
+                            detail::first_of_them<T...>::collect, futures...));
 }
 // The place of the first that has an outcome, be it an error, which does not count as seen by that; of several that
 // have one already, the first in line. The others are left alone. Errors: also invalid_argument (of none).
 template <class T, std::size_t N> [[nodiscard]] future<std::size_t> when_any(std::span<future<T>, N> futures) {
-    return detail::future_access::handle<std::size_t>(detail::set_of(&detail::future_ops_of<std::size_t>, detail::set_kind::any,
-        detail::set_looks::at_none, detail::collect_index, std::span<future<T>>(futures)));
+    return detail::future_access::handle<std::size_t>(
+        detail::set_of(&detail::future_ops_of<std::size_t>, detail::set_kind::any, detail::set_looks::at_none,
+                       detail::collect_index, std::span<future<T>>(futures)));
 }
 
 // Futures in the order in which they finish. Moves. Thread: the futures'.
@@ -176,8 +184,8 @@ private:
     detail::future_ref set_;
 };
 template <class T, std::size_t N> [[nodiscard]] completions<T> as_completed(std::span<future<T>, N> futures) {
-    return completions<T>(detail::set_of(&detail::future_ops_of<void>, detail::set_kind::line, detail::set_looks::at_none,
-                                         nullptr, std::span<future<T>>(futures)));
+    return completions<T>(detail::set_of(&detail::future_ops_of<void>, detail::set_kind::line,
+                                         detail::set_looks::at_none, nullptr, std::span<future<T>>(futures)));
 }
 
 }}  // namespace spruce::v0

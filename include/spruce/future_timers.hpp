@@ -38,7 +38,8 @@ template <class F> void give_timer(future_ref const& to, deadline dl, F&& f, fut
         detail::keep_for_tasks(h);
         timer = h;
     }
-    auto const h = subscribe<cancel_call<stops_timer>>(to, subscription::cancel, stops_timer{std::move(timer), std::move(with), to.block()});
+    auto const h = subscribe<cancel_call<stops_timer>>(to, subscription::cancel,
+                                                       stops_timer{std::move(timer), std::move(with), to.block()});
     if (!h) return fail(h.error());
     detail::keep_for_tasks(h);
     if (weak) cancel_when_dropped(to.block(), ends ? 2 : 1);
@@ -73,7 +74,8 @@ template <class T> [[nodiscard]] future<T> time_limit(future<T> f, deadline dl, 
     detail::future_ref const made(detail::make_future(&detail::future_ops_of<T>));
     if (!made.block()) return detail::future_access::handle<T>(made);
     detail::future_ref const with = then == at_limit::cancel ? of : detail::future_ref();
-    detail::give_timer(made, dl, [made, with] { detail::expire_future(made.block(), with.block()); }, with, then == at_limit::leave);
+    detail::give_timer(
+        made, dl, [made, with] { detail::expire_future(made.block(), with.block()); }, with, then == at_limit::leave);
     if (!detail::future_done(made.block())) {
         if (auto const follows = detail::follow_future(made.block(), of); !follows)
             static_cast<void>(detail::fail_future(made.block(), follows.error()));

@@ -105,7 +105,8 @@ private:
 // run() cancels it at its end.
 // Errors (of all calls): those of spawn(), no_memory. Thread: the loop's on which it was made.
 template <class T> class [[nodiscard]] generator {
-    static_assert(std::is_object_v<T> && std::is_nothrow_move_constructible_v<T>, "a generator's values move without throwing");
+    static_assert(std::is_object_v<T> && std::is_nothrow_move_constructible_v<T>,
+                  "a generator's values move without throwing");
 
 public:
     using value_type = T;
@@ -116,11 +117,15 @@ public:
         requires std::invocable<std::decay_t<F>&, yielder<T>&>
     [[nodiscard]] explicit generator(F&& f, generator_options options = {})
         : why_(errc::no_memory) {
-        if (options.look_ahead != static_cast<std::size_t>(-1)) state_ = detail::generator_ref<T>::make(options.look_ahead);
-        if (!state_) return;
-        state_->maker = detail::spawn_in(detail::special_spawn{nullptr, &options.task}, body<std::decay_t<F>>{detail::generator_end<T>(state_), std::forward<F>(f)});
+            if (options.look_ahead != static_cast<std::size_t>(-1))
+                state_ = detail::generator_ref<T>::make(options.look_ahead);
+            if (!state_) return;
+            state_->maker =
+                detail::spawn_in(detail::special_spawn{nullptr, &options.task},
+                                 body<std::decay_t<F>>{detail::generator_end<T>(state_), std::forward<F>(f)});
     }
-    generator(generator&& other) noexcept : state_(std::move(other.state_)), why_(std::exchange(other.why_, errc::wrong_state)) {}
+    generator(generator&& other) noexcept
+        : state_(std::move(other.state_)), why_(std::exchange(other.why_, errc::wrong_state)) {}
     generator& operator=(generator&& other) noexcept {
         if (this != &other) {
             generator const old(std::move(*this));
@@ -238,7 +243,8 @@ private:
             SPRUCE_CHECK(end.of->wait_until_wanted());
             yielder<T> yield(end.of);
             using R = std::invoke_result_t<F&, yielder<T>&>;
-            static_assert(std::is_void_v<R> || std::is_same_v<R, result<void>>, "a generator's function gives nothing, or a result<void>");
+            static_assert(std::is_void_v<R> || std::is_same_v<R, result<void>>,
+                          "a generator's function gives nothing, or a result<void>");
             if constexpr (std::is_void_v<R>) {
                 std::invoke(f, yield);
                 return {};
@@ -261,7 +267,9 @@ private:
         detail::task_block* const maker = detail::task_access::block(state_->maker);
         return maker && detail::cancel_task_for(maker, detail::cause_here());
     }
-    static error own_values() noexcept { return detail::with_detail(errc::deadlock, "a generator that waits for its own values"); }
+    static error own_values() noexcept {
+        return detail::with_detail(errc::deadlock, "a generator that waits for its own values");
+    }
     static error why_ended(detail::generator_ref<T> const& of) {
         if (!of->maker.done()) return errc::end_of_stream;
         auto const ended = typename task<void>::condition(of->maker).take();

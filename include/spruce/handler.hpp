@@ -121,8 +121,8 @@ template <class F, class... A> void run_callback(void* callable, void* argument)
 
 // Without destroy() where there is nothing to do.
 template <class F, class... A>
-inline constexpr callable_ops callback_ops{run_callback<F, A...>, std::is_trivially_destructible_v<F> ? nullptr : destroy_callable<F>,
-                                           sizeof(F), alignof(F)};
+inline constexpr callable_ops callback_ops{
+    run_callback<F, A...>, std::is_trivially_destructible_v<F> ? nullptr : destroy_callable<F>, sizeof(F), alignof(F)};
 
 // What of a callable lies within its slot; a larger one takes the loop's memory.
 inline constexpr std::size_t slot_room = 48;
@@ -144,7 +144,8 @@ SPRUCE_API void unclaim_handler(hub* on, handler_slot* slot) noexcept;
 SPRUCE_API handler arm_soon(hub* on, handler_slot* slot, callable_ops const* ops) noexcept;
 // Both at once, for a callable that is_plain. Null if it is refused, and `made` says why.
 SPRUCE_API void* queue_plain(hub* on, error const& status, callable_ops const* ops, handler& made) noexcept;
-SPRUCE_API handler arm_timer(hub* on, handler_slot* slot, callable_ops const* ops, deadline due, duration period) noexcept;
+SPRUCE_API handler arm_timer(hub* on, handler_slot* slot, callable_ops const* ops, deadline due,
+                             duration period) noexcept;
 SPRUCE_API handler arm_idle(hub* on, handler_slot* slot, callable_ops const* ops) noexcept;
 SPRUCE_API result<handler> arm_fd(hub* on, handler_slot* slot, callable_ops const* ops, int fd, bool write) noexcept;
 SPRUCE_API result<handler> arm_signal(hub* on, handler_slot* slot, callable_ops const* ops, int signal) noexcept;

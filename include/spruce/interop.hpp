@@ -18,7 +18,8 @@ SPRUCE_API result<void> may_run_host(hub* h, error const& why_none) noexcept;
 // comes out of here. The loop is interleaved, or a guest by its fd, whose turns step() makes.
 // Errors: timed_out; closed when the guest's run ended, or the host, and p is not done; wrong_state in a task or
 // callback of the loop's; no_loop; full, no_memory (no timer for the deadline).
-template <finishes P, std::invocable Step> [[nodiscard]] result<void> run_host_until(P const& p, Step&& step, deadline dl = {}) {
+template <finishes P, std::invocable Step>
+[[nodiscard]] result<void> run_host_until(P const& p, Step&& step, deadline dl = {}) {
     SPRUCE_TRY(loop& here, loop::current());
     SPRUCE_CHECK(detail::may_run_host(here.impl(), errc::closed));
     bool was_running = here.running();
@@ -26,8 +27,9 @@ template <finishes P, std::invocable Step> [[nodiscard]] result<void> run_host_u
     bool expired = false;
     scoped_handler timer;   // so that the host comes out of a step that has nothing else to do
     if (dl != never() && !p.done()) {
-        handler const made = dl.how() == deadline::kind::relative ? here.call_later(duration(dl.ns()), [&] { expired = true; })
-                                                                  : here.call_at(time_point(duration(dl.ns())), [&] { expired = true; });
+        handler const made = dl.how() == deadline::kind::relative
+                                 ? here.call_later(duration(dl.ns()), [&] { expired = true; })
+                                 : here.call_at(time_point(duration(dl.ns())), [&] { expired = true; });
         if (!made) return made.error();
         timer = scoped_handler(made);
     }
@@ -43,5 +45,4 @@ template <finishes P, std::invocable Step> [[nodiscard]] result<void> run_host_u
     }
     return {};
 }
-
 }}  // namespace spruce::v0

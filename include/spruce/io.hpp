@@ -163,7 +163,8 @@ public:
     [[nodiscard]] SPRUCE_API result<std::string_view> read_exactly(std::size_t n, deadline dl = {});
     // Through the first of the delimiters, which is part of it. Errors: too_long (none within the limit),
     // invalid_argument (no delimiter, or an empty one), no_memory, and read's.
-    [[nodiscard]] SPRUCE_API result<std::string_view> read_until(std::initializer_list<std::string_view> delimiters, deadline dl = {});
+    [[nodiscard]] SPRUCE_API result<std::string_view> read_until(std::initializer_list<std::string_view> delimiters,
+                                                                 deadline dl = {});
     // A line without its end, "\n" or "\r\n". A last line without one counts. Errors: as read_until.
     [[nodiscard]] SPRUCE_API result<std::string_view> read_line(deadline dl = {});
     // What is there, at least one byte.

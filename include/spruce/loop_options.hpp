@@ -35,7 +35,8 @@ struct loop_options {
     // on its own core.
     any_duration spin = std::chrono::microseconds(30);
     bool stop_on_signals = false;           // SIGTERM stops it, and SIGINT unless the program handles or ignores it
-    bool keep_failing_fd_callbacks = false; // a reader or writer that throws stays; else it is canceled once that is reported
+    bool keep_failing_fd_callbacks =
+        false;  // a reader or writer that throws stays; else it is canceled once that is reported
     bool use_signalfd = false;              // signals by signalfd; every thread must block them
     spruce::poller poller = spruce::poller::best;
     memory_hook memory{};                   // for all that belongs to this loop

@@ -33,7 +33,8 @@ SPRUCE_API result<void> stop_remote(remote* r) noexcept;
 SPRUCE_API bool remote_alive(remote const* r) noexcept;
 SPRUCE_API bool remote_takes_calls(remote const* r) noexcept;
 SPRUCE_API bool remote_is_here(remote const* r) noexcept;
-SPRUCE_API result<post_node*> make_waker_node(hub* on, error const& status, std::size_t size, std::size_t alignment, void** room) noexcept;
+SPRUCE_API result<post_node*> make_waker_node(hub* on, error const& status, std::size_t size, std::size_t alignment,
+                                              void** room) noexcept;
 SPRUCE_API void arm_waker(post_node* n, callable_ops const* ops) noexcept;
 SPRUCE_API void wake_node(post_node* n) noexcept;
 SPRUCE_API void drop_waker(post_node* n) noexcept;
@@ -44,7 +45,8 @@ template <class F> void run_plain(void* callable, void*) noexcept {
 template <class F> inline constexpr callable_ops plain_ops{run_plain<F>, destroy_callable<F>, sizeof(F), alignof(F)};
 
 // Runs `run` on the loop's thread and waits for that, as call_wait() says. ok: it ran to its end; else it never will.
-SPRUCE_API result<void> wait_for_call(remote* on, void (*run)(void* context) noexcept, void* context, deadline dl) noexcept;
+SPRUCE_API result<void> wait_for_call(remote* on, void (*run)(void* context) noexcept, void* context,
+                                      deadline dl) noexcept;
 
 // What somebody waits for: the function, and what it gave. Lies in the frame of who waits, which stands until then.
 template <class F> struct awaited_call {

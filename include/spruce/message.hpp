@@ -104,7 +104,8 @@ SPRUCE_API void end_mailbox(mailbox_state* box) noexcept;
 SPRUCE_API void hold_mailbox(mailbox_state* box) noexcept;
 SPRUCE_API void drop_mailbox(mailbox_state* box) noexcept;
 SPRUCE_API result<void> send_message(mailbox_state* box, void* message) noexcept;
-SPRUCE_API result<void> receive_message(mailbox_state* box, message_filter const& filter, void* room, deadline dl) noexcept;
+SPRUCE_API result<void> receive_message(mailbox_state* box, message_filter const& filter, void* room,
+                                        deadline dl) noexcept;
 SPRUCE_API void close_mailbox(mailbox_state* box) noexcept;
 SPRUCE_API std::size_t messages_in(mailbox_state const* box) noexcept;
 SPRUCE_API message_action action_in(mailbox_state const* box, std::string_view name) noexcept;
@@ -121,7 +122,8 @@ SPRUCE_API bool message_ready(message_receiver const& r) noexcept;
 // wait may be called by plain code, too.
 // Lifetime: when it dies a receiver that waits gets closed, and unread messages die with it.
 template <class T> class mailbox : detail::pinned {
-    static_assert(std::is_object_v<T> && std::is_nothrow_move_constructible_v<T>, "a mailbox's values move without throwing");
+    static_assert(std::is_object_v<T> && std::is_nothrow_move_constructible_v<T>,
+                  "a mailbox's values move without throwing");
 
 public:
     using value_type = message<T>;
@@ -182,8 +184,9 @@ private:
 template <class T> class received : detail::pinned {
 public:
     template <class... N>
-        requires(sizeof...(N) > 0 && (std::convertible_to<N, std::string_view> && ...))
-    explicit received(mailbox<T>& box, N... accept) : received(box, message_filter{.accept = {std::string_view(accept)...}}) {
+    requires(sizeof...(N) > 0 && (std::convertible_to<N, std::string_view> && ...)) explicit received(mailbox<T>& box,
+                                                                                                      N... accept)
+        : received(box, message_filter{.accept = {std::string_view(accept)...}}) {
         static_assert(sizeof...(N) <= message_names::room, "more than eight names");
     }
     explicit received(mailbox<T>& box, message_filter filter) : filter_(filter) {

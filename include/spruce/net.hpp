@@ -61,9 +61,13 @@ class tcp_listener {
 public:
     // Listens; port 0 is any: local() tells. Errors: EADDRINUSE and other errnos (detail() is the address),
     // invalid_argument, no_loop, full, no_memory.
-    [[nodiscard]] SPRUCE_API static result<tcp_listener> listen(std::string_view host_and_port, listen_options options = {});
+    [[nodiscard]] SPRUCE_API static result<tcp_listener> listen(std::string_view host_and_port,
+                                                                listen_options options = {});
     tcp_listener(tcp_listener&& other) noexcept
-        : core_(std::exchange(other.core_, {})), local_(other.local_), setbacks_(other.setbacks_), told_ns_(other.told_ns_) {}
+        : core_(std::exchange(other.core_, {})),
+          local_(other.local_),
+          setbacks_(other.setbacks_),
+          told_ns_(other.told_ns_) {}
     tcp_listener& operator=(tcp_listener&& other) noexcept {
         if (this != &other) {
             close();

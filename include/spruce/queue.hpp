@@ -73,7 +73,9 @@ template <class T> struct queue_slots<T, fifo> {
 };
 template <class T> struct queue_slots<T, lifo> {
     using slot = T;
-    static void put(queue_core& q, T&& value) noexcept { ::new (static_cast<slot*>(q.places) + q.count) T(std::move(value)); }
+    static void put(queue_core& q, T&& value) noexcept {
+        ::new (static_cast<slot*>(q.places) + q.count) T(std::move(value));
+    }
     static slot& next(queue_core& q) noexcept { return static_cast<slot*>(q.places)[q.count - 1]; }
     static void remove(queue_core& q) noexcept { next(q).~T(); }
     static T& value(slot& s) noexcept { return s; }
@@ -123,14 +125,17 @@ template <class T, class Less> struct queue_slots<T, by_priority<Less>> {
     static T& value(slot& s) noexcept { return s.value; }
 };
 
-template <class T, class Order> inline constexpr queue_ops queue_ops_of{
+template <class T, class Order>
+inline constexpr queue_ops queue_ops_of{
     [](queue_core& q, void* value) noexcept { queue_slots<T, Order>::put(q, std::move(*static_cast<T*>(value))); },
     [](queue_core& q, void* room) noexcept {
         using places = queue_slots<T, Order>;
         *static_cast<result<T>*>(room) = result<T>(std::move(places::value(places::next(q))));
         places::remove(q);
     },
-    [](void* room, void* value) noexcept { *static_cast<result<T>*>(room) = result<T>(std::move(*static_cast<T*>(value))); },
+    [](void* room, void* value) noexcept {
+        *static_cast<result<T>*>(room) = result<T>(std::move(*static_cast<T*>(value)));
+    },
     [](queue_core& q) noexcept {
         for (; q.count != 0; --q.count) queue_slots<T, Order>::remove(q);
     },
@@ -146,7 +151,8 @@ template <class T, class Order> inline constexpr queue_ops queue_ops_of{
 // its thread.
 // Lifetime: waiters that are left when it dies are woken with closed, and the items it keeps die with it.
 template <class T, class Order> class basic_queue : detail::pinned {
-    static_assert(std::is_object_v<T> && std::is_nothrow_move_constructible_v<T>, "a queue's items move without throwing");
+    static_assert(std::is_object_v<T> && std::is_nothrow_move_constructible_v<T>,
+                  "a queue's items move without throwing");
 
 public:
     using value_type = T;

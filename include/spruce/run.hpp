@@ -27,7 +27,8 @@ template <class F>
     if (auto fine = hub.status(); !fine) return fine.error();
     auto first = spawn(std::forward<F>(f));
     auto const ran = hub.run();
-    if (!first.done()) return detail::end_unfinished_run(hub, detail::task_access::block(first), ran, options.destroy_grace);
+    if (!first.done())
+        return detail::end_unfinished_run(hub, detail::task_access::block(first), ran, options.destroy_grace);
     auto outcome = std::move(first).get();
     auto const ended = detail::end_finished_run(hub, ran, options.destroy_grace);
     if (outcome.ok() && !ended.ok()) return ended.error();

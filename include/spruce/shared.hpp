@@ -64,7 +64,8 @@ SPRUCE_API result<void> take_from_channel(shared_entry& e, void* room) noexcept;
 // thread that destroys it. No thread may begin a call while it is being destroyed, or later. A loop that ends takes
 // nothing along: what its tasks were woken for goes to others. A forked child does not use the parent's.
 template <class T> class shared_channel : detail::pinned {
-    static_assert(std::is_object_v<T> && std::is_nothrow_move_constructible_v<T>, "a channel's values move without throwing");
+    static_assert(std::is_object_v<T> && std::is_nothrow_move_constructible_v<T>,
+                  "a channel's values move without throwing");
 
 public:
     using value_type = T;

@@ -237,7 +237,8 @@ public:
     }
     // Waits until `until()` holds, which it asks with the lock held: first, after each notification, and when the time
     // is over. Errors, Cancel: as above; timed_out only if it still does not hold.
-    template <class M, std::predicate P> [[nodiscard]] result<void> wait(lock_guard<M>& held, P until, deadline dl = {}) {
+    template <class M, std::predicate P>
+    [[nodiscard]] result<void> wait(lock_guard<M>& held, P until, deadline dl = {}) {
         SPRUCE_CHECK(detail::begin_condition_wait(held.of_));
         if (until()) return {};
         dl = detail::anchored(dl);

@@ -52,7 +52,8 @@ struct spawn_claim {
 };
 // The first for a task with neither options nor a group.
 SPRUCE_API spawn_claim claim_task(std::size_t size, std::size_t alignment) noexcept;
-SPRUCE_API spawn_claim claim_special_task(task_options const* or_null, std::size_t size, std::size_t alignment, group_state* group) noexcept;
+SPRUCE_API spawn_claim claim_special_task(task_options const* or_null, std::size_t size, std::size_t alignment,
+                                          group_state* group) noexcept;
 SPRUCE_API void unclaim_task(task_block* block) noexcept;
 SPRUCE_API void start_task(task_block* block, task_ops const* ops) noexcept;
 SPRUCE_API void start_special_task(task_block* block, task_ops const* ops) noexcept;
@@ -156,7 +157,8 @@ public:
         if (!block()) return detail::refused_handler(why());
         auto c = detail::claim_on_done(block(), sizeof(held), alignof(held));
         if (!c.room) return detail::refused_handler(c.why);
-        detail::move_in<held>(c.room, std::forward<F>(f), [&] { detail::unclaim_handler(detail::hub_of(block()), c.slot); });
+        detail::move_in<held>(c.room, std::forward<F>(f),
+                              [&] { detail::unclaim_handler(detail::hub_of(block()), c.slot); });
         return detail::arm_on_done(block(), c.slot, &detail::callback_ops<held>);
     }
 
@@ -253,7 +255,9 @@ struct plain_spawn {
 struct special_spawn {
     group_state* group;
     task_options const* options;
-    spawn_claim claim(std::size_t size, std::size_t alignment) const noexcept { return claim_special_task(options, size, alignment, group); }
+    spawn_claim claim(std::size_t size, std::size_t alignment) const noexcept {
+        return claim_special_task(options, size, alignment, group);
+    }
     static void start(task_block* block, task_ops const* ops) noexcept { start_special_task(block, ops); }
 };
 template <class How, class F, class... A> task<started_t<F, A...>> spawn_in(How how, F&& f, A&&... args) {

@@ -75,7 +75,8 @@ public:
         if (!made) return made.error();
         detail::local_claim claim{*made};   // a constructor that throws leaves nothing behind
         make(claim.block->value());
-        detail::keep_local(std::exchange(claim.block, nullptr), [](void* value) noexcept { static_cast<T*>(value)->~T(); });
+        detail::keep_local(std::exchange(claim.block, nullptr),
+                           [](void* value) noexcept { static_cast<T*>(value)->~T(); });
         return *static_cast<T*>((*made)->value());
     }
     // The caller's value. Where get() fails they end the program, with the reason.

@@ -53,7 +53,8 @@ template <class R> struct task_outcome {
 };
 
 #if SPRUCE_THROWS
-inline void describe_exception(std::exception_ptr const& thrown, void (*tell)(void*, char const*), void* context) noexcept {
+inline void describe_exception(std::exception_ptr const& thrown, void (*tell)(void*, char const*),
+                               void* context) noexcept {
     if (!thrown) return tell(context, "");   // it handed on another task's failure
     try {
         std::rethrow_exception(thrown);
@@ -89,8 +90,9 @@ template <class F, class... A> struct started_call {
     template <class G, class... B>
     explicit started_call(G&& g, B&&... b) : all(std::forward<G>(g), std::forward<B>(b)...) {}
     decltype(auto) operator()() {
-        return std::apply([](auto&& f, auto&&... a) -> decltype(auto) { return std::invoke(std::move(f), std::move(a)...); },
-                          std::move(all));
+        return std::apply(
+            [](auto&& f, auto&&... a) -> decltype(auto) { return std::invoke(std::move(f), std::move(a)...); },
+            std::move(all));
     }
 };
 template <class F> struct started_call<F> {
@@ -140,7 +142,7 @@ template <class F, class... A> struct task_payload : task_outcome<started_t<F, A
         self.make(spruce::error(errc::task_canceled).caused_by(by));
     }
 };
-template <class P> inline constexpr task_ops ops_of{
-    P::run, P::drop_start, outcome_calls<typename P::R>::drop, outcome_calls<typename P::R>::failure, outcome_calls<typename P::R>::describe};
-
+template <class P>
+inline constexpr task_ops ops_of{P::run, P::drop_start, outcome_calls<typename P::R>::drop,
+                                 outcome_calls<typename P::R>::failure, outcome_calls<typename P::R>::describe};
 }}}  // namespace spruce::v0::detail

@@ -78,7 +78,8 @@ template <class F, class R, class... A> struct job_body {
 
     void operator()() {
         run_call<R>(call.block(), [this]() -> decltype(auto) {
-            return std::apply([this](A&... a) -> decltype(auto) { return std::invoke(std::move(f), std::move(a)...); }, arguments);
+            return std::apply([this](A&... a) -> decltype(auto) { return std::invoke(std::move(f), std::move(a)...); },
+                              arguments);
         });
     }
     static void start(pool_job& j, task_options const& options) noexcept {
@@ -109,18 +110,26 @@ public:
     // For the library's own use: room for so many.
     pool_results(std::size_t count, deadline dl) noexcept : dl_(dl), memory_(detail::memory_here()), room_(count) {
         if (count <= static_cast<std::size_t>(-1) / 2 / sizeof(future<R>))
-            at_ = static_cast<future<R>*>(detail::allocate(memory_, (count + 1) * sizeof(future<R>), alignof(future<R>)));
+            at_ =
+                static_cast<future<R>*>(detail::allocate(memory_, (count + 1) * sizeof(future<R>), alignof(future<R>)));
         if (!at_) fail(errc::no_memory);
     }
     pool_results(pool_results&& other) noexcept
-        : dl_(other.dl_), memory_(other.memory_), at_(std::exchange(other.at_, nullptr)), room_(other.room_),
-          made_(std::exchange(other.made_, 0)), next_(std::exchange(other.next_, 0)), why_(other.why_), failed_(other.failed_) {
+        : dl_(other.dl_),
+          memory_(other.memory_),
+          at_(std::exchange(other.at_, nullptr)),
+          room_(other.room_),
+          made_(std::exchange(other.made_, 0)),
+          next_(std::exchange(other.next_, 0)),
+          why_(other.why_),
+          failed_(other.failed_) {
         detail::anchor_link::end(other.life_);   // they wait for nothing there
     }
     pool_results& operator=(pool_results&&) = delete;
     ~pool_results() {
         for (std::size_t i = next_; i < made_; ++i)
-            if (auto* const job = detail::future_access::ref(at_[i]).block()) detail::cancel_future_for(job, detail::cause_here());
+            if (auto* const job = detail::future_access::ref(at_[i]).block())
+                detail::cancel_future_for(job, detail::cause_here());
         cancel_shield const whatever_happens;
         for (std::size_t i = 0; i < made_; ++i) {
             if (i >= next_) static_cast<void>(at_[i].wait());
@@ -216,7 +225,8 @@ private:
 class task_pool : detail::pinned {
 public:
     // With no tasks at all every call gives invalid_argument.
-    explicit task_pool(std::size_t tasks, task_pool_options options = {}) noexcept : pool_(detail::make_pool(tasks, options)) {}
+    explicit task_pool(std::size_t tasks, task_pool_options options = {}) noexcept
+        : pool_(detail::make_pool(tasks, options)) {}
     ~task_pool() {
         if (pool_.core) detail::end_pool(pool_.core);
     }
@@ -292,13 +302,15 @@ private:
         auto made = detail::future_access::handle<R>(detail::future_ref(reinterpret_cast<std::uintptr_t>(c.call)));
 #if SPRUCE_THROWS
         try {
-            ::new (c.room) body{{}, std::move(guard), std::forward<F>(f), std::tuple<std::decay_t<A>...>(std::forward<A>(args)...)};
+            ::new (c.room) body{
+                {}, std::move(guard), std::forward<F>(f), std::tuple<std::decay_t<A>...>(std::forward<A>(args)...)};
         } catch (...) {
             detail::unclaim_job(c.job);
             throw;
         }
 #else
-        ::new (c.room) body{{}, std::move(guard), std::forward<F>(f), std::tuple<std::decay_t<A>...>(std::forward<A>(args)...)};
+        ::new (c.room)
+            body{{}, std::move(guard), std::forward<F>(f), std::tuple<std::decay_t<A>...>(std::forward<A>(args)...)};
 #endif
         detail::add_job(c.job, &body::ops, c.call);
         return made;

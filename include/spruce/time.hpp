@@ -36,11 +36,13 @@ namespace detail {
 // A count of ticks of num / den nanoseconds in nanoseconds, rounded up; what they cannot count is the most or the
 // least. For counts that are no numbers: 0.
 template <class Rep> constexpr std::int64_t saturated(Rep count, std::intmax_t num, std::intmax_t den) noexcept {
-    constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max(), least = std::numeric_limits<std::int64_t>::min();
+    constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max(),
+                           least = std::numeric_limits<std::int64_t>::min();
     if constexpr (std::integral<Rep> && sizeof(Rep) <= sizeof(std::int64_t)) {
         if (den == 1 || num <= most / den) {
             if constexpr (std::unsigned_integral<Rep> && sizeof(Rep) >= sizeof(std::int64_t)) {
-                if (count > static_cast<Rep>(most)) return den == 1 ? most : saturated(static_cast<double>(count), num, den);
+                if (count > static_cast<Rep>(most))
+                    return den == 1 ? most : saturated(static_cast<double>(count), num, den);
             }
             auto const n = static_cast<std::int64_t>(count);
             if (num == most) return n > 0 ? most : n < 0 ? least : 0;   // a tick is longer than all
@@ -61,7 +63,8 @@ template <class Rep> constexpr std::int64_t saturated(Rep count, std::intmax_t n
     auto const whole = static_cast<std::int64_t>(ns);
     return whole + (static_cast<double>(whole) < ns ? 1 : 0);
 }
-template <class Rep, class Period> constexpr std::int64_t saturated(std::chrono::duration<Rep, Period> const& d) noexcept {
+template <class Rep, class Period>
+constexpr std::int64_t saturated(std::chrono::duration<Rep, Period> const& d) noexcept {
     using scale = std::ratio<1'000'000'000, Period::den>;
     constexpr std::intmax_t most = std::numeric_limits<std::intmax_t>::max();
     return saturated(d.count(), Period::num > most / scale::num ? most : Period::num * scale::num, scale::den);
@@ -81,7 +84,9 @@ struct any_duration : duration {
 // Any time of a loop's clock, likewise.
 struct any_time_point : time_point {
     constexpr any_time_point() noexcept = default;
-    template <class D> constexpr any_time_point(std::chrono::time_point<loop_clock, D> const& t) noexcept : time_point(any_duration(t.time_since_epoch())) {}
+    template <class D>
+    constexpr any_time_point(std::chrono::time_point<loop_clock, D> const& t) noexcept
+        : time_point(any_duration(t.time_since_epoch())) {}
 };
 
 // Until when a call may wait. Made by in(), at() and never(); a bare duration does not convert, so that it

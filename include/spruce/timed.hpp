@@ -76,7 +76,8 @@ template <class F, class... A> struct timed_call : timed_link {
     timed_state<F>* of;
     std::tuple<A...> arguments;
 
-    template <class... B> explicit timed_call(timed_state<F>& s, B&&... b) : timed_link(s.calls), of(&s), arguments(std::forward<B>(b)...) {
+    template <class... B>
+    explicit timed_call(timed_state<F>& s, B&&... b) : timed_link(s.calls), of(&s), arguments(std::forward<B>(b)...) {
         ++of->holders;
     }
     timed_call(timed_call&& other) : timed_link(std::move(other)), of(other.of), arguments(std::move(other.arguments)) {
@@ -135,10 +136,12 @@ public:
         if (!state_ || state_->stopping) return false;
         bool const waits = state_->calls.next != &state_->calls;
         if (waits && state_->policy == timer_policy::once) return false;
-        if (bool stands = true; waits && state_->policy == timer_policy::restart && (state_->stop(&stands), !stands)) return false;
+        if (bool stands = true; waits && state_->policy == timer_policy::restart && (state_->stop(&stands), !stands))
+            return false;
         auto hub = loop::current();
         if (!hub) return false;
-        handler const h = hub->call_later(state_->after, detail::timed_call<F, std::decay_t<A>...>(*state_, std::forward<A>(args)...));
+        handler const h = hub->call_later(state_->after,
+                                          detail::timed_call<F, std::decay_t<A>...>(*state_, std::forward<A>(args)...));
         if (!h) return false;
         state_->calls.previous->self = h;
         return true;
@@ -156,8 +159,8 @@ private:
 };
 
 // Makes a function whose calls call f, each d later, or in the next pass if d is 0 or less.
-template <class F> timed_function<std::decay_t<F>> timed(any_duration d, F&& f, timer_policy policy = timer_policy::many) {
+template <class F>
+timed_function<std::decay_t<F>> timed(any_duration d, F&& f, timer_policy policy = timer_policy::many) {
     return timed_function<std::decay_t<F>>(d, std::forward<F>(f), policy);
 }
-
 }}  // namespace spruce::v0

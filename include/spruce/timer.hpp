@@ -55,7 +55,9 @@ public:
 
 protected:
     template <class F> explicit timer_base(F&& f) : function_(hold(std::forward<F>(f))) {}
-    result<void> held() const noexcept { return function_.connected() ? result<void>() : result<void>(function_.error()); }
+    result<void> held() const noexcept {
+        return function_.connected() ? result<void>() : result<void>(function_.error());
+    }
     // Calls it. Afterwards the timer may be gone: false.
     bool call(detail::timer_argument& given) noexcept {
         given.self = beat_.get();

@@ -185,7 +185,8 @@ private:
 namespace detail {
 struct which_access {
     template <class W> static W make(std::size_t index) { return W(index, nullptr); }
-    template <class W, class... C> static W make(std::size_t index, std::tuple<one_condition<C>...>& all, void const* const* names) {
+    template <class W, class... C>
+    static W make(std::size_t index, std::tuple<one_condition<C>...>& all, void const* const* names) {
         W won(index, names[index]);
         [&]<std::size_t... I>(std::index_sequence<I...>) {
             static_cast<void>(((I == index && (take(won, std::get<I>(all).the), true)) || ...));
@@ -206,7 +207,8 @@ template <class... D> struct all_of<std::tuple<D...>> {
 template <class... D> struct all_of<std::tuple<D...>, deadline> {
     using type = std::tuple<D...>;
 };
-template <class... D, class C, class... Rest> struct all_of<std::tuple<D...>, C, Rest...> : all_of<std::tuple<D..., result<taken_t<C>>>, Rest...> {
+template <class... D, class C, class... Rest>
+struct all_of<std::tuple<D...>, C, Rest...> : all_of<std::tuple<D..., result<taken_t<C>>>, Rest...> {
     static_assert(!std::same_as<C, deadline>, "in wait_all a deadline is the call's own, and comes last");
 };
 template <class... C> using all_of_t = typename all_of<std::tuple<>, std::remove_cvref_t<C>...>::type;
@@ -260,7 +262,8 @@ template <condition... C>
         deadline const dl = std::get<last>(given);
         return [&]<std::size_t... I>(std::index_sequence<I...>) {
             return detail::wait_for_these<std::tuple_element_t<I, std::tuple<C...>>...>(
-                dl, std::index_sequence<I...>(), {std::forward<std::tuple_element_t<I, std::tuple<C...>>>(std::get<I>(given))...});
+                dl, std::index_sequence<I...>(),
+                {std::forward<std::tuple_element_t<I, std::tuple<C...>>>(std::get<I>(given))...});
         }(std::make_index_sequence<last>());
     } else {
         return detail::wait_for_these<C...>(never(), std::index_sequence_for<C...>(), std::move(given));

@@ -79,8 +79,10 @@ struct condition_ref {
 
 // Waits for the first of them, or for all and no longer than dl. Afterwards all are disarmed.
 // Returns: which one to take from.
-SPRUCE_API result<std::size_t> wait_for_any(condition_ref const* conditions, wait_point* points, std::size_t count) noexcept;
-SPRUCE_API result<void> wait_for_all(condition_ref const* conditions, wait_point* points, std::size_t count, deadline dl) noexcept;
+SPRUCE_API result<std::size_t> wait_for_any(condition_ref const* conditions, wait_point* points,
+                                            std::size_t count) noexcept;
+SPRUCE_API result<void> wait_for_all(condition_ref const* conditions, wait_point* points, std::size_t count,
+                                     deadline dl) noexcept;
 
 // A condition's place in the line of a source: room for what the library alone knows.
 struct wait_entry {

@@ -32,10 +32,14 @@ constexpr std::uint32_t many = std::uint32_t{1} << 30;
 constexpr std::size_t room = block_pages::page_bytes - block_pages::line;
 static_assert(sizeof(page_end) <= block_pages::line);
 
-std::uintptr_t page_of(std::uintptr_t inside) noexcept { return inside & ~static_cast<std::uintptr_t>(block_pages::page_bytes - 1); }
+std::uintptr_t page_of(std::uintptr_t inside) noexcept {
+    return inside & ~static_cast<std::uintptr_t>(block_pages::page_bytes - 1);
+}
 page_end& end_of(std::uintptr_t page) noexcept { return *std::launder(reinterpret_cast<page_end*>(page + room)); }
 std::uintptr_t begin_of(page_end const& page) noexcept { return reinterpret_cast<std::uintptr_t>(&page) - room; }
-constexpr std::size_t whole_lines(std::size_t bytes) noexcept { return (bytes + block_pages::line - 1) / block_pages::line; }
+constexpr std::size_t whole_lines(std::size_t bytes) noexcept {
+    return (bytes + block_pages::line - 1) / block_pages::line;
+}
 }  // namespace
 
 page_end* block_pages::make_page() noexcept {
@@ -96,7 +100,8 @@ void* block_pages::take(std::size_t bytes) noexcept {
     for (;;) {
         if (word != 0 && word - page_of(word) + size <= room) [[likely]] {
             // Whatever became of the page since it was read: the word is the same, so this is the page now.
-            if (open_.compare_exchange_strong(word, word + size, std::memory_order_acq_rel)) return reinterpret_cast<void*>(word);
+            if (open_.compare_exchange_strong(word, word + size, std::memory_order_acq_rel))
+                return reinterpret_cast<void*>(word);
             continue;
         }
         page_end* const fresh = take_page();

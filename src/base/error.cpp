@@ -82,9 +82,13 @@ constinit error_domain const errno_domain{"errno", errno_message};
 struct error_access {
     static constexpr int number_at = 2;   // in error::word_
     static std::uint64_t number(error const& e) noexcept { return (e.word_ & 1) != 0 ? e.word_ >> number_at : 0; }
-    static bool can_have_one(error const& e) noexcept { return &e.domain() == &spruce_domain || &e.domain() == &errno_domain; }
+    static bool can_have_one(error const& e) noexcept {
+        return &e.domain() == &spruce_domain || &e.domain() == &errno_domain;
+    }
     static bool is_errno(error const& e) noexcept { return &e.domain() == &errno_domain; }
-    static void set_number(error& e, std::uint64_t number) noexcept { e.word_ = number << number_at | (is_errno(e) ? 2 : 0) | 1; }
+    static void set_number(error& e, std::uint64_t number) noexcept {
+        e.word_ = number << number_at | (is_errno(e) ? 2 : 0) | 1;
+    }
 };
 
 error with_detail(error e, char const* text) noexcept {

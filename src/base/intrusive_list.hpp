@@ -50,7 +50,9 @@ public:
     }
     // The member after `member`, or null at the end.
     T* after(T& member) noexcept { return member.next == &head_ ? nullptr : static_cast<T*>(member.next); }
-    T const* after(T const& member) const noexcept { return member.next == &head_ ? nullptr : static_cast<T const*>(member.next); }
+    T const* after(T const& member) const noexcept {
+        return member.next == &head_ ? nullptr : static_cast<T const*>(member.next);
+    }
 
 private:
     list_link head_;

@@ -29,7 +29,8 @@ void panic(char const* rule, char const* file, int line) noexcept {
     char digits[16];
     std::size_t used = 0, at = sizeof digits - 1;
     digits[at] = '\0';
-    for (unsigned n = line < 0 ? 0U : static_cast<unsigned>(line); at > 0 && (n != 0 || at == sizeof digits - 1); n /= 10)
+    for (unsigned n = line < 0 ? 0U : static_cast<unsigned>(line); at > 0 && (n != 0 || at == sizeof digits - 1);
+         n /= 10)
         digits[--at] = static_cast<char>('0' + n % 10);
     put(text, sizeof text - 1, used, "spruce: ");
     put(text, sizeof text - 1, used, rule);

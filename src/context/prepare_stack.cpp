@@ -86,7 +86,8 @@ void* lay_first_frame(execution& e, void* bottom, void* top, void (*entry)(void*
     part.registers.uc_stack.ss_size = static_cast<std::size_t>(static_cast<char*>(top) - static_cast<char*>(bottom));
     part.registers.uc_link = nullptr;
     auto const at = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(&part));
-    ::makecontext(&part.registers, reinterpret_cast<void (*)()>(begin), 2, static_cast<unsigned>(at >> 32), static_cast<unsigned>(at));
+    ::makecontext(&part.registers, reinterpret_cast<void (*)()>(begin), 2, static_cast<unsigned>(at >> 32),
+                  static_cast<unsigned>(at));
     return &part;
 }
 #endif

@@ -43,7 +43,8 @@ namespace spruce { inline namespace v0 { namespace detail {
 // AddressSanitizer still watches the gaps between their variables.
 [[gnu::always_inline]] inline void forget_frames([[maybe_unused]] void* bottom, [[maybe_unused]] void* top) noexcept {
 #if SPRUCE_ASAN
-    __asan_unpoison_memory_region(bottom, static_cast<std::size_t>(static_cast<char*>(top) - static_cast<char*>(bottom)));
+    __asan_unpoison_memory_region(bottom,
+                                  static_cast<std::size_t>(static_cast<char*>(top) - static_cast<char*>(bottom)));
 #endif
 }
 }}}  // namespace spruce::v0::detail

@@ -58,7 +58,9 @@ stack_ref stack_pool::place(slab const& s, std::size_t i) const noexcept {
 }
 
 // The sanitizers may be the program's alone, over a library that was built without.
-bool stack_pool::has_bare() const noexcept { return !__asan_init && !__tsan_init && !SPRUCE_SWITCH_UCONTEXT && !watched_; }
+bool stack_pool::has_bare() const noexcept {
+    return !__asan_init && !__tsan_init && !SPRUCE_SWITCH_UCONTEXT && !watched_;
+}
 
 result<stack_pool::slab*> stack_pool::add_slab(stack_class c) noexcept {
     if (slab_count_ == slab_room_) {
@@ -91,12 +93,16 @@ result<stack_pool::slab*> stack_pool::add_slab(stack_class c) noexcept {
         if (failed == 0) break;
         // A tight address space may still have room for a few; of bare ones first for as many in small pages.
         if (std::exchange(huge, false)) count *= 2;
-        else if (count == 1) return with_detail(failed == -ENOMEM ? error(errc::no_memory) : error::from_errno(-failed), "mapping a stack: mmap(); see vm.max_map_count and ulimit -v");
+        else if (count == 1)
+            return with_detail(failed == -ENOMEM ? error(errc::no_memory) : error::from_errno(-failed),
+                               "mapping a stack: mmap(); see vm.max_map_count and ulimit -v");
     }
     auto* base = static_cast<std::byte*>(at);
     bool const huge = bytes > used + huge_page;
     if (is_bare(c)) base += guard_bytes;
-    if (huge) base = reinterpret_cast<std::byte*>((reinterpret_cast<std::uintptr_t>(base) + huge_page - 1) & ~(huge_page - 1));
+    if (huge)
+        base =
+            reinterpret_cast<std::byte*>((reinterpret_cast<std::uintptr_t>(base) + huge_page - 1) & ~(huge_page - 1));
     slab& made = slabs_[slab_count_];
     made = {base, at, bytes, static_cast<std::uint32_t>(count), 0, 0, c, true, false, nullptr};
     if (is_bare(c)) {
@@ -109,7 +115,8 @@ result<stack_pool::slab*> stack_pool::add_slab(stack_class c) noexcept {
     }
     mapped_ += bytes;
     if (watched_) [[unlikely]]
-        made.numbers = static_cast<std::uint32_t*>(allocate(memory_, count * sizeof(std::uint32_t), alignof(std::uint32_t)));
+        made.numbers =
+            static_cast<std::uint32_t*>(allocate(memory_, count * sizeof(std::uint32_t), alignof(std::uint32_t)));
     open_[static_cast<std::size_t>(c)] = ++slab_count_;
     return &made;
 }

@@ -151,7 +151,9 @@ private:
     static constexpr std::size_t huge_page = std::size_t{2} << 20;
     static constexpr std::uintptr_t mark = static_cast<std::uintptr_t>(0x5ac7e2d19b3f6a84);
     static constexpr std::size_t mark_bytes = 64, marks = (64 + mark_bytes) / sizeof(std::uintptr_t);
-    static std::uintptr_t const* end_marks(std::byte const* bottom) noexcept { return reinterpret_cast<std::uintptr_t const*>(bottom - 64); }
+    static std::uintptr_t const* end_marks(std::byte const* bottom) noexcept {
+        return reinterpret_cast<std::uintptr_t const*>(bottom - 64);
+    }
     // Bare ones have a line below each, so that their tops differ by a colour, too.
     static std::size_t stride(stack_class c) noexcept { return bytes_of(c) + (is_bare(c) ? 64 : guard_bytes); }
     stack_ref place(slab const& s, std::size_t i) const noexcept;

@@ -63,12 +63,14 @@ result<void> switch_supported() noexcept;
 void set_shadow_stack_question(bool (*asks)() noexcept) noexcept;
 
 #if SPRUCE_SWITCH_UCONTEXT
-void* lay_first_frame(execution& e, void* bottom, void* top, void (*entry)(void* argument) noexcept, void* argument) noexcept;
+void* lay_first_frame(execution& e, void* bottom, void* top, void (*entry)(void* argument) noexcept,
+                      void* argument) noexcept;
 #endif
 // Makes a stack that begins with entry(argument); entry never returns. Gives the saved stack pointer to switch to.
 // `top` is the end of what frames may use; `bottom` the lowest address of the stack.
-inline void* prepare_stack([[maybe_unused]] thread_machine& m, [[maybe_unused]] execution& e, [[maybe_unused]] void* bottom,
-                           void* top, void (*entry)(void* argument) noexcept, void* argument) noexcept {
+inline void* prepare_stack([[maybe_unused]] thread_machine& m, [[maybe_unused]] execution& e,
+                           [[maybe_unused]] void* bottom, void* top, void (*entry)(void* argument) noexcept,
+                           void* argument) noexcept {
 #if SPRUCE_ASAN
     e.bottom = bottom;
     e.size = static_cast<std::size_t>(static_cast<char*>(top) - static_cast<char*>(bottom));
@@ -123,11 +125,13 @@ inline void arrived([[maybe_unused]] thread_machine& m, [[maybe_unused]] executi
 }
 
 // The same with exceptions in flight: they stay here, in this frame, while the thread is elsewhere.
-[[gnu::noinline, gnu::cold]] void switch_with_exceptions(thread_machine& m, execution& from, execution& to, void** save, void* to_sp) noexcept;
+[[gnu::noinline, gnu::cold]] void switch_with_exceptions(thread_machine& m, execution& from, execution& to, void** save,
+                                                         void* to_sp) noexcept;
 
 // Leaves this stack for the one at `to_sp`; where to come back to is written to *save first. Comes back when somebody
 // switches there. Inlined into a few noinline functions: the compiler saves just what lives there.
-[[gnu::always_inline]] inline void switch_to(thread_machine& m, execution& from, execution& to, void** save, void* to_sp) noexcept {
+[[gnu::always_inline]] inline void switch_to(thread_machine& m, execution& from, execution& to, void** save,
+                                             void* to_sp) noexcept {
     if (__builtin_expect(!m.exceptions->empty(), 0)) {
         switch_with_exceptions(m, from, to, save, to_sp);
         // Something is left to do, so that it is not jumped to: a function that calls has no red zone, see
@@ -139,8 +143,10 @@ inline void arrived([[maybe_unused]] thread_machine& m, [[maybe_unused]] executi
 }
 
 // The last switch of a stack: nobody comes back to it.
-[[noreturn, gnu::always_inline]] inline void switch_final([[maybe_unused]] thread_machine& m, [[maybe_unused]] execution& from,
-                                                          [[maybe_unused]] execution& to, [[maybe_unused]] void* to_sp) noexcept {
+[[noreturn, gnu::always_inline]] inline void switch_final([[maybe_unused]] thread_machine& m,
+                                                          [[maybe_unused]] execution& from,
+                                                          [[maybe_unused]] execution& to,
+                                                          [[maybe_unused]] void* to_sp) noexcept {
 #if SPRUCE_ASAN
     __sanitizer_start_switch_fiber(nullptr, to.bottom, to.size);
 #endif
@@ -154,5 +160,4 @@ inline void arrived([[maybe_unused]] thread_machine& m, [[maybe_unused]] executi
     jump_registers(to_sp);
 #endif
 }
-
 }}}  // namespace spruce::v0::detail

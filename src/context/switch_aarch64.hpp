@@ -45,7 +45,7 @@ inline fp_control read_fp_control() noexcept {
         "ldr x11, [sp, #16]\n\t"
         "br x9\n"
         "1:\n\t"
-        "hint #36\n\t"                 // bti j: where branch targets are guarded; else nothing
+        "hint #36\n\t"  // bti j: where branch targets are guarded; else nothing
         "cmp x10, x11\n\t"
         "b.eq 2f\n\t"
         "msr fpcr, x11\n"
@@ -56,8 +56,8 @@ inline fp_control read_fp_control() noexcept {
         // x18 too: a platform may keep it for itself, and where it doesn't, compilers use it.
         : "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16", "x17", "x18",
           "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "x30", "memory", "cc", "v0", "v1", "v2",
-          "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14", "v15", "v16", "v17", "v18", "v19",
-          "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30", "v31");
+          "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14", "v15", "v16", "v17", "v18",
+          "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30", "v31");
 }
 
 // The last switch of a stack: nothing of it is saved.
@@ -77,8 +77,10 @@ inline fp_control read_fp_control() noexcept {
     __builtin_unreachable();
 }
 
-inline void* lay_first_frame(void* top, fp_control const& control, void (*entry)(void* argument) noexcept, void* argument) noexcept {
-    auto* const words = reinterpret_cast<std::uintptr_t*>(reinterpret_cast<std::uintptr_t>(top) & ~std::uintptr_t{15}) - 6;
+inline void* lay_first_frame(void* top, fp_control const& control, void (*entry)(void* argument) noexcept,
+                             void* argument) noexcept {
+    auto* const words =
+        reinterpret_cast<std::uintptr_t*>(reinterpret_cast<std::uintptr_t>(top) & ~std::uintptr_t{15}) - 6;
     words[0] = 0;
     words[1] = reinterpret_cast<std::uintptr_t>(&spruce_first_entry);
     words[2] = control.fpcr;
@@ -87,5 +89,4 @@ inline void* lay_first_frame(void* top, fp_control const& control, void (*entry)
     words[5] = reinterpret_cast<std::uintptr_t>(argument);
     return words;
 }
-
 }}}  // namespace spruce::v0::detail

@@ -34,6 +34,7 @@ void begin_run(hub& h) noexcept;
 // At the end of each turn. false: the run is over.
 bool go_on(hub& h) noexcept;
 // When the next turn is due at the latest, whatever else there is.
-inline std::int64_t next_step_ns(guest const& g) noexcept { return g.stage == guest_stage::ending_background ? g.until_ns : no_time; }
-
+inline std::int64_t next_step_ns(guest const& g) noexcept {
+    return g.stage == guest_stage::ending_background ? g.until_ns : no_time;
+}
 }}}  // namespace spruce::v0::detail

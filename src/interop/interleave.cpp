@@ -164,7 +164,8 @@ bool is_stopping(hub& h) noexcept { return h.visit->stage > guest_stage::running
 constexpr guest_calls visits{end_visit, is_stopping};
 }  // namespace
 
-result<guest*> claim_guest(hub* on, error const& status, std::size_t size, std::size_t alignment, void** room) noexcept {
+result<guest*> claim_guest(hub* on, error const& status, std::size_t size, std::size_t alignment,
+                           void** room) noexcept {
     SPRUCE_CHECK(runnable(on, status));
     if (!on->poller->lie_down) return with_detail(errc::not_supported, "interleave(): this poller cannot be slept on");
     std::size_t const strictest = alignment > alignof(guest) ? alignment : alignof(guest);

@@ -17,7 +17,9 @@ error wrong(char const* what) noexcept { return detail::with_detail(errc::invali
 
 // Not string_view::substr, whose range check would bring in the C++ library and throw.
 std::string_view before(std::string_view text, std::size_t at) noexcept { return {text.data(), at}; }
-std::string_view after(std::string_view text, std::size_t at) noexcept { return {text.data() + at + 1, text.size() - at - 1}; }
+std::string_view after(std::string_view text, std::size_t at) noexcept {
+    return {text.data() + at + 1, text.size() - at - 1};
+}
 
 // Digits only, at most 65535; -1 otherwise.
 int read_port(std::string_view digits) noexcept {
@@ -138,7 +140,8 @@ void put_groups(detail::text_line& to, unsigned char const* bytes) noexcept {
             continue;
         }
         if (i != 0 && i != begin + length) to.put(":");
-        if (i == 6 && begin == 0 && (length == 6 || (length == 5 && group[5] == 0xffff))) return put_dotted(to, bytes + 12);
+        if (i == 6 && begin == 0 && (length == 6 || (length == 5 && group[5] == 0xffff)))
+            return put_dotted(to, bytes + 12);
         to.put(std::uint64_t{group[i++]}, 16);
     }
 }

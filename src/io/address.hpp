@@ -30,7 +30,8 @@ struct address_access {
         if (family(a) != AF_INET6) return false;
         auto const& one = *reinterpret_cast<sockaddr_in6 const*>(a.raw_);
         auto const& other = *reinterpret_cast<sockaddr_in6 const*>(b.raw_);
-        return one.sin6_port == other.sin6_port && std::memcmp(&one.sin6_addr, &other.sin6_addr, sizeof one.sin6_addr) == 0;
+        return one.sin6_port == other.sin6_port &&
+               std::memcmp(&one.sin6_addr, &other.sin6_addr, sizeof one.sin6_addr) == 0;
     }
     static char* text(address const& a) noexcept { return a.text_; }
     static std::size_t text_room() noexcept { return sizeof(address::text_); }

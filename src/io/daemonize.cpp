@@ -11,10 +11,12 @@ namespace spruce { inline namespace v0 {
 
 result<fork_side> daemonize(std::string_view pidfile) {
     using namespace detail;
-    if (living_loops() != 0) return with_detail(errc::wrong_state, "a loop lives: become a daemon before the first one");
+    if (living_loops() != 0)
+        return with_detail(errc::wrong_state, "a loop lives: become a daemon before the first one");
     char path[4096];
     if (pidfile.size() >= sizeof path) return with_detail(errc::too_long, "pidfile");
-    if (pidfile.find('\0') != pidfile.npos) return with_detail(errc::invalid_argument, "pidfile: a null character in it");
+    if (pidfile.find('\0') != pidfile.npos)
+        return with_detail(errc::invalid_argument, "pidfile: a null character in it");
     if (!pidfile.empty()) std::memcpy(path, pidfile.data(), pidfile.size());   // of none there may be no address
     path[pidfile.size()] = '\0';
     daemon_answer const got = become_daemon(pidfile.empty() ? nullptr : path);

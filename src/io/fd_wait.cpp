@@ -25,7 +25,8 @@ struct fd_wait : parked, listener {
 
 result<void> why_unusable(stream_core const& c) noexcept {
     if (c.fd < 0) return errc::closed;
-    if (current_hub && current_hub->serial == c.serial) return c.entry->owners == c.owner ? result<void>() : errc::closed;
+    if (current_hub && current_hub->serial == c.serial)
+        return c.entry->owners == c.owner ? result<void>() : errc::closed;
     return remote_alive(c.door) ? errc::wrong_thread : errc::closed;
 }
 

@@ -126,7 +126,8 @@ ssize put(hub& h, stream_core const& c, io_slice const* slices, int count) noexc
         return c.is_socket() ? h.calls->send(h.on.context, c.fd, slices->data, slices->size)
                              : h.calls->write(h.on.context, c.fd, slices->data, slices->size);
     }
-    return c.is_socket() ? h.calls->sendv(h.on.context, c.fd, slices, count) : h.calls->writev(h.on.context, c.fd, slices, count);
+    return c.is_socket() ? h.calls->sendv(h.on.context, c.fd, slices, count)
+                         : h.calls->writev(h.on.context, c.fd, slices, count);
 }
 
 // One successful write of at least a byte, after waiting for it if need be.
@@ -269,7 +270,8 @@ result<void> stream::shut_write() {
     SPRUCE_CHECK(detail::usable(core_));
     if (!core_.is_socket()) return detail::with_detail(errc::not_supported, "only sockets can be half-closed");
     hub& h = *detail::current_hub;
-    if (int const failed = h.calls->shutdown(h.on.context, core_.fd, SHUT_WR); failed < 0) return detail::call_error(failed, "shutdown()");
+    if (int const failed = h.calls->shutdown(h.on.context, core_.fd, SHUT_WR); failed < 0)
+        return detail::call_error(failed, "shutdown()");
     return {};
 }
 
@@ -278,7 +280,8 @@ result<pipe_ends> make_pipe() {
     SPRUCE_TRY(loop& here, loop::current());
     hub& h = *here.impl();
     int ends[2];
-    if (int const failed = h.calls->make_pipe(h.on.context, ends); failed < 0) return detail::call_error(failed, "pipe()");
+    if (int const failed = h.calls->make_pipe(h.on.context, ends); failed < 0)
+        return detail::call_error(failed, "pipe()");
     auto first = detail::open_fresh(ends[0], detail::fd_pipe);
     auto second = first ? detail::open_fresh(ends[1], detail::fd_pipe) : result<detail::stream_core>(first.error());
     if (second) return pipe_ends{pipe_stream(*first), pipe_stream(*second)};

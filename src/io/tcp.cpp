@@ -18,7 +18,8 @@ using detail::stream_core;
 namespace {
 // A refusal names the call as well: who denies it must be told of that.
 error socket_error(int failed, address const& of, char const* call) noexcept {
-    if (failed != -EPERM && failed != -EACCES && failed != -ENOSYS) return detail::with_detail(error::from_errno(-failed), of.text());
+    if (failed != -EPERM && failed != -EACCES && failed != -ENOSYS)
+        return detail::with_detail(error::from_errno(-failed), of.text());
     char text[120];
     detail::text_line line(text, sizeof text);
     line.put(call).put("() for ").put(of.text());
@@ -29,7 +30,8 @@ error socket_error(int failed, address const& of, char const* call) noexcept {
 result<stream_core> make_socket(address const& of) noexcept {
     SPRUCE_TRY(loop& here, loop::current());
     int const family = access::family(of);
-    if (family != AF_INET && family != AF_INET6) return detail::with_detail(errc::invalid_argument, "no address of TCP");
+    if (family != AF_INET && family != AF_INET6)
+        return detail::with_detail(errc::invalid_argument, "no address of TCP");
     hub& h = *here.impl();
     int const fd = h.calls->socket(h.on.context, family, SOCK_STREAM, 0);
     if (fd < 0) return socket_error(fd, of, "socket");
@@ -108,7 +110,8 @@ result<void> tcp_stream::no_delay(bool on) {
     SPRUCE_CHECK(detail::usable(core_));
     hub& h = *detail::current_hub;
     int const value = on ? 1 : 0;
-    if (int const failed = h.calls->setsockopt(h.on.context, core_.fd, IPPROTO_TCP, TCP_NODELAY, &value, sizeof value); failed < 0)
+    if (int const failed = h.calls->setsockopt(h.on.context, core_.fd, IPPROTO_TCP, TCP_NODELAY, &value, sizeof value);
+        failed < 0)
         return detail::call_error(failed, "setsockopt()");
     return {};
 }
@@ -123,7 +126,8 @@ result<tcp_listener> tcp_listener::listen(std::string_view host_and_port, listen
     // A server that starts again must not wait for its last connections' end.
     char const* call = "setsockopt";
     int failed = h.calls->setsockopt(h.on.context, core.fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-    if (failed >= 0 && options.reuse_port) failed = h.calls->setsockopt(h.on.context, core.fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof yes);
+    if (failed >= 0 && options.reuse_port)
+        failed = h.calls->setsockopt(h.on.context, core.fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof yes);
     if (failed >= 0) call = "bind", failed = h.calls->bind(h.on.context, core.fd, access::raw(at), access::length(at));
     if (failed >= 0) call = "listen", failed = h.calls->listen(h.on.context, core.fd, options.backlog);
     tcp_listener made;
@@ -157,8 +161,10 @@ setback judge(int failed) noexcept {
 }
 // Whether it stands for every address of this machine.
 bool is_any(address const& a) noexcept {
-    if (access::family(a) == AF_INET) return reinterpret_cast<sockaddr_in const*>(access::raw(a))->sin_addr.s_addr == INADDR_ANY;
-    return access::family(a) == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&reinterpret_cast<sockaddr_in6 const*>(access::raw(a))->sin6_addr);
+    if (access::family(a) == AF_INET)
+        return reinterpret_cast<sockaddr_in const*>(access::raw(a))->sin_addr.s_addr == INADDR_ANY;
+    return access::family(a) == AF_INET6 &&
+           IN6_IS_ADDR_UNSPECIFIED(&reinterpret_cast<sockaddr_in6 const*>(access::raw(a))->sin6_addr);
 }
 constexpr duration accept_pause = std::chrono::milliseconds(10);
 }  // namespace

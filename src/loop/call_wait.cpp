@@ -80,7 +80,8 @@ struct call_of_task : awaited, list_link {
 };
 
 namespace {
-constexpr callable_ops told_ops{[](void*, void*) noexcept {}, [](void* call) noexcept { static_cast<call_of_task*>(call)->end(); }, 0, 1};
+constexpr callable_ops told_ops{[](void*, void*) noexcept {},
+                                [](void* call) noexcept { static_cast<call_of_task*>(call)->end(); }, 0, 1};
 
 // The caller's name for the other loop may go while others run, before the call is sent. A task that is abandoned there
 // lets go as well.

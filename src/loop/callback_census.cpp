@@ -26,7 +26,8 @@ bool callback_next(callback_cursor& c) noexcept {
     while (c.place != h->handlers.made()) {
         handler_slot& s = h->handlers.at(c.place++);
         if (!may_run(s) || s.kind == slot_kind::none || s.kind == slot_kind::unhandled) continue;
-        c.now = {handler_access::name(h->serial, s), kind_of(s), s.kind == slot_kind::periodic, slot_number(s), time_point{}};
+        c.now = {handler_access::name(h->serial, s), kind_of(s), s.kind == slot_kind::periodic, slot_number(s),
+                 time_point{}};
         if (c.now.kind != callback_kind::timer) return true;
         auto const due = c.now.name.due();
         c.now.due = due ? *due : time_point::max();

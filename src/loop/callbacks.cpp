@@ -70,7 +70,8 @@ handler arm_timer(hub* on, handler_slot* s, callable_ops const* ops, deadline dl
     std::int64_t const due = s->due_ns = on->due_from_now(dl);
     // What is due already runs in the next pass: one hop, in the order of its making. But behind what was to run before
     // it, and has not been seen to be due yet: then it is a timer among those.
-    bool const soon = dl.how() == deadline::kind::relative ? dl.ns() <= 0 : due <= on->now_ns && on->phase == hub_phase::running;
+    bool const soon =
+        dl.how() == deadline::kind::relative ? dl.ns() <= 0 : due <= on->now_ns && on->phase == hub_phase::running;
     if (soon && on->timers.earliest_ns() > due) make_ready(*on, *s);
     else on->timers.arm(*s->time, due);
     on->rouse();
@@ -262,7 +263,8 @@ void drop_handlers(hub& h, whose_callbacks which) noexcept {
 void keep_for_tasks(handler const& name) noexcept {
     hub* const h = current_hub;
     if (!h || handler_access::generation(name) == 0 || handler_access::loop(name) != h->serial) return;
-    if (handler_slot* const s = h->handlers.find(handler_access::slot(name), handler_access::generation(name))) s->lasts = true;
+    if (handler_slot* const s = h->handlers.find(handler_access::slot(name), handler_access::generation(name)))
+        s->lasts = true;
 }
 
 void callback_failed(handler const& name) noexcept {
@@ -332,7 +334,8 @@ result<time_point> handler::due() const noexcept {
     detail::handler_slot const* const s = slot_of(*this);
     if (!s || !is_timer(*s) || s->state == detail::slot_state::canceled) return errc::wrong_state;
     detail::hub& h = *detail::current_hub;
-    if (s->state == detail::slot_state::queued && !s->again && !h.timers.armed(*s->time)) return time_point(duration(h.now_ns));
+    if (s->state == detail::slot_state::queued && !s->again && !h.timers.armed(*s->time))
+        return time_point(duration(h.now_ns));
     if (!h.timers.armed(*s->time)) return errc::wrong_state;
     return time_point(duration(h.timers.due(*s->time)));
 }

@@ -160,7 +160,8 @@ void detach_child(hub& h, handler_slot& s) noexcept {
 
 void reap_children(hub& h) noexcept {
     for (handler_slot* s = h.children.front(); s; s = h.children.after(*s))
-        if (s->by_signal && s->state == slot_state::armed && s->ended == child_end::unknown && look(h, *s)) finish(h, *s);
+        if (s->by_signal && s->state == slot_state::armed && s->ended == child_end::unknown && look(h, *s))
+            finish(h, *s);
 }
 
 result<exit_status> child_outcome(handler_slot const& s) noexcept {

@@ -16,7 +16,8 @@ fd_table::~fd_table() {
     release(memory_, chunks_, chunk_room_ * sizeof(fd_entry*), alignof(fd_entry*));
 }
 
-void fd_table::attach(kernel_calls const* calls, void* context, poller_calls const* poller, void* poller_context) noexcept {
+void fd_table::attach(kernel_calls const* calls, void* context, poller_calls const* poller,
+                      void* poller_context) noexcept {
     calls_ = calls;
     context_ = context;
     poller_ = poller;
@@ -251,7 +252,9 @@ char const* fd_table::evict(int fd) noexcept {
 result<fd_entry*> fd_table::adopt(int fd, bool fresh) noexcept {
     SPRUCE_TRY(fd_entry* const e, entry(fd));
     // What was just evicted may have been replaced by its own destructor: then it knows the number as it is now.
-    if (e->owned || (!fresh && has_waiter(*e))) return with_detail(errc::already_registered, "fd: this loop has it already: a stream, or a handler that outlived its fd");
+    if (e->owned || (!fresh && has_waiter(*e)))
+        return with_detail(errc::already_registered,
+                           "fd: this loop has it already: a stream, or a handler that outlived its fd");
     if (e->registered != interest_none && !has_waiter(*e)) apply(*e, interest_none);
     e->owned = true;
     e->ready = ready_read | ready_write;   // unknown: the first call tells
@@ -283,7 +286,9 @@ void fd_table::close(fd_entry& e) noexcept {
 
 result<void> fd_table::await(fd_entry& e, bool write, listener& who) noexcept {
     listener*& place = write ? e.on_write : e.on_read;
-    if (place) return with_detail(errc::already_registered, write ? "a write is already pending" : "a read is already pending");
+    if (place)
+        return with_detail(errc::already_registered,
+                           write ? "a write is already pending" : "a read is already pending");
     place = &who;
     int failed = 0;
     if (e.unpollable) failed = 0;

@@ -18,7 +18,8 @@ error handler_table::add_chunk(hub& of) noexcept {
     std::size_t const number = made_ / chunk_size;
     if (number == chunk_room_) {
         std::size_t const room = chunk_room_ ? chunk_room_ * 2 : 4;
-        auto** const bigger = static_cast<handler_slot**>(allocate(memory_, room * sizeof(handler_slot*), alignof(handler_slot*)));
+        auto** const bigger =
+            static_cast<handler_slot**>(allocate(memory_, room * sizeof(handler_slot*), alignof(handler_slot*)));
         if (!bigger) return errc::no_memory;
         for (std::size_t i = 0; i != number; ++i) bigger[i] = chunks_[i];
         release(memory_, chunks_, chunk_room_ * sizeof(handler_slot*), alignof(handler_slot*));
@@ -27,7 +28,8 @@ error handler_table::add_chunk(hub& of) noexcept {
     }
     // A slot stands in the ready ring at most once, canceled or not: a place for each, so that no event can fail.
     if (!of.ready.reserve(count)) return errc::no_memory;
-    auto* const chunk = static_cast<handler_slot*>(allocate(memory_, chunk_size * sizeof(handler_slot), alignof(handler_slot)));
+    auto* const chunk =
+        static_cast<handler_slot*>(allocate(memory_, chunk_size * sizeof(handler_slot), alignof(handler_slot)));
     if (!chunk) {
         of.ready.unreserve(count);
         return errc::no_memory;

@@ -14,7 +14,19 @@ namespace spruce { inline namespace v0 { namespace detail {
 struct hub;
 struct timer;
 
-enum class slot_kind : std::uint8_t { none, soon, timer, periodic, idle, hook, reader, writer, signal, child, unhandled };
+enum class slot_kind : std::uint8_t {
+    none,
+    soon,
+    timer,
+    periodic,
+    idle,
+    hook,
+    reader,
+    writer,
+    signal,
+    child,
+    unhandled
+};
 
 enum class slot_state : std::uint8_t {
     free,        // in the table's free list

@@ -95,7 +95,8 @@ void at_exit() {
     if (!h || !h->ends_at_exit || h->fds.is_parents()) return;
     tell_never_run(*h);
     // An orphaned one has no owner to ask; it is inside a run.
-    if (h->orphaned || h->owner.destroy(in(h->options.destroy_grace)) == errc::wrong_state) run_hooks(*h, hook_point::exit);
+    if (h->orphaned || h->owner.destroy(in(h->options.destroy_grace)) == errc::wrong_state)
+        run_hooks(*h, hook_point::exit);
 }
 }  // namespace
 

@@ -39,7 +39,8 @@ template <class Node = post_node> std::size_t offset_for(std::size_t alignment) 
 }
 
 // From those pages, if there are any: for nodes that do not live long.
-template <class Node = post_node> Node* make_node(block_pages* pages, std::size_t size, std::size_t alignment, void** room) noexcept {
+template <class Node = post_node>
+Node* make_node(block_pages* pages, std::size_t size, std::size_t alignment, void** room) noexcept {
     std::size_t const bytes = offset_for<Node>(alignment) + size;
     std::size_t const strictest = alignment > alignof(Node) ? alignment : alignof(Node);
     if constexpr (sizeof(std::size_t) > 4)
@@ -188,7 +189,8 @@ result<void> stop_remote(remote* r) noexcept {
 
 // -- wakers
 
-result<post_node*> make_waker_node(hub* on, error const& status, std::size_t size, std::size_t alignment, void** room) noexcept {
+result<post_node*> make_waker_node(hub* on, error const& status, std::size_t size, std::size_t alignment,
+                                   void** room) noexcept {
     if (!on) return status;
     if (on != current_hub) return errc::wrong_thread;
     if (on->phase >= hub_phase::ending || on->orphaned) return errc::closed;
@@ -266,7 +268,8 @@ void end_node(post_node& n, bool told = true) noexcept {
         return;
     }
     if (n.is_waker) {
-        if (waker_of(n).dropped.load(std::memory_order_seq_cst) != 0 && n.state.exchange(post_state::canceled) != post_state::canceled)
+        if (waker_of(n).dropped.load(std::memory_order_seq_cst) != 0 &&
+            n.state.exchange(post_state::canceled) != post_state::canceled)
             n.ops->destroy(n.callable);
     } else {
         post_state was = post_state::queued;

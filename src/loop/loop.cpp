@@ -43,7 +43,8 @@ std::int64_t hub_clock(void* context) noexcept {
 
 result<void> check(loop_options const& o) noexcept {
     if (o.turn_budget == 0) return with_detail(errc::invalid_argument, "turn_budget: at least 1");
-    if (duration(o.turn_time) > std::chrono::hours(264)) return with_detail(errc::invalid_argument, "turn_time: more than eleven days");
+    if (duration(o.turn_time) > std::chrono::hours(264))
+        return with_detail(errc::invalid_argument, "turn_time: more than eleven days");
     if (o.call_budget == 0) return with_detail(errc::invalid_argument, "call_budget: at least 1");
     if (o.tick.count() <= 0) return with_detail(errc::invalid_argument, "tick: more than 0");
     if (o.inbox == 0) return with_detail(errc::invalid_argument, "inbox: at least 1");
@@ -77,7 +78,8 @@ result<void> open_hub(hub& h) noexcept {
     h.poller_context = made.context;
     if (int const failed = h.calls->make_waker(h.on.context, h.on.preferred_waker, &h.wake); failed < 0)
         return with_detail(kernel_error(failed), "the waker: eventfd() and pipe()");
-    if (int const failed = watch_waker(h); failed < 0) return with_detail(kernel_error(failed), "the waker in the poller");
+    if (int const failed = watch_waker(h); failed < 0)
+        return with_detail(kernel_error(failed), "the waker in the poller");
     h.door = make_remote(h.on, h.options.inbox);
     if (!h.door) return errc::no_memory;
     h.door->owner = &h;
@@ -191,8 +193,17 @@ void orphan(hub& h) noexcept {
 void end_orphan(hub& h) noexcept { static_cast<void>(end_hub(h, in(h.options.destroy_grace))); }
 
 hub::hub(loop& o, loop_options const& opts, kernel& k) noexcept
-    : ready(opts.memory), call_budget(opts.call_budget < UINT32_MAX ? static_cast<std::uint32_t>(opts.call_budget) : UINT32_MAX), on(k), calls(k.calls), fds(opts.memory, opts.max_fds), timers(opts.memory, opts.tick),
-      handlers(opts.memory, opts.max_timers), owner(o), options(opts), serial(next_serial()), spin(k.simulated ? 0 : opts.spin.count()) {}
+    : ready(opts.memory),
+      call_budget(opts.call_budget < UINT32_MAX ? static_cast<std::uint32_t>(opts.call_budget) : UINT32_MAX),
+      on(k),
+      calls(k.calls),
+      fds(opts.memory, opts.max_fds),
+      timers(opts.memory, opts.tick),
+      handlers(opts.memory, opts.max_timers),
+      owner(o),
+      options(opts),
+      serial(next_serial()),
+      spin(k.simulated ? 0 : opts.spin.count()) {}
 
 std::uint32_t living_loops() noexcept { return living.load(std::memory_order_relaxed); }
 
@@ -252,7 +263,8 @@ loop::~loop() {
     hub& h = *hub_;
     if (&h != detail::current_hub) {
         // In a forked child its thread may not have come along, and nothing of the parent's is touched.
-        SPRUCE_VERIFY(h.fds.is_parents(), "a loop is destroyed on its own thread: this is another one; ask it to stop() by a loop_ref");
+        SPRUCE_VERIFY(h.fds.is_parents(),
+                      "a loop is destroyed on its own thread: this is another one; ask it to stop() by a loop_ref");
         return;
     }
     // Inside its own run: that ends after this turn, and the hub with it. Or inside a call on it, which ends it, too.
@@ -290,7 +302,8 @@ result<loop&> loop::current() noexcept {
 
 time_point loop::time() const noexcept {
     if (!hub_) return time_point{};
-    return time_point(duration(hub_->phase == hub_phase::running ? hub_->now_ns : hub_->calls->monotonic_ns(hub_->on.context)));
+    return time_point(
+        duration(hub_->phase == hub_phase::running ? hub_->now_ns : hub_->calls->monotonic_ns(hub_->on.context)));
 }
 
 result<void> loop::advance(any_duration d) {

@@ -37,7 +37,9 @@ void tell_never_run(hub& h) noexcept {
     if (tasks != 0) put_count(line, tasks, "task");
     if (tasks != 0 && callbacks != 0) line.put(" and ");
     if (callbacks != 0) put_count(line, callbacks, "callback");
-    line.put(tasks + callbacks == 1 ? " is" : " are").put(" left. Call loop::current()->run(), or begin with run(f)").end();
+    line.put(tasks + callbacks == 1 ? " is" : " are")
+        .put(" left. Call loop::current()->run(), or begin with run(f)")
+        .end();
     [[maybe_unused]] auto written = ::write(2, line.text(), line.size());
 }
 

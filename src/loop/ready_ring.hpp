@@ -15,7 +15,9 @@ struct ready_entry {
 };
 
 inline constexpr std::uintptr_t extension_bit = 1;
-inline bool is_extension(void const* node) noexcept { return (reinterpret_cast<std::uintptr_t>(node) & extension_bit) != 0; }
+inline bool is_extension(void const* node) noexcept {
+    return (reinterpret_cast<std::uintptr_t>(node) & extension_bit) != 0;
+}
 
 // A circular array that never overflows: whoever makes something that can become ready reserves its place first, so
 // that becoming ready neither allocates nor fails. Each reserved thing is in the ring at most once.

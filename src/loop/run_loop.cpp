@@ -48,7 +48,8 @@ namespace {
 bool may_be_woken(hub& h, unsigned& turns) noexcept {
     if (h.stop_asked || !h.ext || h.ext->unfinished(h) == 0) return false;
     bool const first = turns++ == 0;   // a signal may have come, too
-    return first || !h.idlers.empty() || (turns < turns_for_hooks && !h.hooks[static_cast<int>(hook_point::turn)].empty());
+    return first || !h.idlers.empty() ||
+           (turns < turns_for_hooks && !h.hooks[static_cast<int>(hook_point::turn)].empty());
 }
 
 // Those in the background end with the run: canceled, and driven until they have.

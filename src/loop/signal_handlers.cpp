@@ -72,7 +72,8 @@ int subscribe_signal(hub& h, int signal) noexcept {
     // Also when it is listened for already: somebody else may have changed the disposition meanwhile.
     int const got = h.calls->signal_subscribe(h.on.context, &h.port, signal);
     if (got < 0 || listens) return got < 0 ? got : 0;
-    char const* const evicted = h.port.signal_fd >= 0 && h.watched_signal_fd != h.port.signal_fd ? h.fds.evict(h.port.signal_fd) : nullptr;
+    char const* const evicted =
+        h.port.signal_fd >= 0 && h.watched_signal_fd != h.port.signal_fd ? h.fds.evict(h.port.signal_fd) : nullptr;
     int failed = watch_signal_fd(h);
     // The dispatcher sees to the disposition, the poller reports. What arrives in between is as if it came before both.
     if (failed == 0 && poller_reports(h)) failed = h.poller->watch_signal(h.poller_context, signal, true);
@@ -82,11 +83,15 @@ int subscribe_signal(hub& h, int signal) noexcept {
 }
 
 error signal_refused(hub const& h, int failed) noexcept {
-    if (failed == -EINVAL) return with_detail(errc::invalid_argument, "sig: no such signal, or one that no handler may have");
+    if (failed == -EINVAL)
+        return with_detail(errc::invalid_argument, "sig: no such signal, or one that no handler may have");
     if (failed == -ENOMEM) return errc::no_memory;
     if (!h.options.use_signalfd) return with_detail(kernel_error(failed), "sigaction()");
-    if (failed == -EPERM) return with_detail(errc::not_supported, "use_signalfd: a thread does not block the signal, or /proc cannot be read");
-    if (failed == -ENOSYS) return with_detail(errc::not_supported, "use_signalfd: the system has no signalfd(), or refuses it");
+    if (failed == -EPERM)
+        return with_detail(errc::not_supported,
+                           "use_signalfd: a thread does not block the signal, or /proc cannot be read");
+    if (failed == -ENOSYS)
+        return with_detail(errc::not_supported, "use_signalfd: the system has no signalfd(), or refuses it");
     return with_detail(kernel_error(failed), "signalfd()");
 }
 

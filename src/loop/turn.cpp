@@ -130,7 +130,8 @@ int poll_phase(hub& h, std::int64_t until_ns) noexcept {
     if (count >= 0) h.spin.polled(h.now_ns);
     if (until_ns != 0) {
         std::int64_t const slept = h.now_ns - began;
-        h.spin.slept(slept, called && slept < h.spin.most_ns() && h.door->waker_core.load(std::memory_order_relaxed) != core_of_thread());
+        h.spin.slept(slept, called && slept < h.spin.most_ns() &&
+                                h.door->waker_core.load(std::memory_order_relaxed) != core_of_thread());
     }
     return after_poll(h, count);
 }
@@ -152,14 +153,16 @@ namespace {
 // first of so many, each next one of no more than fit in what is left of the turn's time.
 constexpr std::uint32_t first_entries = 8;
 std::uint32_t next_part(std::uint32_t ran, std::uint32_t left, std::int64_t taken_ns, std::int64_t limit_ns) noexcept {
-    std::int64_t const fitting = taken_ns < limit_ns / 4 ? 3 * std::int64_t{ran} : ran * (16 * (limit_ns - taken_ns) / taken_ns) / 16;
+    std::int64_t const fitting =
+        taken_ns < limit_ns / 4 ? 3 * std::int64_t{ran} : ran * (16 * (limit_ns - taken_ns) / taken_ns) / 16;
     if (fitting >= left) return left;
     return fitting > 0 ? static_cast<std::uint32_t>(fitting) : 1;
 }
 }  // namespace
 
 std::size_t inbox_phase(hub& h, std::size_t most) noexcept {
-    if (h.door->stop_asked.load(std::memory_order_relaxed) != 0 && h.door->stop_asked.exchange(0, std::memory_order_acq_rel) != 0)
+    if (h.door->stop_asked.load(std::memory_order_relaxed) != 0 &&
+        h.door->stop_asked.exchange(0, std::memory_order_acq_rel) != 0)
         h.stop_asked = true;
     if (!h.door->pending()) return 0;
     h.dispatching = true;
@@ -266,7 +269,9 @@ namespace {
 // by which it is seen that there could be more, or half of what the inbox holds. (Looked for seldom: to look is what
 // costs the senders.)
 [[gnu::noinline]] void rest(hub& h, std::int64_t until_ns) noexcept {
-    if (!h.ready.empty() || h.fds.any_unpollable() || !h.idlers.empty() || h.door->stop_asked.load(std::memory_order_relaxed) != 0) return;
+    if (!h.ready.empty() || h.fds.any_unpollable() || !h.idlers.empty() ||
+        h.door->stop_asked.load(std::memory_order_relaxed) != 0)
+        return;
     std::size_t const quarter = h.options.inbox / 4;
     std::size_t const enough = quarter < h.spin.hoped() ? quarter : h.spin.hoped();
     if (h.door->inside() / 2 >= enough) return;

@@ -245,8 +245,10 @@ void end_call(future_block* call) noexcept {
     if (is_here(c)) {
         leave_task(c);
         // Never run: its task was canceled, or its arguments could not be copied.
-        if (is_pending(c)) fail_block(c, current_scheduler && current_scheduler->current && current_scheduler->current->canceled
-                                             ? canceled_call(*current_scheduler->current) : error(errc::closed));
+        if (is_pending(c))
+            fail_block(c, current_scheduler && current_scheduler->current && current_scheduler->current->canceled
+                              ? canceled_call(*current_scheduler->current)
+                              : error(errc::closed));
         leave_line(c);
         if (future_block* const last = std::exchange(c.last, nullptr)) release_future(last);
     }

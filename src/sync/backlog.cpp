@@ -6,7 +6,8 @@ namespace spruce { inline namespace v0 { namespace detail {
 
 backlog_core::backlog_core(std::size_t capacity, value_ops const& ops) noexcept
     : ops_(&ops), capacity_(capacity != 0 ? capacity : 1), memory_(memory_here()) {
-    if (capacity_ <= static_cast<std::size_t>(-1) / 2 / ops.size) slots_ = allocate(memory_, capacity_ * ops.size, ops.alignment);
+    if (capacity_ <= static_cast<std::size_t>(-1) / 2 / ops.size)
+        slots_ = allocate(memory_, capacity_ * ops.size, ops.alignment);
 }
 
 backlog_core::~backlog_core() {

@@ -123,7 +123,8 @@ void barrier_cycle::end() noexcept {
     // The next may have become whole meanwhile: its last goes on with it.
     if (b->count_ < b->parties_) return;
     auto* last = static_cast<barrier::arriving*>(waiters(b->waiters_).front());
-    for (std::size_t n = b->parties_ - 1; n != 0; --n) last = static_cast<barrier::arriving*>(waiters(b->waiters_).after(*last));
+    for (std::size_t n = b->parties_ - 1; n != 0; --n)
+        last = static_cast<barrier::arriving*>(waiters(b->waiters_).after(*last));
     b->make_whole(last->cycle, true);
     waiters(b->waiters_).take_front();
     --b->count_;

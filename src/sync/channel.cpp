@@ -187,7 +187,8 @@ void channel_core::arm_receive(wait_entry& e, wait_point& p, void* room) noexcep
 bool channel_core::can_receive(wait_entry const& e) const noexcept {
     // Of a channel that was destroyed there is nothing left to look at.
     auto const& mine = entry_of<receiving>(e);
-    return mine.outcome != parked::how::waiting || refused || closed || used != 0 || find_taker(contended_of(senders), mine.point);
+    return mine.outcome != parked::how::waiting || refused || closed || used != 0 ||
+           find_taker(contended_of(senders), mine.point);
 }
 
 // A sender's value comes to the receiver, or into the slot that it leaves: as many are left as before.
@@ -210,7 +211,8 @@ void channel_core::unreserve_receive(wait_entry& e) noexcept {
 
 void channel_core::receive_goes_on(wait_entry& e) noexcept {
     contended& line = contended_of(receivers);
-    if (entry_of<receiving>(e).outcome == parked::how::waiting && go_on(line, entry_of<receiving>(e)) && can_receive(e)) tell_crowd(line);
+    if (entry_of<receiving>(e).outcome == parked::how::waiting && go_on(line, entry_of<receiving>(e)) && can_receive(e))
+        tell_crowd(line);
 }
 
 result<void> channel_core::finish_receive(wait_entry& e, void* room) noexcept {
@@ -229,7 +231,8 @@ void channel_core::arm_send(wait_entry& e, wait_point& p, void* value) noexcept 
 
 bool channel_core::can_send(wait_entry const& e) const noexcept {
     auto const& mine = entry_of<sending>(e);
-    return mine.outcome != parked::how::waiting || refused || closed || used < extent || find_taker(contended_of(receivers), mine.point);
+    return mine.outcome != parked::how::waiting || refused || closed || used < extent ||
+           find_taker(contended_of(receivers), mine.point);
 }
 
 bool channel_core::reserve_send(wait_entry& e) noexcept {
@@ -251,7 +254,8 @@ void channel_core::unreserve_send(wait_entry& e) noexcept {
 
 void channel_core::send_goes_on(wait_entry& e) noexcept {
     contended& line = contended_of(senders);
-    if (entry_of<sending>(e).outcome == parked::how::waiting && go_on(line, entry_of<sending>(e)) && can_send(e)) tell_crowd(line);
+    if (entry_of<sending>(e).outcome == parked::how::waiting && go_on(line, entry_of<sending>(e)) && can_send(e))
+        tell_crowd(line);
 }
 
 result<void> channel_core::finish_send(wait_entry& e, void* value) noexcept {

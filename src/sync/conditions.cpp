@@ -44,7 +44,9 @@ void standing_condition::tell() noexcept {
 namespace {
 // A callback of the loop that is a condition's own: its callable is the condition's address.
 void let_go(void*) noexcept {}
-constexpr callable_ops ops_for(void (*run)(void*, void*) noexcept) noexcept { return {run, let_go, sizeof(void*), alignof(void*)}; }
+constexpr callable_ops ops_for(void (*run)(void*, void*) noexcept) noexcept {
+    return {run, let_go, sizeof(void*), alignof(void*)};
+}
 void* condition_in(void* callable) noexcept { return *static_cast<void**>(callable); }
 
 result<handler_slot*> claim_for(void* condition) noexcept {

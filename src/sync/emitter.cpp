@@ -101,7 +101,8 @@ emitter_core::~emitter_core() {
     }
 }
 
-connection_claim claim_connection(emitter_core& to, std::size_t size, std::size_t alignment, connection_kind kind) noexcept {
+connection_claim claim_connection(emitter_core& to, std::size_t size, std::size_t alignment,
+                                  connection_kind kind) noexcept {
     if (to.ending) return {.why = errc::closed};
     if (!kind.watches && to.count >= to.bound) return {.why = errc::full};
     if (alignment < alignof(connected_slot)) alignment = alignof(connected_slot);
@@ -176,7 +177,8 @@ namespace {
 // An emission's way through one emitter, and back to the one that forwards to it. The first lies in the frame of the
 // call, each further one in the connection that forwards: chains of emitters, of any length, take no stack.
 struct emit_step {
-    emit_step(emitter_core& over, emit_step* from) noexcept : here(over), end(over.next_number), at(slots(over).front()), back(from) {
+    emit_step(emitter_core& over, emit_step* from) noexcept
+        : here(over), end(over.next_number), at(slots(over).front()), back(from) {
         if (at) ++at->pins;
     }
     // Past the one it stands at. The next one is pinned first: the end of this one's callable may disconnect it.
@@ -243,7 +245,8 @@ void disconnect_all(emitter_core& from) noexcept {
     });
 }
 
-std::size_t disconnect_equal(emitter_core& from, callable_ops const* ops, bool (*equal)(void const*, void const*), void const* to) noexcept {
+std::size_t disconnect_equal(emitter_core& from, callable_ops const* ops, bool (*equal)(void const*, void const*),
+                             void const* to) noexcept {
     std::size_t found = 0;
     if (from.ending) return found;
     walk(from, slots(from), [&](connected_slot& s) {

@@ -15,7 +15,8 @@ namespace {
     auto const here = loop::current();
     return here ? result<void>() : here.error();
 }
-[[gnu::always_inline]] inline result<void> take_room(block_room& r, std::size_t block_size, future_ops const& ops, std::size_t rest) noexcept {
+[[gnu::always_inline]] inline result<void> take_room(block_room& r, std::size_t block_size, future_ops const& ops,
+                                                     std::size_t rest) noexcept {
     if (!current_hub || current_hub->orphaned) [[unlikely]] SPRUCE_CHECK(need_hub());
     r.alignment = ops.alignment > alignof(std::max_align_t) ? ops.alignment : alignof(std::max_align_t);
     std::size_t const outcome = round_up(block_size, ops.alignment);
@@ -54,7 +55,8 @@ void fill_block(future_block& b, block_room const& room, future_ops const& ops) 
 
 error_word make_future(future_ops const* ops) noexcept {
     block_room room{};
-    if (auto const taken = take_room(room, sizeof(future_block), *ops, 0); !taken) [[unlikely]] return refusal(taken.error());
+    if (auto const taken = take_room(room, sizeof(future_block), *ops, 0); !taken) [[unlikely]]
+        return refusal(taken.error());
     auto* const b = ::new (static_cast<void*>(room.block)) future_block;
     fill(*b, room, *ops);
     return reinterpret_cast<std::uintptr_t>(b);
@@ -65,13 +67,15 @@ error_word make_future(future_ops const* ops) noexcept {
 void retain_future(future_block* b) noexcept { b->references.fetch_add(1, std::memory_order_relaxed); }
 
 namespace {
-constexpr callable_ops end_ops{[](void*, void*) noexcept {}, [](void* b) noexcept { end_block(static_cast<future_block*>(b)); }, 0, 0};
+constexpr callable_ops end_ops{[](void*, void*) noexcept {},
+                               [](void* b) noexcept { end_block(static_cast<future_block*>(b)); }, 0, 0};
 
 void break_promise(future_block* b) noexcept {
     if (is_here(*b) && b->state == future_state::pending) fail_block(*b, errc::closed);
     release_future(b);
 }
-constexpr callable_ops break_ops{[](void*, void*) noexcept {}, [](void* b) noexcept { break_promise(static_cast<future_block*>(b)); }, 0, 0};
+constexpr callable_ops break_ops{[](void*, void*) noexcept {},
+                                 [](void* b) noexcept { break_promise(static_cast<future_block*>(b)); }, 0, 0};
 
 // To the loop's thread, through the node in the block: first the promise's end may need it, then, when that has come
 // there, the last handle's. false: the loop is gone, and nobody else changes the block.
@@ -166,7 +170,10 @@ namespace {
 // turn. (Up to there a value's end is really over when it says so.) A value's end may wait: each task has its own.
 struct ending {
     static constexpr unsigned deepest = 8;
-    explicit ending(task_block const* t, ending* inside) noexcept : who(t), outer(innermost), depth(inside ? inside->depth + 1 : 1) { innermost = this; }
+    explicit ending(task_block const* t, ending* inside) noexcept
+        : who(t), outer(innermost), depth(inside ? inside->depth + 1 : 1) {
+        innermost = this;
+    }
     ~ending() {
         ending** at = &innermost;
         while (*at != this) at = &(*at)->outer;

@@ -171,7 +171,9 @@ task_id identity(future_block& b) noexcept {
     return b.id;
 }
 
-task_id future_identity(future_block* b) noexcept { return is_here(*b) ? identity(*b) : is_orphan(*b) ? b->id : task_id{}; }
+task_id future_identity(future_block* b) noexcept {
+    return is_here(*b) ? identity(*b) : is_orphan(*b) ? b->id : task_id{};
+}
 
 task_id origin_of(future_block* b) noexcept {
     if (is_pending(*b)) return {};

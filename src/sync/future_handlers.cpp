@@ -53,7 +53,8 @@ void tell_watchers_of(hub& h, future_block& b) noexcept {
 
 duration remaining_of(progress const& p) noexcept {
     if (p.position == 0 || p.maximum == 0) return duration::max();
-    double const left = static_cast<double>(p.elapsed.count()) * static_cast<double>(p.maximum - p.position) / static_cast<double>(p.position);
+    double const left = static_cast<double>(p.elapsed.count()) * static_cast<double>(p.maximum - p.position) /
+                        static_cast<double>(p.position);
     return left < 9e18 ? duration(static_cast<std::int64_t>(left)) : duration::max();
 }
 }  // namespace

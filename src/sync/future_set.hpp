@@ -34,7 +34,8 @@ void leave_members(future_set& s) noexcept;
 template <class F> void for_each_shown(future_set& s, F&& f) noexcept {
     for (std::size_t i = s.count; i-- != 0;) {
         if (s.looks == set_looks::at_none || (s.looks == set_looks::at_winner && i != s.winner)) continue;
-        if (future_block* const b = block_of_word(s.members[i].word); b && b->state == future_state::done) f(root_of(*b));
+        if (future_block* const b = block_of_word(s.members[i].word); b && b->state == future_state::done)
+            f(root_of(*b));
     }
 }
 

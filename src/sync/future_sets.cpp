@@ -62,7 +62,8 @@ void leave_members(future_set& s) noexcept {
     for (std::size_t i = 0; i != s.count; ++i) s.members[i].unlink();
 }
 
-error_word make_set(future_ops const* ops, set_kind kind, set_looks looks, set_collector collect, std::size_t count) noexcept {
+error_word make_set(future_ops const* ops, set_kind kind, set_looks looks, set_collector collect,
+                    std::size_t count) noexcept {
     if (kind == set_kind::any && count == 0) return refusal(errc::invalid_argument);
     if (count > static_cast<std::size_t>(-1) / 2 / sizeof(set_member)) return refusal(errc::no_memory);
     auto const room = future_room(sizeof(future_set), *ops, count * sizeof(set_member));
@@ -121,7 +122,9 @@ member_outcome outcome_of_member(future_block* set, std::size_t place) noexcept 
 
 std::size_t members_of(future_block* set) noexcept { return set_at(set).count; }
 
-void collect_index(void* at, future_block*, std::size_t winner) noexcept { static_cast<task_outcome<std::size_t>*>(at)->make(winner); }
+void collect_index(void* at, future_block*, std::size_t winner) noexcept {
+    static_cast<task_outcome<std::size_t>*>(at)->make(winner);
+}
 
 result<error_word> next_finished(future_block* set, deadline dl) noexcept {
     if (!is_here(*set)) return why_not_here(*set);

@@ -9,7 +9,10 @@ namespace spruce { inline namespace v0 { namespace detail {
 // Out of the line it stands in. One that was made the owner, and will never run, hands over again.
 void give_up_lock(parked& self) noexcept;
 struct locking : parked {
-    explicit locking(char const* what, lock_core& l, std::size_t depth_ = 1) noexcept : parked(what), of(l), depth(depth_) { abandon = give_up_lock; }
+    explicit locking(char const* what, lock_core& l, std::size_t depth_ = 1) noexcept
+        : parked(what), of(l), depth(depth_) {
+        abandon = give_up_lock;
+    }
     lock_core& of;
     std::size_t depth;   // as deep it is to be locked for who waits
 };

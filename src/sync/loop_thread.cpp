@@ -134,7 +134,8 @@ result<void> join_held(own_loop* l, deadline dl) noexcept {
         auto const waited = l->over.wait(dl);
         // Plain code of a thread that has a loop blocks, as does everybody where the event has no memory.
         if (!waited && waited != errc::not_in_task && waited != errc::no_memory) return waited;
-        if (!waited && !l->gone.wait(dl.how() == deadline::kind::never ? for_ever : dl.remaining().count())) return errc::timed_out;
+        if (!waited && !l->gone.wait(dl.how() == deadline::kind::never ? for_ever : dl.remaining().count()))
+            return errc::timed_out;
     }
     if (own_thread* const t = std::exchange(l->thread, nullptr)) join_own_thread(t);
     return l->tell(l->ended);

@@ -46,7 +46,8 @@ message_receiver* taker_of(mailbox_state const& box, std::string_view name) noex
 }
 
 void tell_unnamed(task_block* receiver, char const* what) noexcept {
-    tell_unhandled(current_hub, {receiver ? receiver->id : task_id(), receiver ? task_name(receiver) : "", what, errc::not_supported});
+    tell_unhandled(current_hub, {receiver ? receiver->id : task_id(), receiver ? task_name(receiver) : "", what,
+                                 errc::not_supported});
 }
 struct unnamed_text {
     explicit unnamed_text(std::string_view name) noexcept {
@@ -92,7 +93,9 @@ message_slot* next_dropped(mailbox_state& box) noexcept {
     message_slot* found = nullptr;
     if (box.line_count <= few) {
         for (message_line* l = box.lines.front(); l; l = box.lines.after(*l))
-            if (l->first->number <= box.sent_before && !is_kept(box, *l) && (!found || l->first->number < found->number)) found = l->first;
+            if (l->first->number <= box.sent_before && !is_kept(box, *l) &&
+                (!found || l->first->number < found->number))
+                found = l->first;
     } else {
         message_slot*& at = box.judged_to;
         while (at && at->line && at->number <= box.sent_before && is_kept(box, *at->line)) at = box.queue.after(*at);
@@ -167,7 +170,8 @@ mailbox_state* make_mailbox(std::size_t bound, message_ops const& ops) noexcept 
     box->item_at = round(sizeof(message_slot));
     for (std::size_t i = 0; i != slots; ++i) {
         box->free.push_back(*::new (static_cast<void*>(block + head + i * room)) message_slot);
-        box->free_lines.push_back(*::new (static_cast<void*>(block + lines_at + i * sizeof(message_line))) message_line);
+        box->free_lines.push_back(*::new (static_cast<void*>(block + lines_at + i * sizeof(message_line)))
+                                      message_line);
     }
     box->buckets = reinterpret_cast<message_line**>(block + buckets_at);
     for (std::size_t i = 0; i != buckets; ++i) ::new (static_cast<void*>(box->buckets + i)) message_line*(nullptr);

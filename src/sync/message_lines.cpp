@@ -10,7 +10,9 @@ std::uint32_t hash_of(std::string_view name) noexcept {
     for (char const c : name) h = (h ^ static_cast<unsigned char>(c)) * 16777619;
     return h ^ h >> 15;
 }
-message_line*& bucket_of(mailbox_state& box, std::uint32_t hash) noexcept { return box.buckets[hash & box.bucket_mask]; }
+message_line*& bucket_of(mailbox_state& box, std::uint32_t hash) noexcept {
+    return box.buckets[hash & box.bucket_mask];
+}
 
 message_line* find_line(mailbox_state& box, std::string_view name, std::uint32_t hash) noexcept {
     message_line* l = bucket_of(box, hash);

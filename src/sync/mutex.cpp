@@ -8,7 +8,8 @@ namespace spruce { inline namespace v0 { namespace detail {
 lock_core::~lock_core() {
     // One whose owner was abandoned stays locked for ever, and may end so.
     bool const is_left = depth != 0 && owner.value != 0 && !is_alive(owner) && detail::waiters(waiters).empty();
-    SPRUCE_VERIFY((depth == 0 || is_left) && expected == 0, "the end of a mutex that is locked, or that waiters will lock again");
+    SPRUCE_VERIFY((depth == 0 || is_left) && expected == 0,
+                  "the end of a mutex that is locked, or that waiters will lock again");
 }
 
 void give_up_lock(parked& self) noexcept {
@@ -48,7 +49,8 @@ result<void> lock(lock_core& l, bool again, deadline dl) noexcept {
     if (!may_wait()) [[unlikely]] return begin_wait();
     task_id const me = caller();
     if (lock_now(l, again, me)) return at_once<result<void>>({});
-    if (l.owner == me) [[unlikely]] return refused_call(with_detail(errc::deadlock, "a mutex that its owner locks again"));
+    if (l.owner == me) [[unlikely]]
+        return refused_call(with_detail(errc::deadlock, "a mutex that its owner locks again"));
     return wait_for_lock(l, dl);
 }
 

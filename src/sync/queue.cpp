@@ -22,7 +22,8 @@ void wake_all(waiter_list& l, error why) noexcept {
 
 queue_core::queue_core(std::size_t bound_, queue_ops const& ops) noexcept : items(&ops), bound(bound_) {
     memory = memory_here();
-    if (bound != 0 && bound <= static_cast<std::size_t>(-1) / 2 / ops.size) places = allocate(memory, bound * ops.size, ops.alignment);
+    if (bound != 0 && bound <= static_cast<std::size_t>(-1) / 2 / ops.size)
+        places = allocate(memory, bound * ops.size, ops.alignment);
 }
 
 queue_core::~queue_core() {

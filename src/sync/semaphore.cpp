@@ -93,7 +93,8 @@ result<semaphore::permit> semaphore::try_acquire() noexcept {
 // -- as a condition
 
 result<void> semaphore::condition::arm(wait_point& p) noexcept {
-    if (of_->available_ > of_->bound_) return with_detail(errc::invalid_argument, "a semaphore with more permits than its bound");
+    if (of_->available_ > of_->bound_)
+        return with_detail(errc::invalid_argument, "a semaphore with more permits than its bound");
     // Who waits for all of several stands in the line even if there is one now: others may take it meanwhile.
     acquiring& mine = enter<acquiring>(entry_, p);
     made_ = true;
@@ -105,7 +106,8 @@ result<void> semaphore::condition::arm(wait_point& p) noexcept {
 
 // The semaphore may have died, but not before it has told who waits.
 void semaphore::condition::disarm() noexcept {
-    if (!entry_.armed || entry_of<acquiring>(entry_).outcome != parked::how::waiting) return static_cast<void>(entry_.armed = false);
+    if (!entry_.armed || entry_of<acquiring>(entry_).outcome != parked::how::waiting)
+        return static_cast<void>(entry_.armed = false);
     contended& line = contended_of(of_->waiters_);
     if (leave_line(line, entry_) && of_->available_ != 0) tell_crowd(line);
 }

@@ -81,7 +81,8 @@ bool get(shared_source& s, void* call) noexcept {
 result<void> ending(errc why) noexcept { return why == errc{} ? result<void>() : result<void>(why); }
 }  // namespace
 
-shared_channel_state::shared_channel_state(std::size_t n, item_ops const& ops) noexcept : shared_source(channel_kind), items(&ops), capacity(n) {}
+shared_channel_state::shared_channel_state(std::size_t n, item_ops const& ops) noexcept
+    : shared_source(channel_kind), items(&ops), capacity(n) {}
 
 shared_channel_core::shared_channel_core(std::size_t capacity, item_ops const& ops) noexcept {
     if (capacity == 0) refused = errc::invalid_argument;

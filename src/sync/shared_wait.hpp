@@ -93,7 +93,8 @@ inline constexpr std::size_t every_waiter = static_cast<std::size_t>(-1);
 using shared_attempt = bool (*)(shared_source& s, void* call) noexcept;
 // Tries until the attempt is over; meanwhile a task parks, in a wait called `noun`, and a thread without a loop blocks.
 // ok: it is over; else it never will be.
-result<void> wait_shared(shared_source& s, shared_line& l, shared_attempt attempt, void* call, char const* noun, deadline dl) noexcept;
+result<void> wait_shared(shared_source& s, shared_line& l, shared_attempt attempt, void* call, char const* noun,
+                         deadline dl) noexcept;
 // Enters the line, unless there is something.
 result<void> arm_shared(shared_source& s, shared_line& l, shared_entry& e, wait_point& p) noexcept;
 // The source that a claim kept something of.

@@ -25,7 +25,8 @@ struct pool_job : list_link, queued_call {
 // Freed with the pool or its last job.
 struct pool_core {
     pool_core(std::size_t tasks_, std::size_t bound) noexcept
-        : tasks(tasks_), places(bound < static_cast<std::size_t>(-2) - tasks_ ? tasks_ + bound : static_cast<std::size_t>(-2)) {}
+        : tasks(tasks_),
+          places(bound < static_cast<std::size_t>(-2) - tasks_ ? tasks_ + bound : static_cast<std::size_t>(-2)) {}
     ~pool_core() {
         if (!closed) places.~semaphore();
     }
@@ -259,7 +260,8 @@ void end_pool(pool_core* p) noexcept {
         // A cancellation may end others of them, and start none.
         while (pool_job* const j = p->begun.take_front()) {
             p->canceled.push_back(*j);
-            if (!self || static_cast<call_block&>(*j->call).task != self) static_cast<void>(cancel_future_for(j->call, cause_here()));
+            if (!self || static_cast<call_block&>(*j->call).task != self)
+                static_cast<void>(cancel_future_for(j->call, cause_here()));
         }
         if (self && !own) {
             cancel_shield const whatever_happens;

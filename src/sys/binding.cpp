@@ -44,7 +44,8 @@ bool is_bound(dl_phdr_info const& module) noexcept {
     for (int i = 0; i != module.dlpi_phnum; ++i) {
         auto const& part = module.dlpi_phdr[i];
         if (part.p_type != PT_DYNAMIC) continue;
-        for (auto const* d = reinterpret_cast<elf_entry const*>(module.dlpi_addr + part.p_vaddr); d->d_tag != DT_NULL; ++d) {
+        for (auto const* d = reinterpret_cast<elf_entry const*>(module.dlpi_addr + part.p_vaddr); d->d_tag != DT_NULL;
+             ++d) {
             if (d->d_tag == DT_BIND_NOW) return true;
             if (d->d_tag == DT_FLAGS && (d->d_un.d_val & DF_BIND_NOW) != 0) return true;
             if (d->d_tag == DT_FLAGS_1 && (d->d_un.d_val & DF_1_NOW) != 0) return true;
@@ -57,7 +58,8 @@ bool is_bound(dl_phdr_info const& module) noexcept {
 int look(dl_phdr_info* module, std::size_t, void* context) {
     auto& all = *static_cast<findings*>(context);
     // The first is the program.
-    if (all.first || contains(*module, reinterpret_cast<std::uintptr_t>(&somewhere_here))) all.bound = all.bound && is_bound(*module);
+    if (all.first || contains(*module, reinterpret_cast<std::uintptr_t>(&somewhere_here)))
+        all.bound = all.bound && is_bound(*module);
     all.first = false;
     return 0;
 }

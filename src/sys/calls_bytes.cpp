@@ -20,7 +20,8 @@ namespace spruce { inline namespace v0 { namespace detail {
 
 int make_ours(int fd) noexcept {
     int const status = ::fcntl(fd, F_GETFL);
-    if (status < 0 || ::fcntl(fd, F_SETFL, status | O_NONBLOCK) < 0 || ::fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) return -errno;
+    if (status < 0 || ::fcntl(fd, F_SETFL, status | O_NONBLOCK) < 0 || ::fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+        return -errno;
     return 0;
 }
 
@@ -106,7 +107,8 @@ int kind_of_socket(int fd) noexcept {
     if (socket_option(fd, SO_PROTOCOL) != IPPROTO_TCP) return fd_stream_socket;
     sockaddr_storage own{};
     socklen_t size = sizeof own;
-    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&own), &size) == 0 && (own.ss_family == AF_INET || own.ss_family == AF_INET6))
+    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&own), &size) == 0 &&
+        (own.ss_family == AF_INET || own.ss_family == AF_INET6))
         return fd_tcp_socket;
 #endif
     return fd_stream_socket;

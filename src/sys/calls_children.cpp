@@ -25,7 +25,8 @@ namespace {
 // By waitid(): as reap_child().
 int reap_by(idtype_t what, int which, child_status* out) noexcept {
     siginfo_t info{};
-    int const got = uninterrupted([&]() noexcept { return ::waitid(what, static_cast<id_t>(which), &info, WEXITED | WNOHANG); });
+    int const got =
+        uninterrupted([&]() noexcept { return ::waitid(what, static_cast<id_t>(which), &info, WEXITED | WNOHANG); });
     if (got != 0 || info.si_pid == 0) return got;
     *out = {info.si_code == CLD_EXITED, info.si_status};
     return 1;

@@ -67,7 +67,9 @@ int make_socketpair(void*, int ends[2]) noexcept {
 #endif
 }
 
-int bind(void*, int fd, sockaddr const* address, unsigned length) noexcept { return ::bind(fd, address, length) == 0 ? 0 : -errno; }
+int bind(void*, int fd, sockaddr const* address, unsigned length) noexcept {
+    return ::bind(fd, address, length) == 0 ? 0 : -errno;
+}
 int listen(void*, int fd, int backlog) noexcept { return ::listen(fd, backlog) == 0 ? 0 : -errno; }
 
 int accept(void*, int fd, sockaddr* address, unsigned* length) noexcept {

@@ -22,7 +22,18 @@
 namespace spruce { inline namespace v0 { namespace detail {
 
 namespace {
-enum class step : std::int32_t { none, pidfile, lock, null_device, pipe, fork, session, directory, standard_fds, write_pid };
+enum class step : std::int32_t {
+    none,
+    pidfile,
+    lock,
+    null_device,
+    pipe,
+    fork,
+    session,
+    directory,
+    standard_fds,
+    write_pid
+};
 char const* sentence(step s) noexcept {
     switch (s) {
     case step::pidfile: return "pidfile: cannot be opened";

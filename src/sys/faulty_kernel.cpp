@@ -44,7 +44,9 @@ struct faulty_state {
         struck = name;
         return -(with != 0 ? with : usual);
     }
-    std::size_t limit(std::size_t size) const noexcept { return most_bytes != 0 && size > most_bytes ? most_bytes : size; }
+    std::size_t limit(std::size_t size) const noexcept {
+        return most_bytes != 0 && size > most_bytes ? most_bytes : size;
+    }
 };
 
 namespace {
@@ -56,7 +58,8 @@ void announce_again(faulty_state& s, int fd) noexcept {
         auto const index = static_cast<std::size_t>(fd);
         if (index >= p->room || (p->by_fd[index].wanted & interest_edge) == 0) continue;
         watched const w = p->by_fd[index];
-        poll_change anew[2] = {{fd, w.generation, w.wanted, interest_none, 0}, {fd, w.generation, interest_none, w.wanted, 0}};
+        poll_change anew[2] = {{fd, w.generation, w.wanted, interest_none, 0},
+                               {fd, w.generation, interest_none, w.wanted, 0}};
         p->below.calls->change(p->below.context, anew, 2);
     }
 }
@@ -67,19 +70,22 @@ ssize moved(faulty_state& s, int fd, std::size_t asked, std::size_t allowed, ssi
     return got;
 }
 
-template <auto Call> ssize read_some(void* c, int fd, void* into, std::size_t size, char const* name, int usual) noexcept {
+template <auto Call>
+ssize read_some(void* c, int fd, void* into, std::size_t size, char const* name, int usual) noexcept {
     faulty_state& s = of(c);
     if (int const failed = s.strikes(name, usual)) return failed;
     std::size_t const allowed = s.limit(size);
     return moved(s, fd, size, allowed, (s.below->calls->*Call)(s.below->context, fd, into, allowed));
 }
-template <auto Call> ssize write_some(void* c, int fd, void const* from, std::size_t size, char const* name, int usual) noexcept {
+template <auto Call>
+ssize write_some(void* c, int fd, void const* from, std::size_t size, char const* name, int usual) noexcept {
     faulty_state& s = of(c);
     if (int const failed = s.strikes(name, usual)) return failed;
     std::size_t const allowed = s.limit(size);
     return moved(s, fd, size, allowed, (s.below->calls->*Call)(s.below->context, fd, from, allowed));
 }
-template <auto Call> ssize write_slices(void* c, int fd, io_slice const* slices, int count, char const* name, int usual) noexcept {
+template <auto Call>
+ssize write_slices(void* c, int fd, io_slice const* slices, int count, char const* name, int usual) noexcept {
     faulty_state& s = of(c);
     if (int const failed = s.strikes(name, usual)) return failed;
     if (s.most_bytes == 0) return (s.below->calls->*Call)(s.below->context, fd, slices, count);
@@ -90,7 +96,9 @@ template <auto Call> ssize write_slices(void* c, int fd, io_slice const* slices,
     return moved(s, fd, all, one.size, (s.below->calls->*Call)(s.below->context, fd, &one, 1));
 }
 
-ssize read(void* c, int fd, void* into, std::size_t size) noexcept { return read_some<&kernel_calls::read>(c, fd, into, size, "read", EIO); }
+ssize read(void* c, int fd, void* into, std::size_t size) noexcept {
+    return read_some<&kernel_calls::read>(c, fd, into, size, "read", EIO);
+}
 ssize recv(void* c, int fd, void* into, std::size_t size) noexcept {
     return read_some<&kernel_calls::recv>(c, fd, into, size, "recv", ECONNRESET);
 }
@@ -123,13 +131,19 @@ int close(void* c, int fd) noexcept {
     return of(c).below->calls->close(of(c).below->context, fd);
 }
 int socket(void* c, int f, int t, int p) noexcept { return passed_on<&calls_t::socket>(c, "socket", EMFILE, f, t, p); }
-int bind(void* c, int fd, sockaddr const* a, unsigned n) noexcept { return passed_on<&calls_t::bind>(c, "bind", EADDRINUSE, fd, a, n); }
+int bind(void* c, int fd, sockaddr const* a, unsigned n) noexcept {
+    return passed_on<&calls_t::bind>(c, "bind", EADDRINUSE, fd, a, n);
+}
 int listen(void* c, int fd, int b) noexcept { return passed_on<&calls_t::listen>(c, "listen", EADDRINUSE, fd, b); }
-int accept(void* c, int fd, sockaddr* a, unsigned* n) noexcept { return passed_on<&calls_t::accept>(c, "accept", ENOBUFS, fd, a, n); }
+int accept(void* c, int fd, sockaddr* a, unsigned* n) noexcept {
+    return passed_on<&calls_t::accept>(c, "accept", ENOBUFS, fd, a, n);
+}
 int connect(void* c, int fd, sockaddr const* a, unsigned n) noexcept {
     return passed_on<&calls_t::connect>(c, "connect", ENETUNREACH, fd, a, n);
 }
-int shutdown(void* c, int fd, int how) noexcept { return passed_on<&calls_t::shutdown>(c, "shutdown", ENOTCONN, fd, how); }
+int shutdown(void* c, int fd, int how) noexcept {
+    return passed_on<&calls_t::shutdown>(c, "shutdown", ENOTCONN, fd, how);
+}
 int getsockname(void* c, int fd, sockaddr* a, unsigned* n) noexcept {
     return passed_on<&calls_t::getsockname>(c, "getsockname", ENOBUFS, fd, a, n);
 }
@@ -143,7 +157,9 @@ int setsockopt(void* c, int fd, int level, int name, void const* value, unsigned
     return passed_on<&calls_t::setsockopt>(c, "setsockopt", ENOBUFS, fd, level, name, value, n);
 }
 int make_pipe(void* c, int ends[2]) noexcept { return passed_on<&calls_t::make_pipe>(c, "make_pipe", EMFILE, ends); }
-int make_socketpair(void* c, int ends[2]) noexcept { return passed_on<&calls_t::make_socketpair>(c, "make_socketpair", EMFILE, ends); }
+int make_socketpair(void* c, int ends[2]) noexcept {
+    return passed_on<&calls_t::make_socketpair>(c, "make_socketpair", EMFILE, ends);
+}
 int set_nonblocking(void* c, int fd, bool on) noexcept {
     return passed_on<&calls_t::set_nonblocking>(c, "set_nonblocking", EBADF, fd, on);
 }
@@ -252,7 +268,9 @@ int lie_down(void* c) noexcept {
     return p.below.calls->lie_down(p.below.context);
 }
 // On another thread, which is not counted.
-int sleep(void* c, std::int64_t timeout_ns) noexcept { return poller_of(c).below.calls->sleep(poller_of(c).below.context, timeout_ns); }
+int sleep(void* c, std::int64_t timeout_ns) noexcept {
+    return poller_of(c).below.calls->sleep(poller_of(c).below.context, timeout_ns);
+}
 
 int make_poller(void* c, int which, memory_hook memory, kernel::made_poller* out) noexcept {
     faulty_state& s = of(c);
@@ -295,7 +313,9 @@ faulty_kernel::faulty_kernel(kernel* below) noexcept {
 }
 faulty_kernel::~faulty_kernel() = default;
 
-detail::faulty_state& faulty_kernel::state() const noexcept { return *std::launder(reinterpret_cast<detail::faulty_state*>(state_)); }
+detail::faulty_state& faulty_kernel::state() const noexcept {
+    return *std::launder(reinterpret_cast<detail::faulty_state*>(state_));
+}
 kernel* faulty_kernel::on() noexcept { return &state().self; }
 void faulty_kernel::fail_call(std::uint64_t n, int errno_value) noexcept {
     detail::faulty_state& s = state();

@@ -117,7 +117,8 @@ void settle(kqueue_poller& p, poll_change& c, outcome const& o) noexcept {
         if (!o.refused) return;
         // It is over already, or was never to be watched: its end is nothing to wait for.
         ++p.refused;
-        if (o.end_watched) submit_one(p, {static_cast<std::uintptr_t>(c.fd), 0, 0, 0, kevent_delete, kevent_filter::read});
+        if (o.end_watched)
+            submit_one(p, {static_cast<std::uintptr_t>(c.fd), 0, 0, 0, kevent_delete, kevent_filter::read});
         w.end_watched = false;
         return;
     }
@@ -144,8 +145,8 @@ void submit(kqueue_poller& p, change_batch& b) noexcept {
         for (; i != b.count && b.owners[i] == &c; ++i) {
             // Without an answer of its own it is done alone, which tells how it goes; twice is as good as once.
             kevent_record const& asked = b.records[i];
-            bool const answered = i < answers && (answer[i].flags & kevent_error) != 0 && answer[i].ident == asked.ident &&
-                                  answer[i].filter == asked.filter;
+            bool const answered = i < answers && (answer[i].flags & kevent_error) != 0 &&
+                                  answer[i].ident == asked.ident && answer[i].filter == asked.filter;
             int const failed = answered ? -static_cast<int>(answer[i].data) : submit_one(p, asked);
             take_answer(p, o, c, b.roles[i], failed);
         }
@@ -204,7 +205,8 @@ void prepare(kqueue_poller& p, change_batch& b, poll_change& c) noexcept {
 void watch_end_again(kqueue_poller& p, int fd, kqueue_watched& w) noexcept {
     // To whom it was told as an edge, or is from now on at each look, nothing is left to say.
     if ((w.held & interest_write) == 0 || (w.held & interest_edge) != 0 || w.refused) return;
-    if (submit_one(p, {static_cast<std::uintptr_t>(fd), w.generation, 0, 0, kevent_add, kevent_filter::write}) == 0) return;
+    if (submit_one(p, {static_cast<std::uintptr_t>(fd), w.generation, 0, 0, kevent_add, kevent_filter::write}) == 0)
+        return;
     w.refused = true;
     ++p.refused;
 }

@@ -24,7 +24,8 @@ namespace {
 
 int map(void*, std::size_t bytes, void** out) noexcept {
     // MAP_STACK: OpenBSD ends a process whose stack pointer points anywhere else.
-    void* const at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
+    void* const at =
+        ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
     if (at == MAP_FAILED) return -errno;
 #if defined(__linux__) && defined(MADV_NOHUGEPAGE)
     // A huge page would commit many stacks at the first touch of one. Refused where there are none: no matter.
@@ -97,7 +98,8 @@ int prepare(void*, void* at, std::size_t stride, std::size_t count, std::size_t 
     int const before = errno;
     auto* const first = static_cast<std::byte*>(at);
     int failed = advise_each(first, stride, count, guard_bytes, advice_guard_install);
-    if (failed == 0) failed = advise_each(first + stride - page_size(), stride, count, page_size(), advice_populate_write);
+    if (failed == 0)
+        failed = advise_each(first + stride - page_size(), stride, count, page_size(), advice_populate_write);
     if (failed == -ENOTSUP) refused.store(true, std::memory_order_relaxed);
     errno = before;
     return failed;
@@ -120,7 +122,9 @@ constinit std::atomic<std::size_t> known_page_size{0};
 }  // namespace
 
 mapping_table const& process_mappings() noexcept { return current; }
-void set_process_mappings(mapping_table table) noexcept { current = table.calls ? table : mapping_table{&native, nullptr}; }
+void set_process_mappings(mapping_table table) noexcept {
+    current = table.calls ? table : mapping_table{&native, nullptr};
+}
 
 void commit_page([[maybe_unused]] void* address) noexcept {
 #if defined(__linux__)

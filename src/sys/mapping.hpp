@@ -19,7 +19,8 @@ struct mapping_calls {
     // lightly, and commits the last page. -ENOTSUP where the kernel cannot do it for all with a call or two, or light
     // guards were not yet seen to work; other errors are this range's. What it has done when it fails may be done
     // again. Null: cannot.
-    int (*prepare)(void* context, void* at, std::size_t stride, std::size_t count, std::size_t guard_bytes) noexcept = nullptr;
+    int (*prepare)(void* context, void* at, std::size_t stride, std::size_t count,
+                   std::size_t guard_bytes) noexcept = nullptr;
     // Asks for huge pages in the range; a wish, which nobody need hear. Null: cannot.
     void (*prefer_huge)(void* context, void* at, std::size_t bytes) noexcept = nullptr;
 };

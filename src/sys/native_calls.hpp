@@ -51,7 +51,9 @@ int reap_child(void*, int pid, int child_fd, child_status* out) noexcept;
 
 // Whether a call is not to be had here, whatever it is asked: an older system, or a sandbox, which is free to choose
 // the error.
-inline bool is_refusal(int error) noexcept { return error == ENOSYS || error == EPERM || error == EACCES || error == EOPNOTSUPP; }
+inline bool is_refusal(int error) noexcept {
+    return error == ENOSYS || error == EPERM || error == EACCES || error == EOPNOTSUPP;
+}
 
 // For poll() and its like: the timeout in milliseconds, rounded up, so that none ends early; -1 for ever.
 inline int poll_timeout_ms(std::int64_t timeout_ns) noexcept {

@@ -181,7 +181,8 @@ void hand_over(poll_thread& t, std::int64_t timeout_ns, bool pausing) noexcept {
 
 bool begin_turn(poll_thread& t, std::uint32_t number, post_failures& since) noexcept {
     guard const held(t);
-    bool const due = t.state == sleep_state::posting || t.state == sleep_state::posted || t.state == sleep_state::refused;
+    bool const due =
+        t.state == sleep_state::posting || t.state == sleep_state::posted || t.state == sleep_state::refused;
     if (!due || t.number != number) return false;
     set_state(t, sleep_state::working);
     since = t.failures;

@@ -22,25 +22,31 @@ struct epoll_poller {
 epoll_poller& self(void* context) noexcept { return *static_cast<epoll_poller*>(context); }
 
 std::uint32_t to_epoll(std::uint8_t wanted) noexcept {
-    return ((wanted & interest_read) ? std::uint32_t{EPOLLIN} | EPOLLRDHUP : 0) | ((wanted & interest_write) ? std::uint32_t{EPOLLOUT} : 0) |
+    return ((wanted & interest_read) ? std::uint32_t{EPOLLIN} | EPOLLRDHUP : 0) |
+           ((wanted & interest_write) ? std::uint32_t{EPOLLOUT} : 0) |
            ((wanted & interest_edge) ? std::uint32_t{EPOLLET} | EPOLLPRI : 0);
 }
 
 std::uint8_t from_epoll(std::uint32_t events) noexcept {
-    return static_cast<std::uint8_t>(((events & (EPOLLIN | EPOLLPRI)) ? ready_read : 0) | ((events & EPOLLOUT) ? ready_write : 0) |
-                                     ((events & EPOLLRDHUP) ? ready_read_closed : 0) | ((events & EPOLLHUP) ? ready_hangup : 0) |
-                                     ((events & EPOLLERR) ? ready_error : 0) | ((events & EPOLLPRI) ? ready_urgent : 0));
+    return static_cast<std::uint8_t>(
+        ((events & (EPOLLIN | EPOLLPRI)) ? ready_read : 0) | ((events & EPOLLOUT) ? ready_write : 0) |
+        ((events & EPOLLRDHUP) ? ready_read_closed : 0) | ((events & EPOLLHUP) ? ready_hangup : 0) |
+        ((events & EPOLLERR) ? ready_error : 0) | ((events & EPOLLPRI) ? ready_urgent : 0));
 }
 
 int change_one(int set, poll_change const& c) noexcept {
     epoll_event e{};
     e.events = to_epoll(c.wanted);
     e.data.u64 = std::uint64_t{c.generation} << 32 | static_cast<std::uint32_t>(c.fd);
-    int const operation = c.wanted == interest_none ? EPOLL_CTL_DEL : c.before == interest_none ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+    int const operation = c.wanted == interest_none   ? EPOLL_CTL_DEL
+                          : c.before == interest_none ? EPOLL_CTL_ADD
+                                                      : EPOLL_CTL_MOD;
     if (::epoll_ctl(set, operation, c.fd, &e) == 0) return 0;
     // The number was closed, and perhaps given out again, behind our back: the set knows it otherwise than we do.
-    if (operation == EPOLL_CTL_ADD && errno == EEXIST) return ::epoll_ctl(set, EPOLL_CTL_MOD, c.fd, &e) == 0 ? 0 : -errno;
-    if (operation == EPOLL_CTL_MOD && errno == ENOENT) return ::epoll_ctl(set, EPOLL_CTL_ADD, c.fd, &e) == 0 ? 0 : -errno;
+    if (operation == EPOLL_CTL_ADD && errno == EEXIST)
+        return ::epoll_ctl(set, EPOLL_CTL_MOD, c.fd, &e) == 0 ? 0 : -errno;
+    if (operation == EPOLL_CTL_MOD && errno == ENOENT)
+        return ::epoll_ctl(set, EPOLL_CTL_ADD, c.fd, &e) == 0 ? 0 : -errno;
     return -errno;
 }
 

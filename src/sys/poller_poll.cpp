@@ -33,7 +33,8 @@ struct poll_poller {
 };
 poll_poller& self(void* context) noexcept { return *static_cast<poll_poller*>(context); }
 
-template <class T> bool grow(memory_hook const& memory, T*& at, std::size_t used, std::size_t had, std::size_t wanted) noexcept {
+template <class T>
+bool grow(memory_hook const& memory, T*& at, std::size_t used, std::size_t had, std::size_t wanted) noexcept {
     auto* const bigger = static_cast<T*>(allocate(memory, wanted * sizeof(T), alignof(T)));
     if (!bigger) return false;
     for (std::size_t i = 0; i != wanted; ++i) bigger[i] = i < used ? at[i] : T{};
@@ -69,7 +70,8 @@ bool make_room(poll_poller& p, int fd) noexcept {
 
 void arm(pollfd& f, int fd, watched const& w) noexcept {
     std::uint8_t const live = static_cast<std::uint8_t>(w.wanted & ~w.muted);
-    f.events = static_cast<short>(((live & interest_read) ? POLLIN | POLLRDHUP : 0) | ((live & interest_write) ? POLLOUT : 0));
+    f.events =
+        static_cast<short>(((live & interest_read) ? POLLIN | POLLRDHUP : 0) | ((live & interest_write) ? POLLOUT : 0));
     // poll() tells of hang-ups unasked: what is muted wholly leaves its eyes.
     f.fd = (live & (interest_read | interest_write)) != 0 ? fd : -1 - fd;
 }
@@ -127,9 +129,10 @@ int wait(void* context, poll_event* events, int room, std::int64_t timeout_ns) n
         pollfd& f = p.fds[at];
         if (f.fd < 0 || f.revents == 0) continue;
         --left;
-        auto const ready = static_cast<std::uint8_t>(((f.revents & (POLLIN | POLLPRI)) ? ready_read : 0) | ((f.revents & POLLOUT) ? ready_write : 0) |
-                                                     ((f.revents & POLLRDHUP) ? ready_read_closed : 0) | ((f.revents & POLLHUP) ? ready_hangup : 0) |
-                                                     ((f.revents & (POLLERR | POLLNVAL)) ? ready_error : 0));
+        auto const ready = static_cast<std::uint8_t>(
+            ((f.revents & (POLLIN | POLLPRI)) ? ready_read : 0) | ((f.revents & POLLOUT) ? ready_write : 0) |
+            ((f.revents & POLLRDHUP) ? ready_read_closed : 0) | ((f.revents & POLLHUP) ? ready_hangup : 0) |
+            ((f.revents & (POLLERR | POLLNVAL)) ? ready_error : 0));
         watched& w = p.what[at];
         events[made++] = {f.fd, w.generation, ready};
         int const fd = f.fd;

@@ -45,7 +45,8 @@ void mark(signal_port& port, int signal) noexcept {
 void deliver(int signal) noexcept {
     unsigned const mine = side.load(std::memory_order_seq_cst) & 1;
     inside[mine].fetch_add(1, std::memory_order_seq_cst);
-    for (subscription* s = listeners[signal].load(std::memory_order_seq_cst); s; s = s->next.load(std::memory_order_seq_cst)) {
+    for (subscription* s = listeners[signal].load(std::memory_order_seq_cst); s;
+         s = s->next.load(std::memory_order_seq_cst)) {
         // Where the poller reports it, the handler is there so that the signal does nothing else. SIG_IGN would lose
         // SIGCHLD.
         if (s->port->by_poller.load(std::memory_order_relaxed) == 0) mark(*s->port, signal);
@@ -65,7 +66,8 @@ void keep(int signal, int pid) noexcept {
         return;
     }
     came_to[signal].store(pid, std::memory_order_seq_cst);
-    if (owner_pid.load(std::memory_order_seq_cst) == pid && came_to[signal].compare_exchange_strong(pid, 0)) deliver(signal);
+    if (owner_pid.load(std::memory_order_seq_cst) == pid && came_to[signal].compare_exchange_strong(pid, 0))
+        deliver(signal);
 }
 
 void on_signal(int signal) {
@@ -89,7 +91,8 @@ void wait_for_handlers() noexcept {
 // In a forked child a thread that is not there may have held the lock: the first to ask for it makes it anew.
 void own_lock() noexcept {
     int const pid = ::getpid();
-    for (int seen = lock_pid.load(std::memory_order_acquire); seen != pid; seen = lock_pid.load(std::memory_order_acquire)) {
+    for (int seen = lock_pid.load(std::memory_order_acquire); seen != pid;
+         seen = lock_pid.load(std::memory_order_acquire)) {
         if (seen == -pid || !lock_pid.compare_exchange_strong(seen, -pid)) {
             ::sched_yield();
             continue;

@@ -35,7 +35,8 @@ bool thread_blocks(char const* thread, int signal) noexcept {
     for (char const* at = text; *at != '\0'; ++at) {
         if (std::strncmp(at, head, length) != 0) continue;
         std::uint64_t mask = 0;
-        for (at += length; *at > ' '; ++at) mask = mask << 4 | static_cast<std::uint64_t>(*at <= '9' ? *at - '0' : *at - 'a' + 10);
+        for (at += length; *at > ' '; ++at)
+            mask = mask << 4 | static_cast<std::uint64_t>(*at <= '9' ? *at - '0' : *at - 'a' + 10);
         return (mask >> (signal - 1) & 1) != 0;
     }
     return false;

@@ -14,7 +14,9 @@ constexpr unsigned char mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 constexpr unsigned char zeros[16] = {};
 }  // namespace
 
-bool simulated_address::holds_ipv4() const noexcept { return kind == family::ipv4 || std::memcmp(ip, mapped, sizeof mapped) == 0; }
+bool simulated_address::holds_ipv4() const noexcept {
+    return kind == family::ipv4 || std::memcmp(ip, mapped, sizeof mapped) == 0;
+}
 
 bool simulated_address::is_any() const noexcept {
     return holds_ipv4() ? std::memcmp(ip + 12, zeros, 4) == 0 : std::memcmp(ip, zeros, 16) == 0;
@@ -25,9 +27,13 @@ bool simulated_address::is_loopback() const noexcept {
     return std::memcmp(ip, zeros, 15) == 0 && ip[15] == 1;
 }
 
-bool simulated_address::is_silent() const noexcept { return holds_ipv4() && ip[12] == 192 && ip[13] == 0 && ip[14] == 2; }
+bool simulated_address::is_silent() const noexcept {
+    return holds_ipv4() && ip[12] == 192 && ip[13] == 0 && ip[14] == 2;
+}
 
-bool simulated_address::same_ip(simulated_address const& other) const noexcept { return std::memcmp(ip, other.ip, sizeof ip) == 0; }
+bool simulated_address::same_ip(simulated_address const& other) const noexcept {
+    return std::memcmp(ip, other.ip, sizeof ip) == 0;
+}
 
 simulated_address any_address(simulated_address::family kind) noexcept {
     simulated_address a;
@@ -44,7 +50,8 @@ simulated_address loopback_address(simulated_address::family kind, std::uint16_t
     return a;
 }
 
-int read_address(sockaddr const* from, unsigned length, simulated_address::family wanted, simulated_address* out) noexcept {
+int read_address(sockaddr const* from, unsigned length, simulated_address::family wanted,
+                 simulated_address* out) noexcept {
     if (!from || length < offsetof(sockaddr, sa_data)) return -EINVAL;
     simulated_address a = any_address(wanted);
     if (wanted == simulated_address::family::ipv4) {
@@ -90,7 +97,8 @@ void write_address(simulated_address const& from, sockaddr* out, unsigned* lengt
         size = offsetof(sockaddr, sa_data);
     }
     // The systems that have a length in the address have it in the first byte, before a family of one byte.
-    if constexpr (offsetof(sockaddr_storage, ss_family) == 1) *reinterpret_cast<unsigned char*>(&full) = static_cast<unsigned char>(size);
+    if constexpr (offsetof(sockaddr_storage, ss_family) == 1)
+        *reinterpret_cast<unsigned char*>(&full) = static_cast<unsigned char>(size);
     if (out) std::memcpy(out, &full, *length < size ? *length : size);
     *length = static_cast<unsigned>(size);
 }

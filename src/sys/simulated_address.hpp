@@ -22,7 +22,8 @@ struct simulated_address {
 simulated_address any_address(simulated_address::family kind) noexcept;
 simulated_address loopback_address(simulated_address::family kind, std::uint16_t port) noexcept;
 // 0, or -EINVAL, -EAFNOSUPPORT when it is not of the wanted family.
-int read_address(sockaddr const* from, unsigned length, simulated_address::family wanted, simulated_address* out) noexcept;
+int read_address(sockaddr const* from, unsigned length, simulated_address::family wanted,
+                 simulated_address* out) noexcept;
 // As the system's calls do it: cut to *length, and *length becomes what it would have been.
 void write_address(simulated_address const& from, sockaddr* out, unsigned* length) noexcept;
 

@@ -12,7 +12,8 @@ namespace spruce { inline namespace v0 { namespace detail {
 namespace {
 bool grow_numbers(simulated_kernel& k) noexcept {
     std::size_t const room = k.room ? k.room * 2 : 64;
-    auto** const numbers = static_cast<simulated_file**>(allocate({}, room * sizeof(simulated_file*), alignof(simulated_file*)));
+    auto** const numbers =
+        static_cast<simulated_file**>(allocate({}, room * sizeof(simulated_file*), alignof(simulated_file*)));
     if (!numbers) return false;
     if (k.room) std::memcpy(numbers, k.numbers, k.room * sizeof(simulated_file*));
     std::memset(numbers + k.room, 0, (room - k.room) * sizeof(simulated_file*));

@@ -34,7 +34,8 @@ simulated_told ask_read(simulated_file& f) noexcept {
 simulated_told ask_write(kevent_manners const& m, simulated_file& f) noexcept {
     switch (f.kind) {
         case kind::pipe_reader: return {!f.peer || m.both_ways, 0, !f.peer, 0};
-        case kind::pipe_writer: return {!f.peer || is_writable(f), static_cast<std::int64_t>(f.peer ? room_for(f) : 0), !f.peer, 0};
+        case kind::pipe_writer:
+            return {!f.peer || is_writable(f), static_cast<std::int64_t>(f.peer ? room_for(f) : 0), !f.peer, 0};
         case kind::stream: {
             if (f.state == stream_state::listening) return {false, 0, false, 0};
             bool const eof = (f.shut & shut_out) != 0;

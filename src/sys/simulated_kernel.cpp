@@ -15,7 +15,8 @@ constexpr std::int64_t wall_start_ns = 1'577'880'000'000'000'000;
 simulated_kernel& at(void* context) noexcept { return *static_cast<simulated_kernel*>(context); }
 
 // Finds the file and asks `f` about it, under the lock.
-template <class F> auto with_file(void* context, int fd, F f) noexcept -> decltype(f(at(context), *find_file(at(context), fd))) {
+template <class F>
+auto with_file(void* context, int fd, F f) noexcept -> decltype(f(at(context), *find_file(at(context), fd))) {
     simulated_kernel& k = at(context);
     simulated_guard const guard(k);
     simulated_file* const file = find_file(k, fd);
@@ -30,7 +31,9 @@ template <class F> int with_socket(void* context, int fd, F f) noexcept {
 }
 
 simulated_address::family family_for(int family) noexcept {
-    return family == AF_INET ? simulated_address::family::ipv4 : family == AF_INET6 ? simulated_address::family::ipv6 : simulated_address::family::none;
+    return family == AF_INET    ? simulated_address::family::ipv4
+           : family == AF_INET6 ? simulated_address::family::ipv6
+                                : simulated_address::family::none;
 }
 
 std::int64_t monotonic_ns(void* c) noexcept { return at(c).now_ns.load(std::memory_order_relaxed); }
@@ -50,7 +53,8 @@ ssize write_slices(void* c, int fd, io_slice const* slices, int count, bool sock
     ssize done = 0;
     std::size_t within = 0;   // of the first slice
     for (;;) {
-        io_slice const rest{within != 0 ? static_cast<char const*>(slices->data) + within : nullptr, within != 0 ? slices->size - within : 0};
+        io_slice const rest{within != 0 ? static_cast<char const*>(slices->data) + within : nullptr,
+                            within != 0 ? slices->size - within : 0};
         bool blocks = false;
         ssize const got = until_done(c, fd, interest_write, [&] {
             return with_file(c, fd, [&](simulated_kernel& k, simulated_file& f) -> ssize {
@@ -62,7 +66,8 @@ ssize write_slices(void* c, int fd, io_slice const* slices, int count, bool sock
         if (got < 0) return done != 0 ? done : got;
         done += got;
         if (!blocks) return done;
-        for (within += static_cast<std::size_t>(got); count != 0 && within >= slices->size; --count) within -= slices++->size;
+        for (within += static_cast<std::size_t>(got); count != 0 && within >= slices->size; --count)
+            within -= slices++->size;
         if (count == 0) return done;
     }
 }
@@ -132,7 +137,8 @@ int connect(void* c, int fd, sockaddr const* address, unsigned length) noexcept 
     return until_done(c, fd, interest_write, [=] {
         return with_socket(c, fd, [=](simulated_kernel& k, simulated_file& f) {
             simulated_address to;
-            int const bad = f.local.kind == simulated_address::family::local ? 0 : read_address(address, length, f.local.kind, &to);
+            int const bad =
+                f.local.kind == simulated_address::family::local ? 0 : read_address(address, length, f.local.kind, &to);
             return bad < 0 ? bad : connect_to(k, f, to);
         });
     });
@@ -157,10 +163,12 @@ int getpeername(void* c, int fd, sockaddr* address, unsigned* length) noexcept {
     });
 }
 int getsockopt(void* c, int fd, int level, int name, void* value, unsigned* length) noexcept {
-    return with_socket(c, fd, [=](simulated_kernel& k, simulated_file& f) { return get_option(k, f, level, name, value, length); });
+    return with_socket(
+        c, fd, [=](simulated_kernel& k, simulated_file& f) { return get_option(k, f, level, name, value, length); });
 }
 int setsockopt(void* c, int fd, int level, int name, void const* value, unsigned length) noexcept {
-    return with_socket(c, fd, [=](simulated_kernel& k, simulated_file& f) { return set_option(k, f, level, name, value, length); });
+    return with_socket(
+        c, fd, [=](simulated_kernel& k, simulated_file& f) { return set_option(k, f, level, name, value, length); });
 }
 
 int make_pipe(void* c, int ends[2]) noexcept {
@@ -182,7 +190,8 @@ int kind_of(void* c, int fd) noexcept {
 }
 int end_of(void* c, int fd, int) noexcept {
     return with_file(c, fd, [](simulated_kernel&, simulated_file& f) {
-        return static_cast<int>(f.kind != simulated_kind::pipe_reader || is_pipe_over(f) ? end_kind::gone : end_kind::none);
+        return static_cast<int>(f.kind != simulated_kind::pipe_reader || is_pipe_over(f) ? end_kind::gone
+                                                                                         : end_kind::none);
     });
 }
 int make_waker(void* c, waker_kind wanted, waker_fds* out) noexcept {

@@ -238,7 +238,8 @@ int accept_from(simulated_kernel& k, simulated_file& f, simulated_file** taken) 
 void syn_arrives(simulated_kernel& k, simulated_file& f) noexcept;
 void leave_socket(simulated_kernel& k, simulated_file& f) noexcept;     // gives up its port, its queue and its turn
 int get_option(simulated_kernel& k, simulated_file& f, int level, int name, void* value, unsigned* length) noexcept;
-int set_option(simulated_kernel& k, simulated_file& f, int level, int name, void const* value, unsigned length) noexcept;
+int set_option(simulated_kernel& k, simulated_file& f, int level, int name, void const* value,
+               unsigned length) noexcept;
 
 // -- time
 // Makes room for `more` data under way, beside what every stream may send without asking. False: no memory.

@@ -211,7 +211,8 @@ int sleep(void* context, int queue, std::int64_t timeout_ns) noexcept {
     if (!f || !f->kqueue) return -EBADF;
     // A queue is readable while anything stands in its line: that is not asked until it is taken, so that a level which
     // was told, and whose cause has gone, still counts.
-    return sleep_until_ready(*f->kqueue, [](simulated_watch_ready&) noexcept { return true; }, length_of_sleep(manners_of(k), timeout_ns));
+    return sleep_until_ready(
+        *f->kqueue, [](simulated_watch_ready&) noexcept { return true; }, length_of_sleep(manners_of(k), timeout_ns));
 }
 
 std::int64_t now_ns(void* context) noexcept { return at(context).now_ns.load(std::memory_order_relaxed); }

@@ -34,6 +34,7 @@ struct simulated_told {
 
 simulated_told ask_filter(simulated_knote& n) noexcept;
 void activate(simulated_knote& n) noexcept;
-inline simulated_knote& from_subject(simulated_knote_of_subject& at) noexcept { return static_cast<simulated_knote&>(at); }
-
+inline simulated_knote& from_subject(simulated_knote_of_subject& at) noexcept {
+    return static_cast<simulated_knote&>(at);
+}
 }}}  // namespace spruce::v0::detail

@@ -99,7 +99,8 @@ int get_option(simulated_kernel&, simulated_file& f, int level, int name, void* 
     return -ENOPROTOOPT;
 }
 
-int set_option(simulated_kernel& k, simulated_file& f, int level, int name, void const* value, unsigned length) noexcept {
+int set_option(simulated_kernel& k, simulated_file& f, int level, int name, void const* value,
+               unsigned length) noexcept {
     if (f.kind != simulated_kind::stream) return -ENOTSOCK;
     if (!value) return -EFAULT;
     if (level == SOL_SOCKET) return set_socket_option(k, f, name, value, length);
@@ -119,5 +120,4 @@ int set_option(simulated_kernel& k, simulated_file& f, int level, int name, void
     }
     return level == IPPROTO_IP ? 0 : -ENOPROTOOPT;
 }
-
 }}}  // namespace spruce::v0::detail

@@ -9,7 +9,8 @@ namespace {
 unsigned wanted_bits(std::uint8_t wanted) noexcept {
     bool const read = (wanted & interest_read) != 0, write = (wanted & interest_write) != 0;
     unsigned const urgent = bit_if(read && (wanted & interest_edge) != 0, ready_urgent);
-    return bit_if(read, ready_read) | bit_if(read, ready_read_closed) | bit_if(write, ready_write) | urgent | ready_hangup | ready_error;
+    return bit_if(read, ready_read) | bit_if(read, ready_read_closed) | bit_if(write, ready_write) | urgent |
+           ready_hangup | ready_error;
 }
 
 simulated_watch* find_watch(simulated_poller& p, simulated_file& f, int fd) noexcept {
@@ -73,7 +74,8 @@ void change(void* context, poll_change* changes, std::size_t count) noexcept {
     auto& p = *static_cast<simulated_poller*>(context);
     simulated_guard const guard(p.kernel);
     // It reports edges by itself: to be armed again is nothing to it.
-    for (std::size_t i = 0; i != count; ++i) changes[i].result = changes[i].before == changes[i].wanted ? 0 : apply(p, changes[i]);
+    for (std::size_t i = 0; i != count; ++i)
+        changes[i].result = changes[i].before == changes[i].wanted ? 0 : apply(p, changes[i]);
 }
 
 void shuffle(simulated_kernel& k, poll_event* events, int count) noexcept {
@@ -146,7 +148,9 @@ void close(void* context) noexcept {
     release(memory, &p, sizeof p, alignof(simulated_poller));
 }
 
-std::int64_t grain_ns(void* context) noexcept { return static_cast<simulated_poller*>(context)->kernel.options.poll_grain.count(); }
+std::int64_t grain_ns(void* context) noexcept {
+    return static_cast<simulated_poller*>(context)->kernel.options.poll_grain.count();
+}
 
 constexpr poller_calls calls{"simulated", false, change, wait, backend_fd, renew, close, grain_ns,
                              nullptr, nullptr, lie_down, sleep, true};

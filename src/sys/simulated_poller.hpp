@@ -23,11 +23,12 @@ struct simulated_poller : simulated_sleeper {
 };
 
 // With the lock held: what `take` puts into `into`, once that is something, or 0 at the end of the time.
-int wait_on(simulated_sleeper& p, int (*take)(simulated_sleeper& on, void* into, int room) noexcept, void* into, int room,
-            std::int64_t timeout_ns) noexcept;
+int wait_on(simulated_sleeper& p, int (*take)(simulated_sleeper& on, void* into, int room) noexcept, void* into,
+            int room, std::int64_t timeout_ns) noexcept;
 // The same without taking anything: until the first in line is ready, as `is_ready` says of each; those that are not
 // lose their place. 1: one is.
-int sleep_until_ready(simulated_sleeper& p, bool (*is_ready)(simulated_watch_ready& link) noexcept, std::int64_t timeout_ns) noexcept;
+int sleep_until_ready(simulated_sleeper& p, bool (*is_ready)(simulated_watch_ready& link) noexcept,
+                      std::int64_t timeout_ns) noexcept;
 // In a forked child, without the lock.
 void leave_parents(simulated_kernel& k) noexcept;
 

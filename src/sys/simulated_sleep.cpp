@@ -22,7 +22,8 @@ void simulated_kernel::unlock() noexcept {
 
 void ring_sleepers(simulated_kernel& k) noexcept {
     for (simulated_bell& bell : k.bells) {
-        if (bell.asleep.load(std::memory_order_seq_cst) == 0 || bell.asleep.exchange(0, std::memory_order_seq_cst) == 0) continue;
+        if (bell.asleep.load(std::memory_order_seq_cst) == 0 || bell.asleep.exchange(0, std::memory_order_seq_cst) == 0)
+            continue;
         kernel const& real = native_kernel();
         char const one = 1;
         real.calls->write(real.context, bell.write_fd.load(std::memory_order_relaxed), &one, 1);

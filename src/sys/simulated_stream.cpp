@@ -9,7 +9,9 @@ namespace spruce { inline namespace v0 { namespace detail {
 namespace {
 constexpr std::size_t whole_pipe_write = 4'096;   // PIPE_BUF: up to here a pipe takes all or nothing
 
-bool is_pipe(simulated_file const& f) noexcept { return f.kind == simulated_kind::pipe_reader || f.kind == simulated_kind::pipe_writer; }
+bool is_pipe(simulated_file const& f) noexcept {
+    return f.kind == simulated_kind::pipe_reader || f.kind == simulated_kind::pipe_writer;
+}
 int take_error(simulated_file& f) noexcept {
     int const e = f.error;
     f.error = 0;
@@ -141,12 +143,14 @@ bool is_writable(simulated_file const& f) noexcept {
 
 unsigned look_at(simulated_file& f) noexcept {
     switch (f.kind) {
-        case simulated_kind::pipe_reader: return bit_if(f.inbox.arrived() != 0, ready_read) | bit_if(!f.peer && f.had_writer, ready_hangup);
+        case simulated_kind::pipe_reader:
+            return bit_if(f.inbox.arrived() != 0, ready_read) | bit_if(!f.peer && f.had_writer, ready_hangup);
         case simulated_kind::pipe_writer: return bit_if(is_writable(f), ready_write) | bit_if(!f.peer, ready_error);
         case simulated_kind::stream: return look_at_stream(f);
         case simulated_kind::waker: {
             bool const reads = f.waker->reader == &f, writes = f.waker->writer == &f;
-            return bit_if(reads && f.waker->count.load(std::memory_order_acquire) != 0, ready_read) | bit_if(writes, ready_write);
+            return bit_if(reads && f.waker->count.load(std::memory_order_acquire) != 0, ready_read) |
+                   bit_if(writes, ready_write);
         }
         case simulated_kind::child: return bit_if(f.ended, ready_read);
         case simulated_kind::queue: return 0;
@@ -223,7 +227,9 @@ int send_urgent_byte(simulated_kernel& k, simulated_file& f) noexcept {
 }
 
 namespace {
-unsigned filters_of(std::uint8_t shut) noexcept { return bit_if((shut & shut_in) != 0, ready_read) | bit_if((shut & shut_out) != 0, ready_write); }
+unsigned filters_of(std::uint8_t shut) noexcept {
+    return bit_if((shut & shut_in) != 0, ready_read) | bit_if((shut & shut_out) != 0, ready_write);
+}
 }  // namespace
 
 int shut_down(simulated_kernel& k, simulated_file& f, std::uint8_t what) noexcept {
@@ -262,7 +268,8 @@ int shut_down(simulated_kernel& k, simulated_file& f, std::uint8_t what) noexcep
     notify_knotes(k, f, filters_of(what));   // a queue's are told of what this side does, too
     if (f.peer) {
         // A socket pair has no network in between: what one side no longer takes, the other may no longer send.
-        std::uint8_t const there = static_cast<std::uint8_t>(((what & shut_in) != 0 ? shut_out : 0) | ((what & shut_out) != 0 ? shut_in : 0));
+        std::uint8_t const there =
+            static_cast<std::uint8_t>(((what & shut_in) != 0 ? shut_out : 0) | ((what & shut_out) != 0 ? shut_in : 0));
         f.peer->shut = static_cast<std::uint8_t>(f.peer->shut | there);
         notify_change(k, *f.peer, filters_of(there));
     }

@@ -35,10 +35,13 @@ simulated_delivery take_first(simulated_kernel& k) noexcept {
     return first;
 }
 
-bool has_latency(simulated_kernel& k) noexcept { return k.options.latency_from.count() > 0 || k.options.latency_to.count() > 0; }
+bool has_latency(simulated_kernel& k) noexcept {
+    return k.options.latency_from.count() > 0 || k.options.latency_to.count() > 0;
+}
 
 std::int64_t draw_latency(simulated_kernel& k) noexcept {
-    std::int64_t const from = k.options.latency_from.count() < 0 ? 0 : k.options.latency_from.count(), to = k.options.latency_to.count();
+    std::int64_t const from = k.options.latency_from.count() < 0 ? 0 : k.options.latency_from.count(),
+                       to = k.options.latency_to.count();
     if (to <= from) return from;
     return from + static_cast<std::int64_t>(draw(k, static_cast<std::uint64_t>(to - from) + 1));
 }
@@ -58,7 +61,8 @@ bool reserve_delivery(simulated_kernel& k, std::size_t more) noexcept {
     std::size_t const wanted = k.heap_size + more + 3 * k.streams;
     if (wanted <= k.heap_room) return true;
     std::size_t const room = wanted * 2;
-    auto* const heap = static_cast<simulated_delivery*>(allocate({}, room * sizeof(simulated_delivery), alignof(simulated_delivery)));
+    auto* const heap =
+        static_cast<simulated_delivery*>(allocate({}, room * sizeof(simulated_delivery), alignof(simulated_delivery)));
     if (!heap) return false;
     if (k.heap_size) std::memcpy(heap, k.heap, k.heap_size * sizeof(simulated_delivery));
     release({}, k.heap, k.heap_room * sizeof(simulated_delivery), alignof(simulated_delivery));

@@ -31,7 +31,8 @@ bool jump(simulated_sleeper& p, std::int64_t end_ns) noexcept {
     std::int64_t const now = k.now_ns.load(std::memory_order_relaxed), next = next_delivery_ns(k);
     std::int64_t to = next < end_ns ? next : end_ns;
     for (simulated_bell const& bell : k.bells)
-        if (bell.sleeper && bell.sleeper->sleeps_until_ns > now && bell.sleeper->sleeps_until_ns < to) to = bell.sleeper->sleeps_until_ns;
+        if (bell.sleeper && bell.sleeper->sleeps_until_ns > now && bell.sleeper->sleeps_until_ns < to)
+            to = bell.sleeper->sleeps_until_ns;
     if (to == for_ever) return false;
     move_clock(k, to);
     return true;
@@ -54,7 +55,8 @@ bool sleep(simulated_sleeper& p, std::int64_t end_ns) noexcept {
     bool rung = true;
     bool const may_jump = k.holds.load(std::memory_order_seq_cst) <= 0;
     if (p.ready.empty() && (!may_jump || end_ns == for_ever)) {
-        std::int64_t const longest = may_jump && !p.patient && k.options.stuck_after != duration::max() ? k.options.stuck_after.count() : -1;
+        std::int64_t const longest =
+            may_jump && !p.patient && k.options.stuck_after != duration::max() ? k.options.stuck_after.count() : -1;
         k.unlock();
         rung = sleep_on(*p.bell, longest);
         k.lock();
@@ -79,7 +81,8 @@ int look(simulated_sleeper& p, void* by, int) noexcept {
 }
 }  // namespace
 
-int sleep_until_ready(simulated_sleeper& p, bool (*is_ready)(simulated_watch_ready& link) noexcept, std::int64_t timeout_ns) noexcept {
+int sleep_until_ready(simulated_sleeper& p, bool (*is_ready)(simulated_watch_ready& link) noexcept,
+                      std::int64_t timeout_ns) noexcept {
     looker by{is_ready};
     p.patient = true;   // a host may do nothing for as long as it likes, and wake its guest then
     int const got = wait_on(p, look, &by, 1, timeout_ns);
@@ -87,8 +90,8 @@ int sleep_until_ready(simulated_sleeper& p, bool (*is_ready)(simulated_watch_rea
     return got;
 }
 
-int wait_on(simulated_sleeper& p, int (*take)(simulated_sleeper& on, void* into, int room) noexcept, void* into, int room,
-            std::int64_t timeout_ns) noexcept {
+int wait_on(simulated_sleeper& p, int (*take)(simulated_sleeper& on, void* into, int room) noexcept, void* into,
+            int room, std::int64_t timeout_ns) noexcept {
     simulated_kernel& k = p.kernel;
     if (room <= 0) return -EINVAL;
     std::int64_t const end = end_of_wait(k, timeout_ns);

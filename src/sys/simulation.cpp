@@ -35,11 +35,15 @@ simulation::simulation(simulation_options options) noexcept {
 
 simulation::~simulation() { state().~simulated_kernel(); }
 
-simulated_kernel& simulation::state() const noexcept { return *std::launder(reinterpret_cast<simulated_kernel*>(state_)); }
+simulated_kernel& simulation::state() const noexcept {
+    return *std::launder(reinterpret_cast<simulated_kernel*>(state_));
+}
 
 kernel* simulation::on() noexcept { return &state().seam; }
 
-time_point simulation::now() const noexcept { return time_point(duration(state().now_ns.load(std::memory_order_relaxed))); }
+time_point simulation::now() const noexcept {
+    return time_point(duration(state().now_ns.load(std::memory_order_relaxed)));
+}
 
 void simulation::advance(any_duration by) noexcept {
     if (by > duration::zero()) state().seam.advance(&state(), by.count());
@@ -106,7 +110,9 @@ result<int> simulation::connect(std::uint16_t port) noexcept {
     return as_error(failed);
 }
 
-result<int> simulation::accept(int fd) noexcept { return as_fd(state().seam.calls->accept(&state(), fd, nullptr, nullptr)); }
+result<int> simulation::accept(int fd) noexcept {
+    return as_fd(state().seam.calls->accept(&state(), fd, nullptr, nullptr));
+}
 
 result<std::uint16_t> simulation::port_of(int fd) noexcept {
     simulated_guard const guard(state());
@@ -151,7 +157,9 @@ result<void> simulation::send_urgent(int fd) noexcept {
     return as_done(send_urgent_byte(state(), *f));
 }
 
-result<void> simulation::shutdown_write(int fd) noexcept { return as_done(state().seam.calls->shutdown(&state(), fd, SHUT_WR)); }
+result<void> simulation::shutdown_write(int fd) noexcept {
+    return as_done(state().seam.calls->shutdown(&state(), fd, SHUT_WR));
+}
 
 result<void> simulation::reset(int fd) noexcept {
     simulated_guard const guard(state());

@@ -86,7 +86,8 @@ unsigned long wanted_stack() noexcept {
 #elif defined(_SC_MINSIGSTKSZ)
     least = ::sysconf(_SC_MINSIGSTKSZ);
 #endif
-    unsigned long const machine = least > 0 ? static_cast<unsigned long>(least) : static_cast<unsigned long>(MINSIGSTKSZ);
+    unsigned long const machine =
+        least > 0 ? static_cast<unsigned long>(least) : static_cast<unsigned long>(MINSIGSTKSZ);
     return (machine + 16 * 1024 + 4095) & ~4095UL;
 }
 }  // namespace
@@ -122,7 +123,8 @@ void hub_thread_signals::end() noexcept {
         sigemptyset(&pipe);
         sigaddset(&pipe, SIGPIPE);
         // Not known to be free of one: it is taken, or dropped, or the signal stays blocked.
-        bool const clean = pending_pipe_ || find_pending_pipe() == pending_pipe::none || take_pending_pipe(pipe) || drop_pending_pipe();
+        bool const clean = pending_pipe_ || find_pending_pipe() == pending_pipe::none || take_pending_pipe(pipe) ||
+                           drop_pending_pipe();
         if (clean) ::pthread_sigmask(SIG_UNBLOCK, &pipe, nullptr);
     }
     if (gave_stack_) {

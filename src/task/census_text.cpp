@@ -50,7 +50,8 @@ namespace spruce { inline namespace v0 { namespace debug {
 std::size_t census_text(char* room, std::size_t size) noexcept {
     std::size_t whole = 0;
     auto const add = [&](detail::text_line const& line) {
-        if (whole < size) std::memcpy(room + whole, line.text(), line.size() < size - whole ? line.size() : size - whole);
+        if (whole < size)
+            std::memcpy(room + whole, line.text(), line.size() < size - whole ? line.size() : size - whole);
         whole += line.size();
     };
     if (detail::current_hub) detail::each_line(*detail::current_hub, "", add);

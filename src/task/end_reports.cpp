@@ -61,13 +61,16 @@ void tell_leaving(hub& h, int fd) noexcept {
         });
     }
     if (auto const calls = h.door->inside() / 2; calls != 0)
-        all.add([&](text_line& line) { line.put(calls).put(calls == 1 ? " call" : " calls").put(" from other threads"); });
+        all.add(
+            [&](text_line& line) { line.put(calls).put(calls == 1 ? " call" : " calls").put(" from other threads"); });
 }
 
 void tell_left(hub& h, int fd) noexcept {
     listing all(h, fd, " has ended, and these are left:");
     h.fds.for_each_owned([&](int number) {
-        all.add([&](text_line& line) { line.put("fd ").put(static_cast<std::uint64_t>(number)).put(", a stream that nobody closed"); });
+        all.add([&](text_line& line) {
+            line.put("fd ").put(static_cast<std::uint64_t>(number)).put(", a stream that nobody closed");
+        });
     });
     std::int64_t tokens = 0;
     for (std::int64_t const of : h.tokens) tokens += of;

@@ -59,7 +59,8 @@ namespace {
     scheduler* const s = current_scheduler;
     task_block* const self = s && s->arena == t.arena ? s->current : nullptr;
     // A task of this loop, without a time in sight, waits for another.
-    if (!self || self->look_at != no_time || dl.how() != deadline::kind::never || self == &t) [[unlikely]] return join_anyhow(t, dl);
+    if (!self || self->look_at != no_time || dl.how() != deadline::kind::never || self == &t) [[unlikely]]
+        return join_anyhow(t, dl);
     if (t.state == task_state::ended) return {};
     joining p(t);
     return park_untimed_here(*s, *self, p);
@@ -70,7 +71,8 @@ namespace {
 
 [[gnu::noinline]] result<void> join_task(task_block* block, deadline dl) noexcept {
     scheduler const* const s = current_scheduler;
-    if (!s || s->arena != block->arena || block->state == task_state::ended) [[unlikely]] return at_once(join_anyhow(*block, dl));
+    if (!s || s->arena != block->arena || block->state == task_state::ended) [[unlikely]]
+        return at_once(join_anyhow(*block, dl));
     return join_here(*block, dl);
 }
 
@@ -162,7 +164,8 @@ constexpr ready_ring::places ring_places{
 result<void> switch_now(task_block* block) noexcept {
     task_block& t = *block;
     if (where(t) == place::elsewhere) return errc::wrong_thread;
-    if (where(t) == place::orphan || (t.state != task_state::fresh && t.state != task_state::ready && t.state != task_state::yielded))
+    if (where(t) == place::orphan ||
+        (t.state != task_state::fresh && t.state != task_state::ready && t.state != task_state::yielded))
         return with_detail(errc::wrong_state, "the task runs, waits or has ended");
     scheduler& s = *t.home;
     hub& h = s.h;

@@ -19,7 +19,12 @@ std::size_t tell_overflow(void const* address, char* room, std::size_t size) noe
     // Below one without a guard lies a neighbour, where nothing faults, or the guard of all of them.
     if (at >= bottom || at < bottom - (is_bare(t->size_class) ? stack_pool::bare_reach : guard_bytes)) return 0;
     text_line line(room, size);
-    line.put("spruce: ").put_task(t->id.value, t->named ? t->name : "").put(": its stack of ").put(std::uint64_t{bytes_of(t->size_class)}).put(" bytes overflowed, at ").put(address);
+    line.put("spruce: ")
+        .put_task(t->id.value, t->named ? t->name : "")
+        .put(": its stack of ")
+        .put(std::uint64_t{bytes_of(t->size_class)})
+        .put(" bytes overflowed, at ")
+        .put(address);
     return line.end().size();
 }
 }  // namespace
@@ -29,7 +34,10 @@ void end_overflow_reports() noexcept { faults_end(); }
 void stack_outgrown(task_block& t) noexcept {
     char room[200];
     text_line line(room, sizeof room);
-    line.put_task(t.id.value, t.named ? t.name : "").put(" outgrew its stack of ").put(std::uint64_t{bytes_of(t.size_class)}).put(" bytes, which has no guard; what lies below it may be damaged");
+    line.put_task(t.id.value, t.named ? t.name : "")
+        .put(" outgrew its stack of ")
+        .put(std::uint64_t{bytes_of(t.size_class)})
+        .put(" bytes, which has no guard; what lies below it may be damaged");
     panic(line.string(), __FILE__, __LINE__);
 }
 
@@ -38,7 +46,8 @@ void stack_outgrown(task_block& t) noexcept {
 namespace spruce { inline namespace v0 { namespace debug {
 
 result<overflow_reports> report_overflows() noexcept {
-    if (int const failed = detail::faults_begin(detail::tell_overflow); failed < 0) return detail::call_error(failed, "sigaction()");
+    if (int const failed = detail::faults_begin(detail::tell_overflow); failed < 0)
+        return detail::call_error(failed, "sigaction()");
     return overflow_reports(true);
 }
 

@@ -93,7 +93,9 @@ task_id cause_here() noexcept {
     return t->canceled ? t->canceled_by : scope_to_blame(*t, current_scheduler->h.now_ns);
 }
 
-[[gnu::noinline]] result<void> park_untimed(scheduler& s, task_block& t, parked& p) noexcept { return park_untimed_here(s, t, p); }
+[[gnu::noinline]] result<void> park_untimed(scheduler& s, task_block& t, parked& p) noexcept {
+    return park_untimed_here(s, t, p);
+}
 
 [[gnu::noinline]] result<void> park_until(scheduler& s, task_block& t, parked& p, std::int64_t due) noexcept {
     hub& h = s.h;
@@ -160,7 +162,8 @@ bool cancel_block(task_block& t, task_id by) noexcept {
     }
     parked* const p = t.wait;
     // One that was woken already has its outcome, and keeps it; it sees the cancellation at its next wait.
-    if (t.state != task_state::waiting || t.shielded || p->uncancelable || p->outcome != parked::how::waiting) return true;
+    if (t.state != task_state::waiting || t.shielded || p->uncancelable || p->outcome != parked::how::waiting)
+        return true;
     p->outcome = parked::how::canceled;
     p->abandon(*p);
     make_ready(*t.home, t);
@@ -243,7 +246,8 @@ void set_pace(task_block& t, pace p) noexcept {
     t.paced = p.interval_ns != 0 || !p.active;
     t.pace_ns = p.active ? p.interval_ns : ~p.interval_ns;
     t.look_again();
-    if (t.state == task_state::waiting && t.wait->abandon == end_pause && t.wait->outcome == parked::how::waiting) wake(*t.wait);
+    if (t.state == task_state::waiting && t.wait->abandon == end_pause && t.wait->outcome == parked::how::waiting)
+        wake(*t.wait);
 }
 
 }}}  // namespace spruce::v0::detail

@@ -318,7 +318,8 @@ void orphan_released(task_arena* a) noexcept {
     if (a->kept.fetch_sub(1, std::memory_order_acq_rel) == 1) free_arena(a);
 }
 
-extension const task_extension{resume, unfinished, cancel_all, close, left, abandon, after_fork, in_task, running, census,
+extension const task_extension{resume,     unfinished,    cancel_all,    close,       left,
+                               abandon,    after_fork,    in_task,       running,     census,
                                begin_wait, park_for_call, wake_for_call, end_of_call, end};
 
 result<scheduler*> need_scheduler() noexcept {

@@ -104,7 +104,8 @@ void leave_for_caller(scheduler& s, task_block& self, void** save) noexcept;
 // Gives the thread to whatever comes next; the stack pointer goes to *save. Comes back when somebody resumes `self`.
 // Inlined into the few functions that park, which are noinline: each frame between the switch and its user is a line
 // of the cache more for every task.
-[[gnu::always_inline]] inline void leave_for(scheduler& s, task_block& self, void** save, task_block& next, void* word) noexcept {
+[[gnu::always_inline]] inline void leave_for(scheduler& s, task_block& self, void** save, task_block& next,
+                                             void* word) noexcept {
     hub& h = s.h;
     s.current = &next;
     if (h.ready.size() > many_ready) [[unlikely]] prefetch_far(h.ready);
@@ -149,7 +150,9 @@ void task_main(void* block) noexcept;
 
 // Whether the next wait may fail, or a yield() be more than one. The latest reading of the clock does: it costs
 // nothing, and begin_wait() makes a new one each so many calls.
-[[gnu::always_inline]] inline bool must_look(scheduler const& s, task_block const& t) noexcept { return t.look_at <= s.h.seen_ns; }
+[[gnu::always_inline]] inline bool must_look(scheduler const& s, task_block const& t) noexcept {
+    return t.look_at <= s.h.seen_ns;
+}
 // Whether the next wait fails.
 inline bool must_end(scheduler const& s, task_block const& t) noexcept {
     return must_look(s, t) && ((t.canceled && !t.shielded) || t.due() <= s.h.seen_ns);
@@ -201,7 +204,8 @@ error failure_of(task_block& t, parked& p) noexcept;
 [[gnu::always_inline]] inline result<void> park_here(parked& p, deadline dl) noexcept {
     scheduler* const s = current_scheduler;
     task_block* const t = s ? s->current : nullptr;
-    if (t && dl.how() == deadline::kind::never && (t->look_at == no_time || p.uncancelable)) [[likely]] return park_untimed_here(*s, *t, p);
+    if (t && dl.how() == deadline::kind::never && (t->look_at == no_time || p.uncancelable)) [[likely]]
+        return park_untimed_here(*s, *t, p);
     return park(p, dl);
 }
 // by: the operation that was canceled: the task itself, or the one that this is a consequence of.

@@ -92,7 +92,8 @@ namespace spruce { inline namespace v0 { namespace debug {
 
 result<stall_monitor> watch_stalls(any_duration limit, stall_report report, void* context) noexcept {
     SPRUCE_TRY(loop& here, loop::current());
-    if (limit < std::chrono::milliseconds(1)) return detail::with_detail(errc::invalid_argument, "limit: at least 1 ms");
+    if (limit < std::chrono::milliseconds(1))
+        return detail::with_detail(errc::invalid_argument, "limit: at least 1 ms");
     detail::hub& h = *here.impl();
     if (h.watch) return detail::with_detail(errc::already_registered, "this loop is watched");
     void* const room = detail::allocate({}, sizeof(detail::stall_watcher), alignof(detail::stall_watcher));
@@ -106,7 +107,8 @@ result<stall_monitor> watch_stalls(any_duration limit, stall_report report, void
     detail::retain(w->door);
     if (int const failed = detail::start_ticker(w->limit_ns / 2, detail::look, w, &w->thread); failed < 0) {
         detail::let_go(w);
-        return failed == -ENOMEM ? error(errc::no_memory) : detail::with_detail(detail::kernel_error(failed), "pthread_create()");
+        return failed == -ENOMEM ? error(errc::no_memory)
+                                 : detail::with_detail(detail::kernel_error(failed), "pthread_create()");
     }
     h.watch = &w->watch;
     // What runs now belongs to it already; and then no task switches to the next one past the hub, unseen.

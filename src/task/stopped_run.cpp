@@ -14,7 +14,9 @@ namespace {
 // closed, and its detail tells by what.
 error stopped_run() noexcept {
     int const sig = last_stop_signal;
-    return with_detail(errc::closed, sig == SIGTERM ? "stopped by SIGTERM" : sig == SIGINT ? "stopped by SIGINT" : "the loop was stopped");
+    return with_detail(errc::closed, sig == SIGTERM  ? "stopped by SIGTERM"
+                                     : sig == SIGINT ? "stopped by SIGINT"
+                                                     : "the loop was stopped");
 }
 }  // namespace
 

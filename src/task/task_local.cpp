@@ -31,7 +31,8 @@ std::size_t bucket_of(local_table const& t, void const* list, std::uint64_t key)
 }
 
 void resize(hub& h, local_table& t, std::size_t size) noexcept {
-    auto** const made = static_cast<local_value**>(allocate(h.options.memory, size * sizeof(local_value*), alignof(local_value*)));
+    auto** const made =
+        static_cast<local_value**>(allocate(h.options.memory, size * sizeof(local_value*), alignof(local_value*)));
     if (!made) return;
     for (std::size_t i = 0; i != size; ++i) made[i] = nullptr;
     local_table const before = std::exchange(t, {made, size, t.count, t.incomplete});

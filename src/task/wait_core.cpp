@@ -6,8 +6,15 @@
 namespace spruce { inline namespace v0 { namespace detail {
 
 struct wait_core : parked {
-    wait_core(char const* what, condition_ref const* conditions_, wait_point* points_, std::size_t count_, bool for_all) noexcept
-        : parked(what), conditions(conditions_), points(points_), count(count_), missing(count_), all(for_all), known(*this) {}
+    wait_core(char const* what, condition_ref const* conditions_, wait_point* points_, std::size_t count_,
+              bool for_all) noexcept
+        : parked(what),
+          conditions(conditions_),
+          points(points_),
+          count(count_),
+          missing(count_),
+          all(for_all),
+          known(*this) {}
 
     condition_ref const* conditions;
     wait_point* points;
@@ -231,9 +238,11 @@ result<std::size_t> wait_for_any(condition_ref const* conditions, wait_point* po
     return winner;
 }
 
-result<void> wait_for_all(condition_ref const* conditions, wait_point* points, std::size_t count, deadline dl) noexcept {
+result<void> wait_for_all(condition_ref const* conditions, wait_point* points, std::size_t count,
+                          deadline dl) noexcept {
     SPRUCE_CHECK(begin_wait());
-    if (dl.how() == deadline::kind::relative && current_hub) dl = {deadline::kind::absolute, current_hub->due_from_now(dl)};
+    if (dl.how() == deadline::kind::relative && current_hub)
+        dl = {deadline::kind::absolute, current_hub->due_from_now(dl)};
     wait_core c("wait_all", conditions, points, count, true);
     auto ended = c.arm();
     while (ended) {
@@ -246,7 +255,6 @@ result<void> wait_for_all(condition_ref const* conditions, wait_point* points, s
     if (c.refused) SPRUCE_CHECK(begin_wait());
     return ended;
 }
-
 }}}  // namespace spruce::v0::detail
 
 namespace spruce { inline namespace v0 {

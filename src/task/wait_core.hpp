@@ -38,7 +38,10 @@ template <class P, class... A> P& enter(wait_entry& e, wait_point& point, A&&...
     return *p;
 }
 template <class P> P& entry_of(wait_entry& e) noexcept { return *std::launder(reinterpret_cast<P*>(e.room)); }
-template <class P> P const& entry_of(wait_entry const& e) noexcept { return *std::launder(reinterpret_cast<P const*>(e.room)); }
+template <class P>
+P const& entry_of(wait_entry const& e) noexcept {
+    return *std::launder(reinterpret_cast<P const*>(e.room));
+}
 
 // Takes it out of its source's line, if it is still there.
 inline void leave_line(wait_entry& e) noexcept {

@@ -42,9 +42,11 @@ std::uint16_t wheel::slot_for(std::int64_t tick) const noexcept {
     auto const differs = static_cast<std::uint64_t>(tick ^ position_);
     unsigned const level = static_cast<unsigned>(std::bit_width(differs | 1) - 1) / digit_bits;
     if (level >= levels) return slot_overflow;
-    auto const slot = static_cast<std::uint16_t>(level * width + static_cast<unsigned>(tick >> level * digit_bits & (width - 1)));
+    auto const slot =
+        static_cast<std::uint16_t>(level * width + static_cast<unsigned>(tick >> level * digit_bits & (width - 1)));
     if (slot != opened_) [[likely]] return slot;
-    return static_cast<std::uint16_t>(slot_front + static_cast<unsigned>(tick >> (level - 1) * digit_bits & (width - 1)));
+    return static_cast<std::uint16_t>(slot_front +
+                                      static_cast<unsigned>(tick >> (level - 1) * digit_bits & (width - 1)));
 }
 
 // Gives an armed timer without an entry its entry. Cannot fail.

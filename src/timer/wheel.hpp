@@ -162,7 +162,8 @@ private:
     }
     bool marked(std::uint16_t slot) const noexcept { return (occupied_[slot / 64] >> slot % 64 & 1) != 0; }
     std::int64_t ns_of(std::int64_t tick) const noexcept {
-        return tick > INT64_MAX >> shift_ ? INT64_MAX : static_cast<std::int64_t>(static_cast<std::uint64_t>(tick) << shift_);
+        return tick > INT64_MAX >> shift_ ? INT64_MAX
+                                          : static_cast<std::int64_t>(static_cast<std::uint64_t>(tick) << shift_);
     }
 
     std::int64_t bound_ = INT64_MAX;     // no armed timer is due earlier (those in slot_due aside)

@@ -33,7 +33,8 @@ bool wheel::check_slot(std::uint16_t slot, std::size_t& entries, std::size_t& li
                       "an entry lies in the slot of its tick");
                 if (!e.counts()) continue;
                 holds(e.who->place == timer_place::in_chunk, "an entry that counts is what leads to its timer");
-                holds((e.who->filed >> shift_) >= position_ || slot == (position_ & (width - 1)), "a timer is filed where the position will come");
+                holds((e.who->filed >> shift_) >= position_ || slot == (position_ & (width - 1)),
+                      "a timer is filed where the position will come");
                 holds(c->least <= e.who->filed, "a chunk's minimum is no later than any of its timers");
                 look(*e.who);
             }
@@ -41,7 +42,8 @@ bool wheel::check_slot(std::uint16_t slot, std::size_t& entries, std::size_t& li
     timer const* previous = nullptr;
     for (timer const* t = s.chain; t && !rule; t = t->next) {
         ++count;
-        holds(t->place == timer_place::in_chain && t->previous == previous && t->slot == slot, "a slot's chain is linked both ways");
+        holds(t->place == timer_place::in_chain && t->previous == previous && t->slot == slot,
+              "a slot's chain is linked both ways");
         look(*t);
         previous = t;
     }
@@ -73,8 +75,10 @@ bool wheel::check(char const** broken_rule) const noexcept {
     }
     slab_.each_used([&](timer const& t) {
         taken += t.taken;
-        holds(t.taken || (!armed(t) && t.place != timer_place::in_chain), "a timer given back is not armed, and in no chain");
-        holds((t.place == timer_place::nowhere) == (t.filed == not_armed), "a timer is filed where something leads to it");
+        holds(t.taken || (!armed(t) && t.place != timer_place::in_chain),
+              "a timer given back is not armed, and in no chain");
+        holds((t.place == timer_place::nowhere) == (t.filed == not_armed),
+              "a timer is filed where something leads to it");
         if (!armed(t)) return;
         ++armed_timers;
         holds(t.place != timer_place::nowhere, "an armed timer has an entry");

@@ -99,7 +99,8 @@ void wheel::collect(std::int64_t now) noexcept {
         }
         position_ = at.begin;
         if (at.slot == opened_) close();
-        else if (at.slot < width || at.slot == slot_overflow || slots_[at.slot].count <= few) take_apart(at.slot, takes_until(at, now));
+        else if (at.slot < width || at.slot == slot_overflow || slots_[at.slot].count <= few)
+            take_apart(at.slot, takes_until(at, now));
         else spread(at.slot);
     }
     position_ = target;
