@@ -114,8 +114,8 @@ template <detail::plain_condition C> [[nodiscard]] future<taken_t<C>> as_future(
 template <detail::plain_condition C>
     requires(!std::is_lvalue_reference_v<C> && std::move_constructible<C>)
 [[nodiscard]] future<taken_t<C>> as_future(C&& from) {
-        return async_function([held = std::move(from)]() mutable { return detail::take_one(held); },
-                              detail::waits_for_one)();
+    return async_function([held = std::move(from)]() mutable { return detail::take_one(held); },
+                          detail::waits_for_one)();
 }
 // The same for a condition that is made where it is waited for: as_future<exited>(pid), as_future<signaled>(SIGHUP).
 template <detail::plain_condition C, class... A>

@@ -190,9 +190,9 @@ template <class F, class R, class... A> struct call_body {
 
 // A function whose calls are tasks, run to their first wait before the call returns. The future's cancel() cancels the
 // task, and the future ends with it: with what f gave, or with task_canceled if f gave `canceled`. A call goes on
-// though nobody keeps its future; the loop's run() waits for it as for any task. Copies are the same function, with the
-// same policy. f, in one block from the loop's hook, lives until the last copy and the last call have gone. Arguments
-// that are no references to what f may change are kept with the call.
+// though no handle to its future is kept; the loop's run() waits for it as for any task. Copies are the same function,
+// with the same policy. f, in one block from the loop's hook, lives until the last copy and the last call have gone.
+// Arguments that are no references to what f may change are kept with the call.
 // Errors (of the future's calls): those of spawn(), no_memory; wrong_state (a singleton group whose call gives another
 // type), wrong_thread (calls on another thread have not ended).
 // Thread: one at a time; calls of a policy other than each, on one loop.

@@ -1,4 +1,4 @@
-// Values that wait until somebody takes them: what emitted, called and event_bus are made of. Nothing here is for
+// A buffer of values until they are taken: what emitted, called and event_bus are made of. Nothing here is for
 // users.
 #pragma once
 #include <cstddef>
@@ -38,7 +38,7 @@ public:
     }
     // Keeps *value; there is a place for it.
     SPRUCE_API void push(void* value) noexcept;
-    // A value was lost. Those that come from here on are lost, too, until that has been told, in its place.
+    // A value was lost. Those that come from here on are lost, too, until the loss has been reported in its place.
     void lose() noexcept { gap_ = true; }
     bool losing() const noexcept { return gap_; }
     // Nothing more will come.

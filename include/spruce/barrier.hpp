@@ -80,15 +80,15 @@ class barrier : detail::pinned {
 public:
     // For so many parties; with 0 every wait is invalid_argument.
     explicit barrier(std::size_t parties) noexcept : parties_(parties) {}
-    // With an action: the last who comes runs it, before anybody goes on. It may wait; who comes meanwhile waits for
-    // the next cycle. If it throws, or gives a result that is an error, the barrier is broken, and the exception or the
-    // error is its runner's. If there is no memory for it, every wait gives no_memory.
+    // With an action: the last party to arrive runs it, before any goes on. It may wait; a party that arrives meanwhile
+    // waits for the next cycle. If it throws, or gives a result that is an error, the barrier is broken, and the
+    // exception or the error is its runner's. If there is no memory for it, every wait gives no_memory.
     template <std::invocable F> barrier(std::size_t parties, F&& last_one_runs) : parties_(parties) {
         refused_ = !action_.template hold<std::decay_t<F>>(std::forward<F>(last_one_runs));
     }
     SPRUCE_API ~barrier();
     // Waits until all have come. Returns: 0 for the first who came, …, parties - 1 for the last.
-    // Errors: canceled, timed_out (both break the barrier, but for a call that was canceled before), broken (somebody
+    // Errors: canceled, timed_out (both break the barrier, but for a call that was canceled before), broken (a party
     // gave up, or it was reset or aborted), not_in_task, closed (it was destroyed), invalid_argument, no_memory.
     // Cancel: breaks the barrier; not once all have come.
     [[nodiscard]] result<std::size_t> wait(deadline dl = {}) {

@@ -29,14 +29,14 @@ public:
     template <class... A>
         requires(where == bound_arguments::last && std::invocable<F&, A..., B&...>)
     decltype(auto) operator()(A&&... given) {
-            return std::apply(
-                [&](B&... own) -> decltype(auto) { return std::invoke(f_, std::forward<A>(given)..., own...); }, args_);
+        return std::apply(
+            [&](B&... own) -> decltype(auto) { return std::invoke(f_, std::forward<A>(given)..., own...); }, args_);
     }
     template <class... A>
         requires(where == bound_arguments::first && std::invocable<F&, B&..., A...>)
     decltype(auto) operator()(A&&... given) {
-            return std::apply(
-                [&](B&... own) -> decltype(auto) { return std::invoke(f_, own..., std::forward<A>(given)...); }, args_);
+        return std::apply(
+            [&](B&... own) -> decltype(auto) { return std::invoke(f_, own..., std::forward<A>(given)...); }, args_);
     }
     template <class... A>
         requires(where == bound_arguments::alone && std::invocable<F&, B&...>)
@@ -79,7 +79,7 @@ namespace detail {
 struct anchor_link;
 }
 // A member of an object, by which others know that the object lives. Declared last, it is the first to go: what the
-// object consists of is still whole when nobody calls into it any more. Takes no memory. Thread: one.
+// object consists of is still whole when no call into it is left. Takes no memory. Thread: one.
 class anchor : detail::pinned {
 public:
     anchor() noexcept = default;
@@ -126,9 +126,10 @@ struct anchor_link {
 }  // namespace detail
 inline anchor::~anchor() { detail::anchor_link::end(*this); }
 
-// Calls f as long as the anchor lives; then it gives closed, and calls nobody. What f refers to by the anchor's object
-// may thus die before what calls it: a timer, a call that was put off, a subscriber. f itself lives on. It gives a
-// result of what f gives. An object's connections to emitters need none of this: they are its members, and go with it.
+// Calls f as long as the anchor lives; then it gives closed, and does not call f. What f refers to by the anchor's
+// object may thus die before what calls it: a timer, a call that was put off, a subscriber. f itself lives on. It gives
+// a result of what f gives. An object's connections to emitters need none of this: they are its members, and go with
+// it.
 template <class F> class weak_callable {
 public:
     weak_callable(anchor& life, F f) : life_(life), f_(std::move(f)) {}

@@ -40,10 +40,10 @@ template <class T> inline constexpr item_ops item_ops_of{
 struct channel_core : pinned {
     SPRUCE_API channel_core(std::size_t capacity, item_ops const& ops) noexcept;
     SPRUCE_API ~channel_core();
-    // The shortest way, for send() and receive() where nobody waits. place_now(): a place that counts as taken, for an
-    // item to be made in; asked if one is free. first_now(): the first item, which counts as gone, to be moved out and
-    // destroyed; asked if there is one. size: an item's, which the caller's compiler knows. null: they take the long
-    // way.
+    // The shortest way, for send() and receive() where there are no waiters. place_now(): a place that counts as taken,
+    // for an item to be made in; asked if one is free. first_now(): the first item, which counts as gone, to be moved
+    // out and destroyed; asked if there is one. size: an item's, which the caller's compiler knows. null: they take the
+    // long way.
     SPRUCE_API void* place_now(std::size_t size) noexcept;
     SPRUCE_API void* first_now(std::size_t size) noexcept;
     // An item: *value, or without one `why`.
@@ -99,7 +99,7 @@ private:
     result<typename Source::value_type> item_;
 };
 
-// Values in the order in which they were sent. With a capacity so many are kept until somebody receives them; without,
+// Values in the order in which they were sent. With a capacity so many are buffered until they are received; without,
 // a rendezvous: a sender waits for its receiver. Both are served first come, first served, and a value goes straight to
 // the receiver that waits for it. T moves without throwing, and its moves neither wait nor use the channel: they happen
 // while its places change. Nothing is allocated but the room for `capacity` values, when the channel is made. Thread:

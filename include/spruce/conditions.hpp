@@ -62,8 +62,8 @@ protected:
 }  // namespace detail
 
 // fd can be read without waiting, or is at its end, or has failed. As of loop::add_reader(): what cannot be polled is
-// always ready. Registered while a task waits for it. Nothing is read: an fd that nobody reads stays ready.
-// Errors of the wait: already_registered (somebody reads it, or waits for it), invalid_argument (no such fd), full,
+// always ready. Registered while a task waits for it. Nothing is read: an fd that is not read stays ready.
+// Errors of the wait: already_registered (it has a reader, or a waiter), invalid_argument (no such fd), full,
 // no_memory, an errno; closed, of its value, if the loop closes it.
 // Lifetime: not waited for when fd is closed by others.
 class readable : public detail::fd_condition {
@@ -112,7 +112,7 @@ private:
 // A child process has ended, as of loop::add_child_handler(). Its status, once it is known, is given to every wait.
 // From its first wait on it listens as long as it lives, which holds run(). Errors of the wait: invalid_argument (no
 // child of ours), already_registered (it has a handler), full, no_memory, closed, an errno; status_lost, of its value
-// (somebody else reaped it).
+// (other code reaped it).
 class exited : public detail::standing_condition {
 public:
     explicit exited(int pid) noexcept : pid_(pid) {}

@@ -1,5 +1,5 @@
 // Looking into a running program: which stack overflowed, who waits for what,
-// what holds a loop up, what is left at its end. All of it is opt-in, and prints to stderr unless told where.
+// what holds a loop up, what is left at its end. All of it is opt-in, and prints to stderr unless given an fd.
 #pragma once
 #include <cstddef>
 #include <utility>
@@ -40,11 +40,11 @@ private:
     bool on_ = false;
 };
 
-// From now on, on all threads, a task that overflows its stack is told in one line on stderr, with its name, id and
+// From now on, on all threads, a task that overflows its stack is reported in one line on stderr, with its name, id and
 // stack size, before the process dies of it by SIGSEGV (or SIGBUS) as ever. A fault is called an overflow only if its
 // address lies in the guard of the task that runs on that thread; one that is `unguarded` has none, as a rule. All
 // other faults, and this one after the line, go on unchanged: to the handler that was there before, or to the default.
-// The last token's end puts that handler back, unless somebody has put his own over ours since.
+// The last token's end puts that handler back, unless another one was installed over ours since.
 // Errors: an errno. Thread: any. Install your own handlers of these signals before, or pass on what is not yours.
 [[nodiscard]] SPRUCE_API result<overflow_reports> report_overflows() noexcept;
 
@@ -68,9 +68,9 @@ SPRUCE_API void write_census(int fd) noexcept;
 SPRUCE_API result<void> report_deadlocks(int fd = 2) noexcept;
 // From now on, when this thread's loop ends with something left, it tells what on `fd`: tasks that have not ended;
 // timers, readers, writers, children and calls, also from other threads, that wait to run; and, once all of them are
-// gone, streams that nobody closed, and hold tokens that are still out. Signal handlers, hooks and idle callbacks
-// belong to a loop as long as it lives, and are not told. A loop that nobody destroys tells nothing: the main thread's,
-// where nobody made it. Errors, thread and lifetime as above.
+// gone, streams that were not closed, and hold tokens that are still out. Signal handlers, hooks and idle callbacks
+// belong to a loop as long as it lives, and are not reported. A loop that is not destroyed reports nothing: the main
+// thread's, where it was made implicitly. Errors, thread and lifetime as above.
 SPRUCE_API result<void> report_leaks(int fd = 2) noexcept;
 
 // What has held up a loop for too long. Lifetime: the report's.
@@ -108,7 +108,7 @@ private:
 };
 
 // Watches this thread's loop from a thread of its own, which looks twice in each `limit`. What runs on the loop for
-// that long without giving it back is told once: to `report`, or in a line on stderr. What takes twice the limit is
+// that long without giving it back is reported once: to `report`, or in a line on stderr. What takes twice the limit is
 // surely seen, as far as that thread gets a processor. The time is the machine's, also on a simulated kernel.
 // Meanwhile the loop says what it runs before it does, and each switch between tasks goes through the hub.
 // Errors: no_loop, invalid_argument (less than 1 ms), already_registered (this loop is watched), no_memory, an errno.

@@ -1,4 +1,4 @@
-// Calls as conditions: what an emitter emits, and what anybody calls.
+// Calls as conditions: what an emitter emits, and calls of a callable.
 #pragma once
 #include <cstddef>
 #include <tuple>
@@ -12,8 +12,8 @@ namespace spruce { inline namespace v0 {
 
 // The emissions of an emitter, one after another, as a condition of wait_any() and wait_all(). It is connected from
 // when it is made until it dies: what is emitted between two waits is kept, up to `backlog` emissions (0 counts as 1).
-// What comes when that is full is lost, and with it all that follows, until the waiter has been told: once, in its
-// place.
+// What comes when that is full is lost, and with it all that follows, until the loss has been reported to the waiter:
+// once, in its place.
 //
 //     emitted headlines(news);
 //     while (auto won = wait_any(headlines, in(5s))) …
@@ -55,7 +55,7 @@ private:
     connection connection_;
 };
 
-// A callable that is a condition: it marries any callback to wait_any(). Calls that nobody waits for are kept, up to
+// A callable that is a condition: it marries any callback to wait_any(). Calls without a waiter are kept, up to
 // `backlog` of them (0 counts as 1). It gives the arguments: nothing, the value, or a tuple of them. Errors of the
 // wait: no_memory, already_registered (another wait has it). Thread: one loop's, and one task at a time.
 // Lifetime: outlives those who may call it.

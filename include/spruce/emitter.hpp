@@ -28,7 +28,7 @@ struct emitter_core : pinned {
     SPRUCE_API explicit emitter_core(std::size_t bound) noexcept;
     SPRUCE_API ~emitter_core();
     void* head[2];                    // room for the head of a list
-    void* watchers[2];                // who is told of connections; not counted
+    void* watchers[2];                // notified of connections; not counted
     emission* running = nullptr;      // calls of emit that have not come back, on whatever stacks
     std::uint64_t next_number = 0;    // of the next connection
     std::size_t count = 0, bound;
@@ -37,7 +37,7 @@ struct emitter_core : pinned {
 
 struct connection_kind {
     bool first = false;       // before those who are connected already
-    // Disconnected before it is called; who watches, at a change that leaves somebody connected
+    // Disconnected before it is called; a watcher, at a change that leaves a connection
     bool once = false;
     bool told_end = false;    // called without an argument when the emitter disconnects it
     bool watches = false;     // called when others are connected and disconnected, and never by emit
@@ -92,7 +92,8 @@ template <class F> void run_watch(void* callable, void* change) noexcept;
 template <class F> inline constexpr callable_ops watch_ops{run_watch<F>, destroy_callable<F>, sizeof(F), alignof(F)};
 }  // namespace detail
 
-// What an emitter's watchers are told: something was connected to it, or disconnected; and how many are connected now.
+// What an emitter's watchers are notified of: something was connected to it, or disconnected; and how many are
+// connected now.
 struct connection_change {
     bool connected;
     std::size_t size;
@@ -160,7 +161,7 @@ private:
 // Lifetime: it may die within a call of its own emit(); those who were not called yet are disconnected, and not called.
 template <class... A> class emitter : detail::pinned {
 public:
-    // So many may be connected; more is an error that says that somebody forgets to disconnect.
+    // So many may be connected; more is an error, which shows that connections are not ended.
     static constexpr std::size_t default_bound = 1'000;
     emitter() noexcept : core_(default_bound) {}
     explicit emitter(std::size_t bound) noexcept : core_(bound) {}
@@ -205,7 +206,7 @@ public:
     }
     // Disconnects those that were connected with an equal callable of this type: a function's address, or of a class
     // with an operator==, see bound(). Returns: how many they were. A comparison that throws counts as unequal, and is
-    // told to the unhandled hook.
+    // reported to the unhandled hook.
     template <class F>
         requires std::equality_comparable<std::decay_t<F>> && std::invocable<std::decay_t<F>&, A const&...>
     std::size_t disconnect(F const& f) {
@@ -238,8 +239,8 @@ private:
     detail::emitter_core core_;
 };
 
-// Emits at once if somebody is connected; else once somebody is, within that call of connect(). Returns: what waits for
-// that; its end takes it back, and it is empty if nothing waits. Errors (of the connection): no_memory.
+// Emits at once if there is a connection; else once there is one, within that call of connect(). Returns: what waits
+// for that; its end takes it back, and it is empty if nothing waits. Errors (of the connection): no_memory.
 // Lifetime: of the connection, the emitter's.
 template <class... A> connection emit_when_connected(emitter<A...>& from, std::type_identity_t<A>... args) {
     if (from.size() != 0) return from.emit(std::move(args)...), connection();

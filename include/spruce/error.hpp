@@ -25,10 +25,10 @@ enum class errc : std::int32_t {
     no_loop,             // this thread has no loop
     deadlock,            // nothing is left that could wake those who wait
     tasks_left,          // tasks had not ended at the deadline
-    already_registered,  // somebody waits there already, or the fd is taken
+    already_registered,  // a handler or waiter is registered there already
     invalid_argument,    // an argument is out of range
     not_supported,       // this system, kernel or build cannot
-    status_lost,         // somebody else took the child's exit status
+    status_lost,         // other code reaped the child
     broken,              // a barrier was broken, or a protocol
     would_wait,          // a try_ call found nothing to do now
     too_long             // a delimiter did not come within the limit, or a name does not fit
@@ -48,7 +48,7 @@ extern SPRUCE_API error_domain const errno_domain;
 struct error_access;
 }  // namespace detail
 
-// Names a task or a deadline scope. One counter for the whole process, never reused; 0 is nobody.
+// Names a task or a deadline scope. One counter for the whole process, never reused; 0 is none.
 struct task_id {
     std::uint64_t value = 0;
     auto operator<=>(task_id const&) const = default;
@@ -79,7 +79,7 @@ public:
     // has none, nor has one of a user's domain.
     // Lifetime: the text is good until sixteen more errors with details have come up on this thread.
     SPRUCE_API char const* detail() const noexcept;
-    // The low half of the id of the task or scope that caused it, for logs; 0 when nobody did.
+    // The low half of the id of the task or scope that caused it, for logs; 0 when there is none.
     std::uint32_t origin() const noexcept { return origin_; }
     // Whether that task or scope caused it.
     bool is_from(task_id id) const noexcept { return id.value != 0 && origin_ == static_cast<std::uint32_t>(id.value); }

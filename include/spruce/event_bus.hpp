@@ -93,7 +93,7 @@ private:
     }
     void deliver() {
         for (std::size_t n = posted_.size(); n != 0; --n) {
-            // Somebody wants to be waited for: that takes a task, one. Without it the events stay for the next post.
+            // A handler wants to be waited for: that takes a task, one. Without it the events stay for the next post.
             if (start_) {
                 if (!deliverer_.done()) return;
                 if (auto const begun = start_(*this); !begun) detail::callback_threw(begun.error().message());

@@ -1,6 +1,6 @@
 // For tests: a kernel whose n-th call fails, and whose reads and writes may be short. It stands before another kernel,
 // real or simulated, and passes on all it doesn't spoil. With every n in turn a test shows that each failure is an
-// error to somebody, that nothing leaks, and that the loop goes on. docs/testing.md has an example.
+// error to a caller, that nothing leaks, and that the loop goes on. docs/testing.md has an example.
 #pragma once
 #include <cstddef>
 #include <cstdint>

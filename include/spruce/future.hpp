@@ -14,8 +14,8 @@
 namespace spruce { inline namespace v0 {
 
 // A value to come, or the error that comes instead. Copies are the same one. Who waits for it, and who was canceled
-// while it waited: the cancellation goes on to the future if that can be canceled and nobody else waits for it or
-// subscribed to it. An error nobody looked at is told to the loop's unhandled hook when the last handle goes.
+// while it waited: the cancellation goes on to the future if that can be canceled and has no other waiter or
+// subscriber. An error that was not looked at is reported to the loop's unhandled hook when the last handle goes.
 // Thread: the loop's where its promise was made, or its function called; elsewhere calls give wrong_thread (or false),
 // and copying and dropping are allowed. Lifetime: it may outlive its loop; then get() gives the outcome, or closed.
 template <class T> class future {
@@ -53,7 +53,7 @@ public:
                                                                         std::forward<F>(f));
     }
     // Runs f, from the loop, when the promise or the call reports how far it is. Reports that come faster than f runs
-    // melt into the last one. One who comes later hears the last report first.
+    // coalesce into the last one. A later subscriber gets the last report first.
     // Errors (of the handler): wrong_state (empty, or there is an outcome), wrong_thread, full, no_memory, closed.
     template <std::invocable<progress const&> F> handler on_progress(F&& f) const {
         return detail::subscribe<detail::progress_call<std::decay_t<F>>>(ref_, detail::subscription::progress,
@@ -62,9 +62,9 @@ public:
 
     // Asks for its end. A promise's future has its outcome at once: task_canceled; a call's when its task ends; one
     // that follows another hands it on, unless others wait for that one: then it ends alone. The origin of
-    // task_canceled, and of what is canceled as a consequence, is this future: error::is_from(id()), whoever calls
-    // this, from wherever.
-    // Returns: true if it had no outcome and can be canceled. Never waits, and calls nobody.
+    // task_canceled, and of what is canceled as a consequence, is this future, whatever the caller and its thread:
+    // error::is_from(id()).
+    // Returns: true if it had no outcome and can be canceled. Never waits, and runs no callback.
     bool cancel() const noexcept { return block() && detail::cancel_future(block()); }
     // Whether cancel() would do something: it belongs to a call, its promise has on_cancel(), or it follows such a one.
     bool cancelable() const noexcept { return block() && detail::future_cancelable(block()); }
@@ -154,7 +154,7 @@ public:
     // Any number of them are the same.
     future<T> get_future() const noexcept { return detail::future_access::handle<T>(ref_); }
 
-    // Gives the value; or a result<T>, a value or an error. Nobody who waits for it or subscribed runs inside this
+    // Gives the value; or a result<T>, a value or an error. No waiter or subscriber runs inside this
     // call.
     // Errors: wrong_state (it has an outcome, or follows another; also once it was canceled), wrong_thread, closed.
     template <class... U>
@@ -192,7 +192,7 @@ public:
         if (!block()) return ref_.why();
         return detail::follow_future(block(), detail::future_access::ref(other));
     }
-    // Tells how far it is, of how much; 0 of how much: nobody knows. Errors: as of set().
+    // Tells how far it is, of how much; 0 of how much: unknown. Errors: as of set().
     result<void> report(std::uint64_t position, std::uint64_t maximum) {
         if (!block()) return ref_.why();
         return detail::report_progress(block(), position, maximum);

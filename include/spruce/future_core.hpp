@@ -19,14 +19,14 @@ template <class T> class promise;
 
 // How far something is, of how much.
 struct progress {
-    std::uint64_t position = 0, maximum = 0;   // in whatever unit; a maximum of 0: nobody knows
+    std::uint64_t position = 0, maximum = 0;   // in whatever unit; a maximum of 0: unknown
     duration elapsed{};                        // from when the future was made until the report
-    duration remaining{};                      // at that speed; duration::max() when nobody can know
+    duration remaining{};                      // at that speed; duration::max() when it is unknown
     // In units a second; 0 before any time has passed.
     double speed() const noexcept {
         return elapsed.count() > 0 ? static_cast<double>(position) * 1e9 / static_cast<double>(elapsed.count()) : 0;
     }
-    // 0 to 100; 0 when nobody knows.
+    // 0 to 100; 0 when it is unknown.
     double percentage() const noexcept {
         return maximum != 0 ? static_cast<double>(position) * 100 / static_cast<double>(maximum) : 0;
     }
@@ -61,7 +61,7 @@ template <class T> inline constexpr future_ops future_ops_of{
     std::is_void_v<T> || std::is_reference_v<T> || std::is_trivially_destructible_v<T>,
 };
 
-// The outcome's value, copied; or moved out, if it is nobody else's or cannot be copied.
+// The outcome's value, copied; or moved out, if it has no other owner or cannot be copied.
 template <class T> result<T> take_outcome(task_outcome<T>& o, bool last) {
     if (o.taken) return with_detail(errc::wrong_state, "its value was moved out before");
     if constexpr (std::is_void_v<T> || std::is_reference_v<T>) {
@@ -87,7 +87,7 @@ SPRUCE_API result<void*> await_outcome(future_block* b, deadline dl, bool& kept)
 SPRUCE_API void* outcome_if_there(future_block* b) noexcept;
 SPRUCE_API result<void> arm_future(future_block* b, wait_entry& e, wait_point& p) noexcept;
 SPRUCE_API void disarm_future(wait_entry& e) noexcept;
-// Whether nobody else names it, nor what it follows; so many references are the caller's.
+// Whether there are no other references to it, nor to what it follows; so many are the caller's.
 SPRUCE_API bool is_last_handle(future_block* b, std::uint32_t own = 1) noexcept;
 SPRUCE_API bool future_done(future_block* b) noexcept;
 SPRUCE_API bool future_failed(future_block* b) noexcept;
@@ -128,7 +128,7 @@ public:
     error why() const noexcept {
         return word_ == 0 ? with_detail(errc::wrong_state, "an empty future or promise") : unpack(word_);
     }
-    // Lets go of the block, for whoever counts on.
+    // Lets go of the block, for a caller that goes on counting.
     error_word release() noexcept { return std::exchange(word_, 0); }
 
 private:
@@ -139,7 +139,7 @@ SPRUCE_API result<void> follow_future(future_block* b, future_ref const& other) 
 
 // From now on it is canceled once only its makers, with so many references, are left: dropped on the loop's thread.
 SPRUCE_API void cancel_when_dropped(future_block* b, std::uint8_t makers) noexcept;
-// It follows nobody any more, and is timed out, unless it has its outcome. with: canceled first, or null.
+// It follows no other any more, and is timed out, unless it has its outcome. with: canceled first, or null.
 SPRUCE_API void expire_future(future_block* b, future_block* with) noexcept;
 
 struct future_access {

@@ -83,7 +83,8 @@ void watch_member(S const& of, std::size_t place, future<T> const& member, Answe
     if (!h) static_cast<void>(of->answer.fail(h.error()));
     of->watches.at()[place] = h;
 }
-// Nobody wants the answer any more. Nobody is asked from then on; what the search holds goes in the loop's next pass.
+// The answer is not wanted any more. No filter is asked from then on; what the search holds goes in the loop's next
+// pass.
 template <class S> struct ends_search {
     S of;
     void operator()() const noexcept { of->watches.drop(); }

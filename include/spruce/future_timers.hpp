@@ -12,7 +12,7 @@ namespace spruce { inline namespace v0 {
 // What happens to the future whose time is limited, when the time is over, or the limited one is canceled.
 enum class at_limit : std::uint8_t {
     leave,    // nothing: it goes on, and may be waited for again
-    cancel    // it is canceled, before who waits for the limited one is told
+    cancel    // it is canceled, before the limited one's waiters are notified
 };
 
 namespace detail {

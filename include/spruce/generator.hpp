@@ -42,7 +42,7 @@ template <class T> struct generator_state : pinned {
         SPRUCE_CHECK(values.send(std::move(value)));
         return wait_until_wanted();
     }
-    // The generator has died. Who shields its function from that goes on all the same, but waits for nobody.
+    // The generator has died. A function that is shielded from that goes on all the same, but waits for no consumer.
     void end() noexcept {
         gone = true;
         if (values.size() > look_ahead) values.close();   // a value that finds no place
@@ -76,7 +76,7 @@ template <class T> class yielder : detail::pinned {
 public:
     explicit yielder(detail::generator_ref<T> const& to) noexcept : to_(to) {}
     // Gives a value, and waits until the next one may be made.
-    // Errors: canceled (nobody wants any more, also where a shield hides that the task was canceled: the function
+    // Errors: canceled (no more values are wanted, also where a shield hides that the task was canceled: the function
     // should return), not_in_task (by another one than its task).
     [[nodiscard]] result<void> operator()(T value) {
         if (this_task::id() != task_) return errc::not_in_task;
@@ -99,7 +99,7 @@ private:
 // The task begins in its turn, and makes `look_ahead` values more than were asked for. The generator owns it: its end
 // cancels the task and, in another task, waits until that has ended, its destructors run; elsewhere it ends in its
 // turn. So what f captures by reference need only outlive the generator, if that lives in a task. Moves. T moves
-// without throwing, and its moves do not wait. As long as its task waits for somebody to want a value it is like any
+// without throwing, and its moves do not wait. As long as its task waits for a value to be wanted it is like any
 // task that waits: one that is alive and not taken to its end when nothing else is left makes run() end with deadlock.
 // One that is to outlive run() has its task in the background ({.task = {.background = true}}): that holds nothing, and
 // run() cancels it at its end.
@@ -117,12 +117,11 @@ public:
         requires std::invocable<std::decay_t<F>&, yielder<T>&>
     [[nodiscard]] explicit generator(F&& f, generator_options options = {})
         : why_(errc::no_memory) {
-            if (options.look_ahead != static_cast<std::size_t>(-1))
-                state_ = detail::generator_ref<T>::make(options.look_ahead);
-            if (!state_) return;
-            state_->maker =
-                detail::spawn_in(detail::special_spawn{nullptr, &options.task},
-                                 body<std::decay_t<F>>{detail::generator_end<T>(state_), std::forward<F>(f)});
+        if (options.look_ahead != static_cast<std::size_t>(-1))
+            state_ = detail::generator_ref<T>::make(options.look_ahead);
+        if (!state_) return;
+        state_->maker = detail::spawn_in(detail::special_spawn{nullptr, &options.task},
+                                         body<std::decay_t<F>>{detail::generator_end<T>(state_), std::forward<F>(f)});
     }
     generator(generator&& other) noexcept
         : state_(std::move(other.state_)), why_(std::exchange(other.why_, errc::wrong_state)) {}
@@ -253,7 +252,7 @@ private:
             }
         }
     };
-    // By value: the generator may end while somebody waits.
+    // By value: the generator may end while a task waits.
     static result<T> take(detail::generator_ref<T> from, error why, deadline dl) {
         if (!from) return why;
         if (from->is_own()) return own_values();

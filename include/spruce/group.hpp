@@ -16,7 +16,8 @@ struct group_state {
     bool ending = false;              // its destructor has begun: spawn is refused
     bool failed = false;
     error failure = errc::canceled;   // the first, if failed
-    // Whose that is: the member while its handle is kept, which knows whether somebody looked; else what is left of it.
+    // Whose that is: the member while its handle is kept, which knows whether it was looked at; else what is left of
+    // it.
     bool looked = false;
     task_block* failed_member = nullptr;
     task_id failed_id{};
@@ -60,9 +61,9 @@ public:
         detail::open_group(state_);
     }
     // Cancels all that have not ended, in the order they were spawned, and waits for their end; this wait cannot be
-    // canceled. From here on spawn is refused with closed, whoever calls it. The origin of the cancellation is each
-    // member itself; where the owner leaves because it was canceled, or a scope around the group had its deadline
-    // pass, it is that operation. A first failure that nobody joined or looked at is reported, with the member's name.
+    // canceled. From here on spawn is refused with closed for all callers. The origin of the cancellation is each
+    // member itself; where the owner leaves because it was canceled, or a scope around the group had its deadline pass,
+    // it is that operation. A first failure that was neither joined nor looked at is reported, with the member's name.
     ~task_group() { detail::close_group(state_); }
 
     // spawn() into the group. Thread: any task of this loop. Errors (of the handle's calls): those of spawn,

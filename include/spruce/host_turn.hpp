@@ -24,7 +24,7 @@ SPRUCE_API void post_threw(post_outcome& how, char const* what) noexcept;
 // One turn of an interleaved loop: see loop::interleave(). Copies are the same turn, which runs once: of all calls the
 // first one counts. Late, or after the loop's end, a call does nothing. If the last copy dies without a call, the turn
 // is posted again. Thread: copied and destroyed on any; called on the loop's. A call on another thread runs nothing: it
-// is told to the unhandled hook, and the turn is posted again.
+// is reported to the unhandled hook, and the turn is posted again.
 class host_turn {
 public:
     host_turn(host_turn const& other) noexcept : host_turn(other.of_, other.number_) {}

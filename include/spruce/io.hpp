@@ -81,7 +81,7 @@ struct stream_core {
     bool is_connection() const noexcept { return kind >= 1 && kind <= 3; }
     bool is_socket() const noexcept { return kind >= 1 && kind <= 4; }
 };
-// fresh: the kernel has just made it, so that whoever had the number before has lost it.
+// fresh: the kernel has just made it, so that a registration of that number before is stale.
 SPRUCE_API result<stream_core> open_core(int fd, bool fresh = false) noexcept;
 SPRUCE_API void close_core(stream_core& c) noexcept;
 }  // namespace detail
@@ -118,10 +118,10 @@ public:
     // Errors: end_of_stream (a terminal has it, too, when its other side is gone; a FIFO has not before a writer has
     // come), closed, wrong_thread, canceled, timed_out, not_in_task, already_registered, invalid_argument (no room), an
     // errno: what broke the connection (ECONNRESET…) comes after all that had arrived, again with each call, and never
-    // end_of_stream instead, whichever call was told first. Cancel: no byte is lost.
+    // end_of_stream instead, whichever call reported it first. Cancel: no byte is lost.
     [[nodiscard]] SPRUCE_API result<std::size_t> read(bytes into, deadline dl = {});
     // Writes all of it. Errors: as read, but end_of_stream; EPIPE when the peer is gone, or what broke the connection,
-    // if a call was told. After an error a part may have been written: bytes_written() tells. Cancel: likewise.
+    // if a call reported it. After an error a part may have been written: bytes_written() tells. Cancel: likewise.
     [[nodiscard]] SPRUCE_API result<void> write(const_bytes from, deadline dl = {});
     // Writes all parts, in order, gathered.
     [[nodiscard]] SPRUCE_API result<void> write(std::span<const_bytes const> parts, deadline dl = {});

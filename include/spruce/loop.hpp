@@ -215,7 +215,7 @@ public:
         return hook(static_cast<int>(phase), detail::hook_point::before_start, std::forward<F>(f));
     }
     template <callback F> handler on_start(F&& f) { return on_start(start_phase::during, std::forward<F>(f)); }
-    // Runs f at the end of each turn, whoever asked for the turn. It makes no turns: a loop that sleeps has none.
+    // Runs f at the end of each turn, of run() or dispatch(). It makes no turns: a loop that sleeps has none.
     template <callback F> handler on_turn(F&& f) { return hook(0, detail::hook_point::turn, std::forward<F>(f)); }
     // Runs f at the end of each run. What it spawns with a hold() delays the next phase until all such holds are gone;
     // stop() ends the delays, leave() the shutdown. Errors: as on_start().
@@ -226,12 +226,12 @@ public:
     // Nothing new is taken then (closed). Where ~loop() cannot end the tasks yet, in a run, it runs before it returns.
     template <callback F> handler on_exit(F&& f) { return hook(0, detail::hook_point::exit, std::forward<F>(f)); }
     // From now on, when the process ends by exit() or main()'s return on this thread, the loop is destroyed first if
-    // nobody did; the main thread's, which nobody made, has no other end. Where exit() is called inside a run, only the
+    // it was not; the main thread's, made implicitly, has no other end. Where exit() is called inside a run, only the
     // exit hooks run, at once. Errors: closed, wrong_thread, no_memory.
     SPRUCE_API result<void> destroy_at_exit() noexcept;
-    // f is told of exceptions that escape from callbacks and tasks, and of errors that nobody looked at; instead of
-    // the line on stderr. The last one given counts. What f throws is lost. Where there is no memory for f, the hook
-    // before it is told so. Called by a task, f may wait; what others report meanwhile calls it again, on their stacks.
+    // f gets exceptions that escape from callbacks and tasks, and errors that were not looked at; instead of the line
+    // on stderr. The last one given counts. What f throws is lost. Where there is no memory for f, the hook before it
+    // is notified. Called by a task, f may wait; what others report meanwhile calls it again, on their stacks.
     template <std::invocable<unhandled const&> F> void on_unhandled(F&& f) {
         using held = std::decay_t<F>;
         auto c = detail::claim_handler(hub_, status_, sizeof(held), alignof(held));
@@ -286,11 +286,12 @@ public:
     // and none while there is nothing to do. Start hooks run before this returns, or, where they delay each other, in
     // turns; shutdown hooks, with what delays them, and the end of the background tasks come in turns as well. post is
     // called on that thread, and must not wait for the loop's. If it gives false or an error, or throws, or lets go of
-    // the turn, the unhandled hook is told, in the next turn that runs or at the loop's end, and it is called again
-    // after 1 ms, then 2, up to 1 s. Other values that it may give are not looked at. A poller that refuses for want of
-    // memory is told once and asked again each 10 ms; any other error of it is told, and ends the run as stop() does.
-    // The loop's end is the guest's: destroy() or ~loop() stop it if need be, and bring its shutdown to an end by turns
-    // of their own, so that the host may end first. Meanwhile run(), dispatch() and the like are wrong_state.
+    // the turn, it is reported to the unhandled hook, in the next turn that runs or at the loop's end, and it is called
+    // again after 1 ms, then 2, up to 1 s. Other values that it may give are not looked at. A poller that refuses for
+    // want of memory is reported once and asked again each 10 ms; any other error is reported, and ends the run as
+    // stop() does. The loop's end is the guest's: destroy() or ~loop() stop it if need be, and bring its shutdown to an
+    // end by turns of their own, so that the host may end first. Meanwhile run(), dispatch() and the like are
+    // wrong_state.
     // Errors: wrong_thread; wrong_state inside a run or a task, or when it is interleaved already; closed after the
     // loop's end; not_supported where the poller cannot be slept on; no_memory, an errno (no thread).
     // Lifetime: post is called until the run has ended, and destroyed then, on the loop's thread. After after_fork() in

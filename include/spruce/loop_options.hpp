@@ -27,12 +27,12 @@ struct loop_options {
     // So many calls of a task that need not wait complete in one dispatch; then the task goes once round the ready ring
     // before the next one, so that a peer that is never slower than it does not keep others waiting. At least 1.
     std::size_t call_budget = 128;
-    std::size_t ignored_cancels = 1'000;    // failing waits before "task N ignores cancel" is told; 0: never
+    std::size_t ignored_cancels = 1'000;    // failing waits before "task N ignores cancel" is reported; 0: never
     any_duration tick = duration(65'536);   // the timers' resolution; rounded to a power of two nanoseconds
     any_duration destroy_grace = std::chrono::seconds(5);   // what ~loop() gives the tasks
     // How long a loop that sleeps between other threads' calls, though they come that quickly, waits for the next one
-    // awake; 0: never; at most a second. About what being woken costs. Nobody waits awake as a guest, nor for a thread
-    // on its own core.
+    // awake; 0: never; at most a second. About what being woken costs. A guest never waits awake, nor any loop for a
+    // thread on its own core.
     any_duration spin = std::chrono::microseconds(30);
     bool stop_on_signals = false;           // SIGTERM stops it, and SIGINT unless the program handles or ignores it
     bool keep_failing_fd_callbacks =

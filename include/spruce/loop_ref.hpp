@@ -48,7 +48,7 @@ template <class F> inline constexpr callable_ops plain_ops{run_plain<F>, destroy
 SPRUCE_API result<void> wait_for_call(remote* on, void (*run)(void* context) noexcept, void* context,
                                       deadline dl) noexcept;
 
-// What somebody waits for: the function, and what it gave. Lies in the frame of who waits, which stands until then.
+// What a caller waits for: the function, and what it gave. Lies in the caller's frame, which stands until then.
 template <class F> struct awaited_call {
     using raw = std::invoke_result_t<F>;
     F f;

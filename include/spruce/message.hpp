@@ -43,15 +43,15 @@ struct message_names {
 };
 
 // What a receiver does with which message: takes it, leaves it for a later wait, or drops it. What is not named is
-// dropped, too, and the loop's unhandled hook is told. A name that stands in several is accepted, else deferred.
+// dropped, too, and reported to the loop's unhandled hook. A name that stands in several is accepted, else deferred.
 struct message_filter {
     message_names accept{}, defer{}, discard{};
 };
 
 // What would become of a message that was sent now.
 enum class message_action : std::uint8_t {
-    queue,      // nobody waits: the next receiver's filter decides
-    unnamed,    // dropped, and the unhandled hook is told
+    queue,      // no waiter: the next receiver's filter decides
+    unnamed,    // dropped, and reported to the unhandled hook
     discard,    // dropped
     defer,      // kept for a later wait
     accept      // received, before send() comes back
@@ -93,7 +93,7 @@ struct message_receiver : pinned {
     task_block* who = nullptr;
     std::uint64_t armed_at = 0;     // the dispatch in which it was
     bool armed = false;
-    bool waits = false;             // its task may be run when it is told
+    bool waits = false;             // its task may be run when it is notified
     bool told = false;              // it has something, or its wait is over: the next message is for a later wait
     bool asked = false;             // whether it can do with another message, in this search
 };
@@ -135,7 +135,7 @@ public:
     // Sends a message. A receiver that waits for it runs before this returns, until it waits again, yields or ends;
     // else the message is queued, or what the receiver's filter says. It never waits. Where a sender is itself sent to
     // meanwhile, that message is queued.
-    // Errors: full (nobody waits for it, and the bound is reached), closed, no_memory.
+    // Errors: full (it has no waiter, and the bound is reached), closed, no_memory.
     [[nodiscard]] result<void> send(message<T> m) {
         if (!state_) return errc::no_memory;
         m.sender = this_task::id();
@@ -143,7 +143,7 @@ public:
     }
     // Receives the first message that the filter accepts; waits for one. Others that were queued before are dropped or
     // kept, as it says. After close() it receives what is left, then gives end_of_stream.
-    // Errors: canceled, timed_out, not_in_task, already_registered (somebody else waits), invalid_argument (more than
+    // Errors: canceled, timed_out, not_in_task, already_registered (another task waits), invalid_argument (more than
     // eight names), end_of_stream, closed (it was destroyed), no_memory.
     // Cancel: no message is taken.
     [[nodiscard]] result<message<T>> receive(message_filter filter, deadline dl = {}) {
@@ -179,7 +179,7 @@ private:
 //     while (auto won = wait_any(wanted, in(5s))) …
 //
 // Errors of its value: end_of_stream, closed (the mailbox was destroyed). Errors of the wait: already_registered
-// (somebody else waits), invalid_argument (more than eight names), no_memory. Thread: the mailbox's, one task at a
+// (another task waits), invalid_argument (more than eight names), no_memory. Thread: the mailbox's, one task at a
 // time.
 template <class T> class received : detail::pinned {
 public:

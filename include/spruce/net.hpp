@@ -81,7 +81,7 @@ public:
     ~tcp_listener() { close(); }
 
     // Waits for a connection. What can pass is retried inside: a peer that gave up at once; no fds or no memory left,
-    // after a pause of 10 ms, and told to the unhandled hook once a spell.
+    // after a pause of 10 ms, and reported to the unhandled hook once a spell.
     // Errors: closed, wrong_thread, canceled, timed_out, not_in_task, already_registered, or an errno that can never
     // pass.
     // Cancel: no connection is lost.
@@ -98,7 +98,7 @@ private:
     detail::stream_core core_;
     address local_;
     std::uint64_t setbacks_ = 0;
-    std::int64_t told_ns_ = 0;   // when the last setback was told to the unhandled hook
+    std::int64_t told_ns_ = 0;   // when the last setback was reported
 };
 
 }}  // namespace spruce::v0

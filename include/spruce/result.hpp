@@ -93,7 +93,7 @@ public:
     }
 
     bool ok() const noexcept { return ok_; }
-    // Whether it holds a value. A result<bool> has none: nobody could tell what it asks.
+    // Whether it holds a value. A result<bool> has none: what it asks would be ambiguous.
     explicit operator bool() const noexcept
         requires(!std::same_as<std::remove_cv_t<T>, bool>)
     {

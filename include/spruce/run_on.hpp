@@ -23,7 +23,7 @@
 namespace spruce { inline namespace v0 {
 
 namespace detail {
-// What somebody elsewhere waits for: a future's or a task's outcome, else the value itself.
+// What a caller elsewhere waits for: a future's or a task's outcome, else the value itself.
 template <class T> result<T> final_outcome(future<T> f, deadline dl) { return std::move(f).get(dl); }
 template <class R> result<R> final_outcome(task<R> t, deadline dl) { return std::move(t).get(dl); }
 template <class R>
@@ -47,7 +47,7 @@ public:
         call what;
         shared_event over;
         std::atomic<std::uint32_t> references{1};
-        std::atomic<std::uint32_t> given_up{0};   // nobody waits any more
+        std::atomic<std::uint32_t> given_up{0};   // the caller waits no more
         // The loop's thread alone:
         task<void> running;
         handler at_exit;
@@ -89,7 +89,7 @@ public:
             if (of->given_up.load(std::memory_order_acquire) != 0) return;
             auto here = loop::current();
             if (!here) return static_cast<void>(of->what.outcome.emplace(here.error()));
-            // First, for without it nobody would hear of a task that is abandoned.
+            // First, for without it an abandoned task would not be noticed.
             of->at_exit = here->on_exit([t = of] { t->over.set(); });
             if (!of->at_exit.active()) return static_cast<void>(of->what.outcome.emplace(of->at_exit.error()));
             keep_for_tasks(of->at_exit);
@@ -130,31 +130,32 @@ private:
 // Cancel: is handed on: to the task, and what it waits for, as of task::cancel(). f that has not begun never does.
 template <class F>
     requires detail::startable<F>
-    [[nodiscard]] auto run_on(loop_ref on, F&& f, deadline dl = {}) ->
-        typename detail::task_elsewhere<std::decay_t<F>>::outcome {
-        using elsewhere = detail::task_elsewhere<std::decay_t<F>>;
-        loop_ref const door(on);  // what the caller has may go while this waits
-        auto const t = elsewhere::make(std::decay_t<F>(std::forward<F>(f)), dl);
-        if (!t) return errc::no_memory;
-        // Whether it may wait here at all is to be known before anything begins there.
-        if (auto const may = t->over.wait(in(duration::zero())); may != errc::timed_out) return may.error();
-        if (auto const sent = door.call(typename elsewhere::begins(t)); !sent) return sent.error();
-        if (auto const waited = t->over.wait(dl); !waited) {
-            t->given_up.store(1, std::memory_order_release);
-            if (waited != errc::canceled) return waited.error();
-            // Where there is no memory or no room in its inbox for that now, there will be.
-            cancel_shield const until_told;
-            for (;;) {
-                auto const told = door.call([t, by = task_id{waited.error().origin()}] {
-                    if (auto* const block = detail::task_access::block(t->running)) detail::cancel_task_for(block, by);
-                });
-                if ((told != errc::no_memory && told != errc::full) || t->over.is_set()) return waited.error();
-                static_cast<void>(sleep_for(std::chrono::milliseconds(1)));
-            }
+[[nodiscard]] auto run_on(loop_ref on, F&& f, deadline dl = {}) ->
+    typename detail::task_elsewhere<std::decay_t<F>>::outcome {
+    using elsewhere = detail::task_elsewhere<std::decay_t<F>>;
+    loop_ref const door(on);  // what the caller has may go while this waits
+    auto const t = elsewhere::make(std::decay_t<F>(std::forward<F>(f)), dl);
+    if (!t) return errc::no_memory;
+    // Whether it may wait here at all is to be known before anything begins there.
+    if (auto const may = t->over.wait(in(duration::zero())); may != errc::timed_out) return may.error();
+    if (auto const sent = door.call(typename elsewhere::begins(t)); !sent) return sent.error();
+    if (auto const waited = t->over.wait(dl); !waited) {
+        t->given_up.store(1, std::memory_order_release);
+        if (waited != errc::canceled) return waited.error();
+        // Where there is no memory or no room in its inbox for that now, there will be.
+        cancel_shield const until_told;
+        for (;;) {
+            auto const sent = door.call([t, by = task_id{waited.error().origin()}] {
+                if (auto* const block = detail::task_access::block(t->running)) detail::cancel_task_for(block, by);
+            });
+            if ((sent != errc::no_memory && sent != errc::full) || t->over.is_set()) return waited.error();
+            static_cast<void>(sleep_for(std::chrono::milliseconds(1)));
         }
-        auto& given = t->what.outcome;
-        if (!given) return errc::closed;
-        if (!given->ok() && t->what.text[0]) return detail::with_detail(given->error(), t->what.text);
-        return std::move(*given);
     }
+    auto& given = t->what.outcome;
+    if (!given) return errc::closed;
+    if (!given->ok() && t->what.text[0]) return detail::with_detail(given->error(), t->what.text);
+    return std::move(*given);
+}
+
 }}  // namespace spruce::v0

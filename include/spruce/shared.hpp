@@ -14,7 +14,7 @@
 namespace spruce { inline namespace v0 {
 
 namespace detail {
-struct shared_channel_state;   // outlives its object as long as somebody waits for it
+struct shared_channel_state;   // outlives its object as long as it has waiters
 struct shared_event_state;
 struct shared_note;
 

@@ -17,7 +17,7 @@ class event : detail::pinned {
 public:
     event() noexcept = default;
     SPRUCE_API ~event();
-    // Wakes all who wait now, even if it is cleared right after; nobody waits until it is cleared.
+    // Wakes all who wait now, even if it is cleared right after; no later wait blocks until it is cleared.
     SPRUCE_API void set() noexcept;
     void clear() noexcept { set_ = false; }
     bool is_set() const noexcept { return set_; }
@@ -66,7 +66,7 @@ public:
         void release() noexcept {
             if (of_) give_back();
         }
-        // Takes it off this object, which is empty then: somebody else gives it back, by semaphore::release().
+        // Takes it off this object, which is empty then: other code gives it back, by semaphore::release().
         SPRUCE_API void keep() noexcept;
 
     private:
@@ -170,7 +170,7 @@ private:
 
 // One task at a time. It is handed over first come, first served, by direct hand-off, without barging. Thread: one
 // loop's; plain code on its thread may lock it, too, where it is free, and counts as one more task.
-// Lifetime: nobody may hold it, or wait for it, when it dies: that ends the program.
+// Lifetime: it must have no owner and no waiter when it dies: else the program ends.
 class mutex : detail::pinned {
 public:
     using guard = lock_guard<mutex>;

@@ -27,7 +27,8 @@ struct task_options {
     // Bytes, rounded up to 16 K, 64 K, 256 K, 1 M or 8 M, the most; 0: the default, 256 K (64 K where pointers have 32
     // bits)
     std::size_t stack_size = 0;
-    // Holds nothing, is reported by nobody, and is canceled when run() ends; spawned during that end, before it begins
+    // Does not keep run() alive, is not reported, and is canceled when run() ends; spawned during that end, before it
+    // begins
     bool background = false;
     // For a great many tasks whose depth is known: a stack of 2 K, 4 K or 8 K (stack_size; 0: 8 K), side by side in
     // huge pages, without a guard. Who grows beyond it writes over a neighbour; most of that is found when the task
@@ -140,8 +141,8 @@ public:
     [[nodiscard]] result<R> get(deadline dl = {}) && { return take<!is_object>(dl); }
 
     // Asks it to end: its waits fail with `canceled` from now on; not yet begun, it never will. The origin of these
-    // errors, and of what is canceled as a consequence, is this task: error::is_from(id()), whoever calls this, from
-    // wherever.
+    // errors, and of what is canceled as a consequence, is this task, whatever the caller and its thread:
+    // error::is_from(id()).
     // Returns: true if it had not ended. Never waits.
     bool cancel() const noexcept { return block() && detail::cancel_task(block()); }
     // Whether it has ended. True as well where nothing will ever run: a refused spawn, an empty handle.

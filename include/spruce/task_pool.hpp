@@ -177,7 +177,7 @@ public:
     std::default_sentinel_t end() noexcept { return {}; }
 
 private:
-    // Somebody else who waits may take what this has waited for: then it is about the next.
+    // Another waiter may take what this has waited for: then it is about the next.
     bool advance(result<R>& into) {
         for (;;) {
             step const did = try_advance(into);
@@ -236,8 +236,8 @@ public:
     // Returns: the job's future, as of an async_function's call: cancel() takes a job back that has not begun, and
     // cancels the task of one that has. Dropped, the job goes on.
     // Errors: closed (the pool was closed, also while it waited), canceled, not_in_task, no_memory; in the future:
-    // those of spawn(); closed, if a move of f or of an argument into the task throws, which the unhandled hook is
-    // told. What throws before, in this call, comes out of it. Cancel: f is not called.
+    // those of spawn(); closed, if a move of f or of an argument into the task throws, which is reported to the
+    // unhandled hook. What throws before, in this call, comes out of it. Cancel: f is not called.
     template <class F, class... A>
         requires detail::startable<F, A...>
     [[nodiscard]] result<future<detail::started_t<F, A...>>> submit(F&& f, A&&... args) {

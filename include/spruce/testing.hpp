@@ -38,16 +38,16 @@ struct simulation_options {
     // Socket pairs: a read ends where a write did, as of local peers that send descriptors or credentials
     bool keep_apart = false;
     bool pipe_wakers = false;                        // loops are woken through pipes instead of counters
-    bool refuse_child_fds = false;                   // children have no fd; their end is told by SIGCHLD alone
+    bool refuse_child_fds = false;                   // children have no fd; their end is reported by SIGCHLD alone
     kqueue_of kqueue = kqueue_of::none;              // then it is the poller, and tells of signals and children, too
     any_duration stuck_after = std::chrono::seconds(10);   // real time: see simulation
 };
 
 // A kernel in memory. A loop is put on it by `loop_options{.on = world.on()}`.
 //
-// Time is virtual: it moves when a loop polls, nothing is ready and nobody holds it; then it jumps to what comes
+// Time is virtual: it moves when a loop polls, nothing is ready and no hold on it is left; then it jumps to what comes
 // first, the poll's timeout or something under way. It never moves while callbacks and tasks run.
-// A poll that has no timeout and nothing under way waits for real, until another thread wakes the loop. When nobody
+// A poll that has no timeout and nothing under way waits for real, until another thread wakes the loop. When none
 // has done so for `stuck_after`, the program ends with a sentence that says so: the loop would wait for ever.
 // (0: at once, for tests without other threads; duration::max(): never.)
 //
@@ -56,9 +56,9 @@ struct simulation_options {
 // loop's that breaks a pipe raises SIGPIPE, as on a real kernel. Urgent data cannot be read.
 // Not simulated: datagrams, TIME_WAIT.
 //
-// Thread: any, one call at a time; but with loops on several threads the clock moves for whoever waits first, so a
+// Thread: any, one call at a time; but with loops on several threads the clock moves for the first that waits, so a
 // test that is to be repeatable gives each loop a simulation of its own.
-// Lifetime: outlives its loops, and whoever may still wake them.
+// Lifetime: outlives its loops, and all threads that may still wake them.
 class simulation : detail::pinned {
 public:
     // Makes a world with nothing in it. Takes no memory and no system resource until it is used.
@@ -134,7 +134,7 @@ public:
 
     // -- signals and children
     // A signal arrives at the process.
-    // Returns: how many loops were told. Thread: any, but no signal handler.
+    // Returns: how many loops were notified. Thread: any, but no signal handler.
     SPRUCE_API std::size_t raise_signal(int signal) noexcept;
     // A child begins. Returns: its pid. Errors: no_memory.
     [[nodiscard]] SPRUCE_API result<int> spawn_child() noexcept;
@@ -142,7 +142,7 @@ public:
     // Errors: ESRCH when it does not run.
     SPRUCE_API result<void> end_child(int pid, int exit_code) noexcept;
     SPRUCE_API result<void> kill_child(int pid, int signal) noexcept;
-    // Somebody else in the process reaps a child that has ended: its status is lost to the loop.
+    // Other code in the process reaps a child that has ended: its status is lost to the loop.
     // Errors: ESRCH when there is none, wrong_state while it runs.
     SPRUCE_API result<void> steal_status(int pid) noexcept;
 

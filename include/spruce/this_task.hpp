@@ -6,7 +6,7 @@
 
 namespace spruce { inline namespace v0 {
 
-// Gives the hub the thread until somebody makes this task ready again: cancel() does. Outside a task it does nothing.
+// Gives the hub the thread until this task is made ready again: cancel() does. Outside a task it does nothing.
 SPRUCE_API void switch_to_hub();
 
 // The task that calls.

@@ -1,4 +1,4 @@
-// What a condition is told by: wait_any() and wait_all() give each of theirs such a point, and wake when it fires.
+// What a condition notifies: wait_any() and wait_all() give each of theirs such a point, and wake when it fires.
 #pragma once
 #include <concepts>
 #include <cstddef>
@@ -60,7 +60,7 @@ struct condition_ops {
     // Whether take() would find something now. null: just if its point has fired.
     bool (*ready)(void const* condition) noexcept;
     // Of what other threads may take, too, instead of `ready`; else null. claim: whether take() will find something,
-    // which nobody else gets from now on; if not, it goes on waiting. unclaim: it may go to others again.
+    // which no other gets from now on; if not, it goes on waiting. unclaim: it may go to others again.
     bool (*claim)(void* condition) noexcept;
     void (*unclaim)(void* condition) noexcept;
     // Of what a wait for all could find twice in one place; else null. reserve: whether take() would find something
@@ -69,7 +69,7 @@ struct condition_ops {
     bool (*reserve)(void* condition) noexcept;
     void (*unreserve)(void* condition) noexcept;
     // Of what wakes no more of those who wait for all than can have something; else null. It was woken in vain, or what
-    // it was told of has gone: its wait goes on, and another may be told.
+    // it was notified of has gone: its wait goes on, and another may be notified.
     void (*goes_on)(void* condition) noexcept;
 };
 struct condition_ref {

@@ -205,8 +205,8 @@ void release_here(task_block& t, std::uint8_t what) noexcept {
     free_block(t);
 }
 
-// The loop is gone, or its door is closed; the outcome goes with the last that holds it, wherever that is. Where the loop's
-// end has not counted the block yet, it finds that nobody holds it (end() in scheduler.cpp), and does the rest.
+// The loop is gone, or its door is closed; the outcome goes with the last that holds it, wherever that is. Where the
+// loop's end has not counted the block yet, it finds that nobody holds it (end() in scheduler.cpp), and does the rest.
 void release_orphan(task_block& t, std::uint8_t what) noexcept {
     std::uint8_t const held = std::atomic_ref(t.held).fetch_and(static_cast<std::uint8_t>(~what), std::memory_order_acq_rel);
     if ((held & ~what) != counted_at_end) return;
