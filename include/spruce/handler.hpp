@@ -13,6 +13,7 @@
 namespace spruce { inline namespace v0 {
 
 class handler;
+struct unhandled;
 
 namespace detail {
 struct hub;
@@ -151,6 +152,15 @@ SPRUCE_API result<handler> arm_fd(hub* on, handler_slot* slot, callable_ops cons
 SPRUCE_API result<handler> arm_signal(hub* on, handler_slot* slot, callable_ops const* ops, int signal) noexcept;
 SPRUCE_API result<handler> arm_child(hub* on, handler_slot* slot, callable_ops const* ops, int pid) noexcept;
 SPRUCE_API handler refused_handler(error why) noexcept;
+inline handler refused_argument(char const* why) noexcept {
+    return refused_handler(with_detail(errc::invalid_argument, why));
+}
+
+template <class F> void run_unhandled(void* callable, void* what) noexcept {
+    call_guarded([&] { static_cast<void>((*static_cast<F*>(callable))(*static_cast<unhandled const*>(what))); });
+}
+template <class F>
+inline constexpr callable_ops unhandled_ops{run_unhandled<F>, destroy_callable<F>, sizeof(F), alignof(F)};
 }  // namespace detail
 
 }}  // namespace spruce::v0

@@ -44,18 +44,14 @@ SPRUCE_API void set_unhandled(hub* on, handler_slot* slot, callable_ops const* o
 SPRUCE_API void refuse_unhandled(hub* on, error why) noexcept;
 
 // -- a guest of a host: claim (room for post()) and begin
-SPRUCE_API result<guest*> claim_guest(hub* on, error const& status, std::size_t size, std::size_t alignment, void** room) noexcept;
+SPRUCE_API result<guest*> claim_guest(hub* on, error const& status, std::size_t size, std::size_t align, void** room) noexcept;
 SPRUCE_API void unclaim_guest(guest* g) noexcept;
 SPRUCE_API result<void> begin_guest(hub* on, guest* g, callable_ops const* post) noexcept;
 
 // -- running
 using predicate_call = bool (*)(void* predicate) noexcept;
-SPRUCE_API result<void> run_hub_until(hub* on, error const& status, predicate_call done, void* predicate, deadline dl) noexcept;
+SPRUCE_API result<void> run_hub_until(hub* on, error const& status, predicate_call done, void* of, deadline dl) noexcept;
 
-template <class F> void run_unhandled(void* callable, void* what) noexcept {
-    call_guarded([&] { static_cast<void>((*static_cast<F*>(callable))(*static_cast<unhandled const*>(what))); });
-}
-template <class F> inline constexpr callable_ops unhandled_ops{run_unhandled<F>, destroy_callable<F>, sizeof(F), alignof(F)};
 }  // namespace detail
 
 // The hub. One a thread; all its functions are for that thread, unless they say otherwise. It cannot fail loudly:
@@ -90,18 +86,21 @@ public:
             return made;
         } else {
             auto c = claim<>(f);
-            return c.room ? detail::arm_soon(hub_, c.slot, fill<>(c, std::forward<F>(f))) : detail::refused_handler(c.why);
+            if (!c.room) return detail::refused_handler(c.why);
+            return detail::arm_soon(hub_, c.slot, fill<>(c, std::forward<F>(f)));
         }
     }
     // Runs f once, d from now, which is when this is called; at once (next pass) if d is 0 or less, but after those
     // timers that were due before. Keeps run() alive.
-    template <callback F> handler call_later(any_duration d, F&& f) { return call_timer(in(d), {}, std::forward<F>(f)); }
+    template <callback F> handler call_later(any_duration d, F&& f) {
+        return call_timer(in(d), {}, std::forward<F>(f));
+    }
     // Runs f once at t; a t in the past is soon. Keeps run() alive.
     template <callback F> handler call_at(any_time_point t, F&& f) { return call_timer(at(t), {}, std::forward<F>(f)); }
     // Runs f every d, first d from now, without drift; beats missed are skipped. Keeps run() alive until canceled.
     // A d of 0 or less is refused: invalid_argument.
     template <callback F> handler call_every(any_duration d, F&& f) {
-        if (d <= duration::zero()) return detail::refused_handler(detail::with_detail(errc::invalid_argument, "d: 0 or less"));
+        if (d <= duration::zero()) return detail::refused_argument("d: 0 or less");
         return call_timer(in(d), d, std::forward<F>(f));
     }
     // Runs f once, when nothing else is ready in a turn. Does not keep run() alive.
@@ -335,10 +334,11 @@ private:
         return detail::arm_timer(hub_, c.slot, fill<>(c, std::forward<F>(f)), due, period);
     }
     template <class F> handler hook(int phase, detail::hook_point first, F&& f) {
-        if (phase > 2) return detail::refused_handler(detail::with_detail(errc::invalid_argument, "phase: there is none such"));
+        if (phase > 2) return detail::refused_argument("phase: there is none such");
         auto c = claim<>(f);
         if (!c.room) return detail::refused_handler(c.why);
-        return detail::arm_hook(hub_, c.slot, fill<>(c, std::forward<F>(f)), detail::hook_point(static_cast<int>(first) + phase));
+        auto const when = detail::hook_point(static_cast<int>(first) + phase);
+        return detail::arm_hook(hub_, c.slot, fill<>(c, std::forward<F>(f)), when);
     }
 
     friend struct detail::loop_access;

@@ -111,8 +111,10 @@ inline fp_control read_fp_control() noexcept {
 }
 
 // Seven words, so that rsp is a multiple of 16 when the entry has popped five of them.
-inline void* lay_first_frame(void* top, fp_control const& control, void (*entry)(void* argument) noexcept, void* argument) noexcept {
-    auto* const words = reinterpret_cast<std::uintptr_t*>(reinterpret_cast<std::uintptr_t>(top) & ~std::uintptr_t{15}) - 7;
+inline void* lay_first_frame(void* top, fp_control const& control, void (*entry)(void* argument) noexcept,
+                             void* argument) noexcept {
+    std::uintptr_t const end = reinterpret_cast<std::uintptr_t>(top) & ~std::uintptr_t{15};
+    auto* const words = reinterpret_cast<std::uintptr_t*>(end) - 7;
     static_assert(sizeof control == sizeof *words);
     words[0] = reinterpret_cast<std::uintptr_t>(&spruce_first_entry);
     __builtin_memcpy(&words[1], &control, sizeof control);

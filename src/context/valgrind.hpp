@@ -20,7 +20,8 @@ enum class valgrind_request : std::uintptr_t {
 };
 
 // What Valgrind answers; 0 where there is none, and on processors whose row is not written here.
-[[gnu::always_inline]] inline std::uintptr_t ask_valgrind(valgrind_request what, std::uintptr_t a = 0, std::uintptr_t b = 0) noexcept {
+[[gnu::always_inline]] inline std::uintptr_t ask_valgrind(valgrind_request what, std::uintptr_t a = 0,
+                                                          std::uintptr_t b = 0) noexcept {
     static_cast<void>(what), static_cast<void>(a), static_cast<void>(b);
     std::uintptr_t answer = 0;
 #if (defined(__x86_64__) || defined(__aarch64__)) && !defined(__ILP32__)

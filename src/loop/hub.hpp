@@ -176,7 +176,7 @@ struct hub {
     }
     // How many entries of the ring may still run before the next poll.
     bool has_credit() const noexcept { return dispatches < dispatch_limit; }
-    std::uint32_t credit() const noexcept { return has_credit() ? static_cast<std::uint32_t>(dispatch_limit - dispatches) : 0; }
+    std::uint32_t credit() const noexcept { return has_credit() ? std::uint32_t(dispatch_limit - dispatches) : 0; }
     void set_credit(std::uint32_t n) noexcept { dispatch_limit = dispatches + n; }
     // Gives back what set_credit() suspended, unless the turn has been ended meanwhile.
     void restore_credit(std::uint32_t n) noexcept {
@@ -192,7 +192,7 @@ struct hub {
     // Counts a call of the task that runs, which completes without waiting. false: it was this dispatch's last.
     bool count_call() noexcept { return --calls_left != 0; }
     // Counts n calls more, but for the last: of one that takes as long as so many.
-    void count_calls(std::size_t n) noexcept { calls_left = n < calls_left ? calls_left - static_cast<std::uint32_t>(n) : 1; }
+    void count_calls(std::size_t n) noexcept { calls_left = n < calls_left ? calls_left - std::uint32_t(n) : 1; }
     void renew_calls() noexcept { calls_left = call_budget; }
     std::int64_t read_clock() noexcept { return seen_ns = calls->monotonic_ns(on.context); }
 

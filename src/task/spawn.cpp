@@ -64,7 +64,8 @@ result<stack_class> bare_class(bool available, std::size_t wanted, std::size_t s
         return with_detail(errc::invalid_argument, "the task's arguments are too large for its stack without a guard");
     if (!available) return class_for(wanted);
     if (bytes_of(c) < size + alignment + 1936 + 3072 && !calls_are_bound())   // what finding a function takes besides
-        return with_detail(errc::invalid_argument, "so small a stack without a guard needs a program linked with -z now (or LD_BIND_NOW=1)");
+        return with_detail(errc::invalid_argument,
+                           "so small a stack without a guard needs a program linked with -z now (or LD_BIND_NOW=1)");
     return c;
 }
 
@@ -77,7 +78,8 @@ void set_name(task_block& t, std::string_view name) noexcept {
 
 [[gnu::cold, gnu::noinline]] spawn_claim refuse(error why) noexcept { return {task_access::refused(why), nullptr}; }
 
-[[gnu::always_inline]] inline task_block& lay_block(scheduler& s, stack_class c, std::byte* top, std::size_t size, std::size_t alignment) noexcept {
+[[gnu::always_inline]] inline task_block& lay_block(scheduler& s, stack_class c, std::byte* top, std::size_t size,
+                                                    std::size_t alignment) noexcept {
     layout const at = lay_out(top, size, alignment);
     auto& t = *::new (static_cast<void*>(at.block)) task_block;
     t.size_class = c;
@@ -101,7 +103,8 @@ spawn_claim claim_task(std::size_t size, std::size_t alignment) noexcept {
     return claim_special_task(nullptr, size, alignment, nullptr);
 }
 
-spawn_claim claim_special_task(task_options const* options, std::size_t size, std::size_t alignment, group_state* group) noexcept {
+spawn_claim claim_special_task(task_options const* options, std::size_t size, std::size_t alignment,
+                               group_state* group) noexcept {
     scheduler* s = current_scheduler;
     if (group && (!s || !s->current || !group->owner)) return refuse(errc::not_in_task);
     if (group && group->ending) return refuse(with_detail(errc::closed, "the group has begun to end"));
@@ -160,7 +163,8 @@ void start_task(task_block* block, task_ops const* ops) noexcept {
     t.ops = ops;
     t.state = task_state::fresh;
     ++s.h.holds;
-    void* const start = prepare_stack(s.machine, t.machine, stack_pool::bottom_of(t.size_class, t.top()), t.payload, task_main, &t);
+    void* const bottom = stack_pool::bottom_of(t.size_class, t.top());
+    void* const start = prepare_stack(s.machine, t.machine, bottom, t.payload, task_main, &t);
     s.h.ready.push_back(ring_node(t), start);
     s.h.rouse();
 }
@@ -208,8 +212,9 @@ void release_here(task_block& t, std::uint8_t what) noexcept {
 // The loop is gone, or its door is closed; the outcome goes with the last that holds it, wherever that is. Where the
 // loop's end has not counted the block yet, it finds that nobody holds it (end() in scheduler.cpp), and does the rest.
 void release_orphan(task_block& t, std::uint8_t what) noexcept {
-    std::uint8_t const held = std::atomic_ref(t.held).fetch_and(static_cast<std::uint8_t>(~what), std::memory_order_acq_rel);
-    if ((held & ~what) != counted_at_end) return;
+    auto const others = static_cast<std::uint8_t>(~what);
+    std::uint8_t const held = std::atomic_ref(t.held).fetch_and(others, std::memory_order_acq_rel);
+    if ((held & others) != counted_at_end) return;
     task_arena* const a = t.arena;
     if (t.state == task_state::ended && t.ops) t.ops->drop_outcome(t.payload);
     orphan_released(a);
@@ -217,7 +222,8 @@ void release_orphan(task_block& t, std::uint8_t what) noexcept {
 }  // namespace
 
 namespace {
-constexpr callable_ops release_ops{[](void*, void*) noexcept {}, [](void* block) noexcept { release_here(*static_cast<task_block*>(block), held_by_handle); }, 0, 0};
+void release_posted(void* block) noexcept { release_here(*static_cast<task_block*>(block), held_by_handle); }
+constexpr callable_ops release_ops{[](void*, void*) noexcept {}, release_posted, 0, 0};
 }
 
 void drop_handle(task_block* t) noexcept {
