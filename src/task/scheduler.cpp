@@ -1,7 +1,6 @@
 // The switches between tasks, and a scheduler's life.
 #include "scheduler.hpp"
 
-#include <atomic>
 #include <new>
 
 #include "../base/text_line.hpp"
@@ -301,7 +300,7 @@ void end(hub& h) noexcept {
         // One that is still under construction has no handle yet, and never will.
         if (t.state <= task_state::claimed) return;
         // On another thread its handle may be dropped just now (release_orphan).
-        if (std::atomic_ref(t.held).fetch_or(counted_at_end, std::memory_order_acq_rel) != 0) ++kept;
+        if (__atomic_fetch_or(&t.held, counted_at_end, __ATOMIC_ACQ_REL) != 0) ++kept;
         else if (t.state == task_state::ended && t.ops) t.ops->drop_outcome(t.payload);
     });
     machine_end(s->machine);

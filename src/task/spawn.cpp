@@ -1,5 +1,4 @@
 // A task's birth, and its handle's end.
-#include <atomic>
 #include <cstring>
 #include <new>
 
@@ -213,7 +212,7 @@ void release_here(task_block& t, std::uint8_t what) noexcept {
 // loop's end has not counted the block yet, it finds that nobody holds it (end() in scheduler.cpp), and does the rest.
 void release_orphan(task_block& t, std::uint8_t what) noexcept {
     auto const others = static_cast<std::uint8_t>(~what);
-    std::uint8_t const held = std::atomic_ref(t.held).fetch_and(others, std::memory_order_acq_rel);
+    std::uint8_t const held = __atomic_fetch_and(&t.held, others, __ATOMIC_ACQ_REL);   // libc++ has no atomic_ref
     if ((held & others) != counted_at_end) return;
     task_arena* const a = t.arena;
     if (t.state == task_state::ended && t.ops) t.ops->drop_outcome(t.payload);
