@@ -430,6 +430,7 @@ TEST("a turn lasts as long as turn_time says, or its entries; more than eleven d
             SPRUCE_TRY(loop& here, loop::current());
             SPRUCE_CHECK(sleep_for(1ms));   // a new turn
             scoped_handler const h(here.call_later(1us, [&] { fired = true; }));
+            if (!h.get()) return h.get().error();
             for (; !fired; ++n) {
                 compute(200'000);
                 SPRUCE_CHECK(yield());
