@@ -88,6 +88,7 @@ void go_until_it_waits(loop& here, loop_ref const& there) {
     auto const end = std::chrono::steady_clock::now() + 10s;
     do trips(here, there, 50);
     while ((waits(here) == 0 || !here.impl()->spin.pays()) && std::chrono::steady_clock::now() < end);
+    if (SPRUCE_TSAN && !here.impl()->spin.pays()) harness::skip("what the sanitizer adds to a call lasts longer than a wait awake");
     CHECK(waits(here) != 0 && here.impl()->spin.pays());
 }
 
@@ -310,7 +311,9 @@ TEST("a turn that a call begins at once leaves the poll out only if there was on
         return !h.ready.empty();
     };
     bool left_out = false;
-    for (int i = 0; i != 100; ++i) {
+    auto const end = std::chrono::steady_clock::now() + 10s;
+    // On a busy machine other programs may come in between.
+    for (int i = 0; i < 100 || (!left_out && std::chrono::steady_clock::now() < end); ++i) {
         CHECK(polls_for_call(10us));
         left_out = left_out || !polls_for_call(0us);
     }

@@ -248,7 +248,8 @@ TEST_FOR(60, "lives at random, in one loop after the other: each gets what is it
     meeting_place place;
     world w(harness::seed(), place);
     // (A guest's loop costs a thread.)
-    long const rounds = harness::nightly() ? 500'000 : harness::option("host").empty() ? 15'000 : 1'500;
+    bool const slow = SPRUCE_TSAN || !harness::option("host").empty();
+    long const rounds = harness::nightly() ? 500'000 : slow ? 1'500 : 15'000;
     for (long round = 0; round != rounds; ++round) {
         testing::simulation kernel(harness::as_asked());
         one_loop(w, kernel.on());
@@ -265,7 +266,7 @@ TEST_FOR(60, "lives at random on two threads, whose loops end again and again, a
     meeting_place place;
     auto const lives = [&](std::uint64_t seed) {
         world w(seed, place);
-        for (int round = 0; round != (harness::nightly() ? 20'000 : 600); ++round) one_loop(w, nullptr);
+        for (int round = 0; round != (harness::nightly() ? 20'000 : SPRUCE_TSAN ? 100 : 600); ++round) one_loop(w, nullptr);
         CHECK(w.received <= w.sent);
     };
     std::thread other(lives, harness::seed() + 1);
