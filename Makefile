@@ -77,7 +77,7 @@ benches  := $(wildcard bench/bench_*.cpp)
 # The variant "ucontext" differs in the library alone, and in the tests that reach into what knows its switch: it takes
 # the other objects of the build beside it.
 T := $(B:%-ucontext=%)
-own_tests     := $(if $(filter ucontext,$(VARIANT)),$(shell grep -lE 'src/(context|task|sync)/' $(tests)),$(tests))
+own_tests     := $(if $(filter ucontext,$(VARIANT)),$(shell grep -lE 'src/(context|task|debug|sync|message|future)/' $(tests)),$(tests))
 shared_tests  := $(filter-out $(own_tests),$(tests))
 test_objects  := $(patsubst %.cpp,$B/%.o,$(own_tests) $(filter-out %/main.cpp,$(serve))) $(patsubst %.cpp,$T/%.o,$(shared_tests))
 serve_objects := $(patsubst %.cpp,$B/%.o,$(serve))
@@ -127,7 +127,7 @@ ifneq ($(PCH),)
 # What the tests of these parts include is compiled once. Both compilers find it behind -include. (Others reach into the
 # library, where names of ours are meant otherwise.)
 common_headers := $T/test/common_headers.hpp
-with_common    := $(filter $(patsubst %,$T/test/%/%.o,loop task sync io model interop),$(test_objects))
+with_common    := $(filter $(patsubst %,$T/test/%/%.o,loop task debug sync message future io model interop),$(test_objects))
 $(with_common): test_flags += -include $(common_headers)
 $(with_common): $(common_headers).gch
 $(common_headers).gch: test/harness/common_headers.hpp

@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "async_function.hpp"
-#include "backlog.hpp"
-#include "counted.hpp"
+#include "detail/backlog.hpp"
+#include "detail/counted.hpp"
 #include "emitter.hpp"
 #include "future.hpp"
 #include "group.hpp"

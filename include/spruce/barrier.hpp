@@ -7,9 +7,9 @@
 #include <type_traits>
 #include <utility>
 
-#include "callback.hpp"
+#include "detail/callback.hpp"
 #include "wait_point.hpp"
-#include "waiter_list.hpp"
+#include "detail/waiter_list.hpp"
 
 namespace spruce { inline namespace v0 {
 

@@ -10,7 +10,7 @@
 #include "bound.hpp"
 #include "queue.hpp"
 #include "wait_point.hpp"
-#include "waiter_list.hpp"
+#include "detail/waiter_list.hpp"
 
 namespace spruce { inline namespace v0 {
 

@@ -4,7 +4,7 @@
 #include <tuple>
 #include <utility>
 
-#include "backlog.hpp"
+#include "detail/backlog.hpp"
 #include "emitter.hpp"
 #include "wait_point.hpp"
 

@@ -8,7 +8,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "callback.hpp"
+#include "detail/callback.hpp"
 #include "memory.hpp"
 #include "result.hpp"
 
@@ -19,7 +19,7 @@
 namespace spruce { inline namespace v0 {
 
 namespace detail {
-// A callable that is connected, in one block with it; src/sync/emitter.cpp knows it.
+// A callable that is connected, in one block with it; src/message/emitter.cpp knows it.
 struct connected_slot;
 struct emission;
 

@@ -6,7 +6,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "backlog.hpp"
+#include "detail/backlog.hpp"
 #include "emitter.hpp"
 #include "future.hpp"
 #include "handler.hpp"

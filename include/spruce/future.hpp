@@ -9,7 +9,8 @@
 #include <type_traits>
 #include <utility>
 
-#include "future_core.hpp"
+#include "detail/future_core.hpp"
+#include "progress.hpp"
 
 namespace spruce { inline namespace v0 {
 

@@ -8,7 +8,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "counted.hpp"
+#include "detail/counted.hpp"
 #include "future_sets.hpp"
 
 namespace spruce { inline namespace v0 {

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "channel.hpp"
-#include "counted.hpp"
+#include "detail/counted.hpp"
 #include "group.hpp"
 #include "sync.hpp"
 #include "task.hpp"

@@ -6,7 +6,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "callback.hpp"
+#include "detail/callback.hpp"
 #include "result.hpp"
 #include "time.hpp"
 

@@ -4,7 +4,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "callback.hpp"
+#include "detail/callback.hpp"
 #include "error.hpp"
 #include "result.hpp"
 

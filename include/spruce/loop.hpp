@@ -8,7 +8,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "callback.hpp"
+#include "detail/callback.hpp"
 #include "census.hpp"
 #include "error.hpp"
 #include "exit_status.hpp"

@@ -9,7 +9,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "callback.hpp"
+#include "detail/callback.hpp"
 #include "error.hpp"
 #include "result.hpp"
 #include "time.hpp"

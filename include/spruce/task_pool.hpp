@@ -13,7 +13,7 @@
 #include "async_function.hpp"
 #include "bound.hpp"
 #include "group.hpp"
-#include "waiter_list.hpp"
+#include "detail/waiter_list.hpp"
 
 namespace spruce { inline namespace v0 {
 

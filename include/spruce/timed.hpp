@@ -12,7 +12,7 @@
 #include "loop.hpp"
 #include "memory.hpp"
 #include "time.hpp"
-#include "waiter_list.hpp"
+#include "detail/waiter_list.hpp"
 
 namespace spruce { inline namespace v0 {
 

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "callback.hpp"
+#include "detail/callback.hpp"
 #include "result.hpp"
 #include "time.hpp"
 

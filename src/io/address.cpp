@@ -1,4 +1,4 @@
-#include "address.hpp"
+#include "socket_address.hpp"
 
 #include <arpa/inet.h>
 #include <cstring>

@@ -6,7 +6,7 @@
 
 #include "../base/text_line.hpp"
 #include "../loop/plain_scope.hpp"
-#include "address.hpp"
+#include "socket_address.hpp"
 #include "fd_wait.hpp"
 
 namespace spruce { inline namespace v0 {

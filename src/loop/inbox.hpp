@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <spruce/callback.hpp>
+#include <spruce/detail/callback.hpp>
 #include <spruce/memory.hpp>
 
 #include "../base/atomic.hpp"

@@ -1,5 +1,5 @@
 // Times of day: what the wall clock shows, and what it means that it has jumped.
-#include <spruce/timer.hpp>
+#include <spruce/at_timer.hpp>
 
 #include <ctime>
 

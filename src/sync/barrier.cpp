@@ -1,4 +1,5 @@
 // Barriers: who comes last takes the others out of the line, runs the action, and lets them go.
+// Cancel, and the deadline: task/park.cpp calls the waiter's parked::abandon, which unlinks it and breaks the barrier.
 #include <spruce/barrier.hpp>
 
 #include <utility>

@@ -1,4 +1,6 @@
 // Channels: items go from the sender's hands into the receiver's, or into the places between.
+// Cancel, and the deadline: a sender or receiver that waits is a node of its line, and task/park.cpp unlinks it by
+// parked::abandon, which is the plain unlink here: no item was touched yet.
 #include <spruce/channel.hpp>
 
 #include "contended.hpp"

@@ -1,5 +1,7 @@
 // Condition variables: who is notified goes straight into the line for the lock.
-#include <spruce/sync.hpp>
+// Cancel, and the deadline: before the notification task/park.cpp unlinks the waiter from waiters_ by parked::abandon;
+// after it, locking again cannot be canceled.
+#include <spruce/condition_variable.hpp>
 #include <spruce/task.hpp>
 
 #include "../task/scheduler.hpp"

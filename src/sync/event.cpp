@@ -1,4 +1,6 @@
-#include <spruce/sync.hpp>
+// Events: set() wakes all who wait. Cancel, and the deadline: task/park.cpp unlinks the waiter by parked::abandon, the plain
+// unlink here.
+#include <spruce/event.hpp>
 
 #include "waiters.hpp"
 

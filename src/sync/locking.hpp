@@ -1,6 +1,6 @@
 // A wait for a lock, and handing it over.
 #pragma once
-#include <spruce/sync.hpp>
+#include <spruce/mutex.hpp>
 
 #include "waiters.hpp"
 

@@ -1,4 +1,5 @@
 // Queues of work: who waits for room, for an item, or for all to be done.
+// Cancel, and the deadline: task/park.cpp unlinks the waiter from its line by parked::abandon, the plain unlink here.
 #include <spruce/queue.hpp>
 
 #include "waiters.hpp"

@@ -3,7 +3,7 @@
 // waiter has left, and the notice goes to the next.
 #include "shared_call.hpp"
 
-#include <spruce/sync.hpp>
+#include <spruce/condition_variable.hpp>
 
 #include "../sys/kernel_error.hpp"
 #include "../task/scheduler.hpp"
@@ -245,7 +245,7 @@ result<void> park_for(shared_note& n, shared_attempt attempt, void* call, char c
         waiting(char const* what, shared_note& of) noexcept : parked(what, true), note(of) {
             note.waiter = this;
             abandon = [](parked& self) noexcept {
-                // Else it is already
+                // Cancel and the deadline: nothing is woken by the note any more. (Of one that fired that is done.)
                 if (self.outcome != how::fired) static_cast<waiting&>(self).note.waiter = nullptr;
             };
         }

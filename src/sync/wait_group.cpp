@@ -1,5 +1,6 @@
 // Wait groups: the last who is done wakes all.
-#include <spruce/sync.hpp>
+// Cancel, and the deadline: task/park.cpp unlinks the waiter by parked::abandon, the plain unlink here.
+#include <spruce/wait_group.hpp>
 
 #include "waiters.hpp"
 

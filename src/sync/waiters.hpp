@@ -2,7 +2,7 @@
 #pragma once
 #include <new>
 
-#include <spruce/waiter_list.hpp>
+#include <spruce/detail/waiter_list.hpp>
 
 #include "../task/scheduler.hpp"
 #include "../task/wait_core.hpp"

@@ -6,7 +6,7 @@
 #include <new>
 
 #include <spruce/group.hpp>
-#include <spruce/task_outcome.hpp>
+#include <spruce/detail/task_outcome.hpp>
 #include <spruce/wait_point.hpp>
 
 #include "../base/intrusive_list.hpp"
@@ -124,7 +124,18 @@ struct alignas(sizeof(void*) == 8 ? 64 : 16) task_block : listener {
 inline char const* given_name(task_block const& t) noexcept { return t.named ? t.name : nullptr; }
 
 // A wait in progress; lives in the frame of the task that waits. The source keeps a pointer to it until it wakes it
-// or abandon() takes it back: of fired, expired and canceled exactly one happens.
+// or abandon() takes it back: of fired, expired and canceled exactly one happens. The map of a wait:
+//
+//   begin_wait()       the call fails here, with nothing done, if the task is to end
+//   line.push_back(p)  the source keeps p: the outcome is `waiting`
+//   park(p, deadline)  arms the task's timer and leaves: the task's state is `waiting`
+//   then one of these, and the task is in the ready ring, with an outcome that stays:
+//     wake(p)          fired, or failed with a reason: the source has taken p out of its line before
+//     expired()        expired (its own deadline) or scope (that of a scope around it): calls p.abandon(p)
+//     cancel_block()   canceled: calls p.abandon(p), which takes p out of the line
+//   park() returns     ok; or the error that the outcome stands for, by failure_of()
+//
+// A task that its loop's end abandons runs none of this: p.abandon(p) is called once, and it never runs again.
 struct parked : list_link {
     enum class how : std::uint8_t {
         waiting,

@@ -1,5 +1,5 @@
 // Two functions of one group, whose calls pause at an interval: all that can happen to three calls under each policy,
-// against a model. (Functions by themselves: sync/test_async_function_policies.cpp.)
+// against a model. (Functions by themselves: future/test_async_function_policies.cpp.)
 #include <optional>
 
 #include "../sync/virtual_tasks.hpp"

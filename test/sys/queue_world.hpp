@@ -6,7 +6,7 @@
 
 #include <spruce/testing.hpp>
 
-#include "../../src/sys/simulated_kevent.hpp"
+#include "../../src/testing/simulated_kevent.hpp"
 #include "../harness/harness.hpp"
 
 namespace {

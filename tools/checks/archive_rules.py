@@ -71,6 +71,18 @@ def symbol_findings(text, archive):
     return found
 
 
+def testing_findings(text, archive, testing):
+    """From nm -A of an archive: what other members need of those in src/testing, which a program that does not name
+    them must link without."""
+    needs, defines = {}, {}
+    for member, kind, name in re.findall(r":([^:\s]+):\s*[0-9a-f]*\s+([A-Za-z])\s+(\S+)$", text, flags=re.M):
+        where = needs if kind in "Uwv" else defines
+        where.setdefault(name, set()).add(member)
+    return [f"{archive}:1: {member} needs {name} of {min(owners)}, which is for tests alone"
+            for name, owners in sorted(defines.items()) if owners <= testing
+            for member in sorted(needs.get(name, set()) - testing)]
+
+
 def red_zone_findings(text, archive):
     """From objdump -d of an archive: functions that leave their stack by `jmp *(%rsi)` and keep something below rsp, where
     the switch writes. Of locals that are named by the frame's address it shows only whether anything is called: where
@@ -111,9 +123,12 @@ def check(top):
             if code != 0:
                 found.append(f"Makefile:1: the {profile} profile does not build with {compiler}: {last_lines(output)}")
             archives.append(archive)
+    testing = {name + ".o" for name in os.listdir(os.path.join(top, "src/testing"))}
     for archive in sorted(archives):
         if os.path.exists(os.path.join(top, archive)):
             found += section_findings(run(["readelf", "-SW", archive], cwd=top)[1], archive)
-            found += symbol_findings(run(["nm", "-A", archive], cwd=top)[1], archive)
+            symbols = run(["nm", "-A", archive], cwd=top)[1]
+            found += symbol_findings(symbols, archive)
+            found += testing_findings(symbols, archive, testing)
             found += red_zone_findings(run(["objdump", "-d", "--no-show-raw-insn", archive], cwd=top)[1], archive)
     return found

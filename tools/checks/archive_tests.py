@@ -68,6 +68,18 @@ def header_case(what, text):
         return [f for f in found if f]
 
 
+def testing_cases():
+    """What nm -A says of an archive in which a poller needs the simulated kernel, and of one in which it does not."""
+    defines = "a.a:simulated.cpp.o:0000000000000010 T spruce_simulated\n"
+    for what, user, expected in (
+        ("a member that needs what is for tests", "poller.cpp.o", 1),
+        ("a member for tests that needs another one", "fds.cpp.o", 0),
+    ):
+        found = archive_rules.testing_findings(f"{defines}a.a:{user}:                 U spruce_simulated\n", "a.a",
+                                               {"simulated.cpp.o", "fds.cpp.o"})
+        yield what, len(found) == expected, found
+
+
 def cases():
     """(what, whether it is right, what was found)"""
     for tool in ("g++", "ar", "readelf", "nm", "objdump"):

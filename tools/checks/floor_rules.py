@@ -4,35 +4,30 @@ import re
 
 from .source_text import includes, part_of
 
-# What each floor may include besides itself. Interop is a guest of the loop, and knows no task.
-BELOW_LOOP = {"base", "timer", "sys"}
-ALLOWED = {
-    "base": set(),
-    "timer": {"base"},
-    "sys": {"base"},
-    "context": {"base", "sys"},
-    "loop": BELOW_LOOP,
-    "task": BELOW_LOOP | {"loop", "context"},
-    "sync": BELOW_LOOP | {"loop", "context", "task"},
-    "offload": BELOW_LOOP | {"loop", "context", "task", "sync"},
-    "io": BELOW_LOOP | {"loop", "context", "task", "sync", "offload"},
-    "interop": BELOW_LOOP | {"loop"},
-}
-ALLOWED["all"] = set(ALLOWED)  # the umbrella header
+FLOORS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "floors")
 
-# The floor of each public header.
-HEADERS = {
-    "base": "callback config error memory result time verify",
-    "sys": "faults testing",
-    "loop": "handler census exit_status hold_token host_turn loop_options loop_ref loop_state loop",
-    "task": "debug group run task task_local task_outcome this_task wait_point",
-    "sync": "waiter_list counted backlog barrier conditions wait message future_core future future_sets async_function timed timer emitter emitted event_bus sync channel queue shared generator as_future future_timers future_filter bound task_pool run_on loop_thread",
-    "offload": "offload shards",
-    "io": "io net process",
-    "interop": "interop",
-    "all": "spruce",
-}
-FLOOR_OF_HEADER = {f"{name}.hpp": floor for floor, names in HEADERS.items() for name in names.split()}
+
+def read_floors(text):
+    """({folder: the folders it may include besides itself}, {public header: folder}), lowest first, of tools/floors."""
+    allowed, floor_of_header = {}, {}
+    for line in text.split("\n"):
+        if not line.strip() or line.startswith("#"):
+            continue
+        floor, rest = line.split(":", 1)
+        below, headers = rest.split("|")
+        allowed[floor] = set()
+        for part in below.replace(",", " ").split():
+            allowed[floor] |= {part} if part != "below" else set()
+        for top in re.findall(r"\bbelow (\w+)", below):
+            allowed[floor] |= allowed[top]
+        floor_of_header.update({f"{name.removeprefix('detail/')}.hpp": floor for name in headers.split()})
+    return allowed, floor_of_header
+
+
+with open(FLOORS, encoding="utf-8") as f:
+    ALLOWED, FLOOR_OF_HEADER = read_floors(f.read())
+ALLOWED["all"] = set(ALLOWED)  # the umbrella header
+FLOOR_OF_HEADER["spruce.hpp"] = "all"
 
 # A public header shows no header of an operating system, and none of these, which cost every user their compile time
 # or say that the library does what it must not.
@@ -46,6 +41,7 @@ OS_HEADER = re.compile(r"^(sys/|net/|netinet/|arpa/|linux/)|^(unistd|pthread|sch
                        r"termios|ucontext|dlfcn|pwd|ifaddrs|signal|time|errno)\.h$")
 OS_HEADERS_ALLOWED = {
     "sys": None,      # all
+    "testing": None,  # what it stands for
     "io": None,       # addresses, socket options, terminals: values, not calls
     "offload": None,
     "base": {"unistd.h"},      # the panic's write to stderr, which must not go through a loop
@@ -79,7 +75,7 @@ def check(files):
             if not floor:
                 continue
         if floor not in ALLOWED:
-            found.append(file.finding(1, "has no floor: name it in tools/checks/floor_rules.py"))
+            found.append(file.finding(1, "has no floor: name it in tools/floors"))
             continue
         for line, name, quoted in includes(file):
             to = floor_of_include(file, name, quoted)

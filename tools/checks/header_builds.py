@@ -29,7 +29,7 @@ def alone(top, scratch, compiler, profile, flags, header):
 
 
 def check(top):
-    headers = sorted(glob.glob(os.path.join(top, "include/spruce/*.hpp")))
+    headers = sorted(glob.glob(os.path.join(top, "include/spruce/*.hpp")) + glob.glob(os.path.join(top, "include/spruce/detail/*.hpp")))
     found = []
     with tempfile.TemporaryDirectory() as scratch:
         for compiler in compilers():

@@ -104,7 +104,7 @@ def program_findings(top, scratch, cxx):
 def flat_findings(top, scratch, cxx):
     """c++ -std=c++20 -Iinclude -c src/*/*.cpp src/*/*.S, in two halves at once, in one folder."""
     sources = sorted(glob.glob(os.path.join(top, "src/*/*.cpp")) + glob.glob(os.path.join(top, "src/*/*.S")))
-    read = sources + glob.glob(os.path.join(top, "src/*/*.hpp")) + glob.glob(os.path.join(top, "include/spruce/*.hpp"))
+    read = sources + glob.glob(os.path.join(top, "src/*/*.hpp")) + glob.glob(os.path.join(top, "include/spruce/**/*.hpp"), recursive=True)
     done = stamp(top, "flat", read, *cxx, run([*cxx, "--version"])[1])
     if done.holds():
         return []
@@ -131,7 +131,7 @@ def flat_findings(top, scratch, cxx):
 def amalgamation_findings(top, scratch, cxx):
     """The program with spruce.hpp and spruce.cpp beside it, without a warning, in both profiles."""
     made_from = [os.path.join(top, "tools/amalgamate"), os.path.join(top, "tools/checks/link_rules.py")]
-    for pattern in ("src/*/*", "include/spruce/*.hpp", "tools/checks/source_text.py"):
+    for pattern in ("src/*/*", "include/spruce/*.hpp", "include/spruce/detail/*.hpp", "tools/checks/source_text.py"):
         made_from += glob.glob(os.path.join(top, pattern))
     done = stamp(top, "amalgamation", made_from, *cxx, run([*cxx, "--version"])[1])
     if done.holds():
