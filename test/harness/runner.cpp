@@ -142,12 +142,17 @@ std::set<std::string> skipped_in(char const* path) {
     return names;
 }
 
+bool has_one_of(std::string const& text, std::vector<std::string> const& parts) {
+    return std::any_of(parts.begin(), parts.end(), [&](std::string const& part) { return text.find(part) != std::string::npos; });
+}
+
 // The options that a test's process is given, too.
 constexpr std::string_view for_tests[] = {"--host", "--length", "--poller", "--waker", "--signals", "--kernel", "--each-failing",
                                           "--seconds", "--at", "--transfers", "--interrupts", "--refuse"};
 
 int usage() {
-    std::puts("usage: spruce-test [--filter TEXT] [--exact NAME] [--skipped-in LOG] [--list] [--jobs N] [--stop-at-failure]\n"
+    std::puts("usage: spruce-test [--filter TEXT]... [--without TEXT]... [--exact NAME] [--skipped-in LOG] [--list]\n"
+              "                   [--jobs N] [--stop-at-failure]\n"
               "                   [--seed N] [--length ci|nightly] [--repeat N]\n"
               "                   [--poller epoll|poll|kqueue[-netbsd|-openbsd]] [--waker eventfd|pipe] [--signals pipe|signalfd]\n"
               "                   [--kernel real|simulated] [--host queue] [--slack N] [--under EMULATOR] [--verbose]\n"
@@ -158,7 +163,8 @@ int usage() {
 }  // namespace
 
 int main(int argc, char** argv) {
-    std::string filter, exact;
+    std::string exact;
+    std::vector<std::string> any_of, none_of;
     std::optional<std::set<std::string>> among;
     bool list = false, verbose = false, stop_early = false;
     int jobs = 2, one = -1, repeat = 1, slack = 1;
@@ -173,7 +179,8 @@ int main(int argc, char** argv) {
         if (word == "--stop-at-failure") { stop_early = true; continue; }
         if (i + 1 == argc) return usage();
         char const* const value = argv[++i];
-        if (word == "--filter") filter = value;
+        if (word == "--filter") any_of.push_back(value);
+        else if (word == "--without") none_of.push_back(value);
         else if (word == "--exact") exact = value;
         else if (word == "--skipped-in") among = skipped_in(value);
         else if (word == "--jobs") jobs = std::atoi(value);
@@ -225,7 +232,8 @@ int main(int argc, char** argv) {
     for (int r = 0; r != repeat; ++r) {
         for (std::size_t i = 0; i != all.size(); ++i) {
             std::string const whole = suite_of(all[i]->file) + ": " + all[i]->name;
-            if (!exact.empty() ? exact != all[i]->name : all[i]->hidden || (!filter.empty() && whole.find(filter) == std::string::npos)) continue;
+            bool const meant = (any_of.empty() || has_one_of(whole, any_of)) && !has_one_of(whole, none_of);
+            if (!exact.empty() ? exact != all[i]->name : all[i]->hidden || !meant) continue;
             if (among && among->count(whole) == 0) continue;
             if (list) std::puts(whole.c_str());
             else queue.push_back({static_cast<int>(i)});

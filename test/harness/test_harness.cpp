@@ -246,6 +246,14 @@ TEST("hidden tests run only by their whole name, and a name that fits nothing is
     CHECK(listed.has("harness/test_harness: hidden tests run only by their whole name"));
 }
 
+TEST("several filters name what any of them names, and what is left out is left out of that") {
+    report const two = run_self("--list --filter 'several filters name' --filter 'a repeated test is run'");
+    CHECK(two.has("several filters name") && two.has("a repeated test is run"));
+    report const one = run_self("--list --filter harness/ --without 'several filters name' --without 'hidden tests run'");
+    CHECK(one.has("a repeated test is run") && !one.has("several filters name") && !one.has("hidden tests run"));
+    CHECK_EQ(run_self("--filter harness/ --without harness/").code, 2);
+}
+
 TEST("a repeated test is run as often, each time afresh") {
     report const r = run_self("--seed 4711 --exact 'hidden: fine' --repeat 7 --jobs 3");
     CHECK_EQ(r.code, 0);

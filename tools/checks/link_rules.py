@@ -1,6 +1,6 @@
 """Programs link with what the profiles promise: libc and the compiler's helpers alone, dynamically and statically; a
-program of the other profile does not link, and is told why; the sources compile flat, without a build system, and so do
-the two files of the amalgamation."""
+program of the other profile does not link, and is told why; the two files of the amalgamation compile without a warning.
+(That the sources compile flat is tools/try-consumers' to try.)"""
 import glob
 import os
 import shutil
@@ -101,33 +101,6 @@ def program_findings(top, scratch, cxx):
     ]) if finding]
 
 
-def flat_findings(top, scratch, cxx):
-    """c++ -std=c++20 -Iinclude -c src/*/*.cpp src/*/*.S, in two halves at once, in one folder."""
-    sources = sorted(glob.glob(os.path.join(top, "src/*/*.cpp")) + glob.glob(os.path.join(top, "src/*/*.S")))
-    read = sources + glob.glob(os.path.join(top, "src/*/*.hpp")) + glob.glob(os.path.join(top, "include/spruce/**/*.hpp"), recursive=True)
-    done = stamp(top, "flat", read, *cxx, run([*cxx, "--version"])[1])
-    if done.holds():
-        return []
-    objects = os.path.join(scratch, "flat")
-    os.makedirs(objects)
-    compile_half = [*cxx, "-std=c++20", "-I" + os.path.join(top, "include"), "-c"]
-    halves = all_of([lambda h=h: run([*compile_half, *sources[h::2]], cwd=objects, timeout=300) for h in (0, 1)])
-    for code, output in halves:
-        if code != 0:
-            return [f"Makefile:1: the sources do not compile flat: {last_lines(output)}"]
-    if len(os.listdir(objects)) != len(sources):
-        return ["Makefile:1: the objects of a flat build overwrite each other"]
-    program = os.path.join(scratch, "flat-program")
-    code, output = run([*cxx, "-std=c++20", "-I" + os.path.join(top, "include"), os.path.join(scratch, "program.cpp"),
-                        *glob.glob(os.path.join(objects, "*.o")), "-o", program, "-pthread"])
-    if code == 0:
-        code, output = run([program], timeout=30)
-    if (code, output) != (0, "42\n"):
-        return [f"Makefile:1: a program of the flat build gives {code} and says: {last_lines(output)}"]
-    done.put()
-    return []
-
-
 def amalgamation_findings(top, scratch, cxx):
     """The program with spruce.hpp and spruce.cpp beside it, without a warning, in both profiles."""
     made_from = [os.path.join(top, "tools/amalgamate"), os.path.join(top, "tools/checks/link_rules.py")]
@@ -162,4 +135,4 @@ def amalgamation_findings(top, scratch, cxx):
 def check(top):
     cxx = default_compiler()
     with tempfile.TemporaryDirectory() as scratch:
-        return program_findings(top, scratch, cxx) + flat_findings(top, scratch, cxx) + amalgamation_findings(top, scratch, cxx)
+        return program_findings(top, scratch, cxx) + amalgamation_findings(top, scratch, cxx)
