@@ -10,6 +10,7 @@
 
 namespace spruce { inline namespace v0 {
 
+// How a tcp_listener listens.
 struct listen_options {
     int backlog = 511;
     bool reuse_port = false;      // several sockets may listen on one port; the system spreads what comes
@@ -48,12 +49,13 @@ public:
     address const& local() const noexcept { return local_; }
     // How often a connection had to be given up or put off.
     std::uint64_t setbacks() const noexcept { return setbacks_; }
-    // Stops listening; who waits in accept() gets closed.
+    // Stops listening; a task that waits in accept() gets closed.
     void close() noexcept { detail::close_core(core_); }
     bool is_open() const noexcept { return core_.fd >= 0; }
 
 private:
     tcp_listener() noexcept = default;
+    result<void> pause(detail::hub& h, error why, deadline& dl);
     detail::stream_core core_;
     address local_;
     std::uint64_t setbacks_ = 0;

@@ -27,7 +27,7 @@ template <class F> void each_line(hub& h, char const* lead, F&& take) noexcept {
     std::size_t const tasks = h.ext ? h.ext->left(h, false) : 0;
     head.put(lead).put("loop ").put(h.serial).put(": ").put(tasks).put(tasks == 1 ? " task" : " tasks").end();
     take(head);
-    std::int64_t const now = h.calls->monotonic_ns(h.on.context);
+    std::int64_t const now = h.sys.monotonic_ns();
     census_cursor c;
     c.of = &h;
     while (census_next(c)) {

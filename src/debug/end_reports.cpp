@@ -45,7 +45,7 @@ void tell_stuck(hub& h, int fd) noexcept { write_census(h, fd, "spruce: deadlock
 
 void tell_leaving(hub& h, int fd) noexcept {
     listing all(h, fd, " ends with these left:");
-    std::int64_t const now = h.calls->monotonic_ns(h.on.context);
+    std::int64_t const now = h.sys.monotonic_ns();
     census_cursor c;
     c.of = &h;
     while (census_next(c)) all.add([&](text_line& line) { put_task_state(line, c.now, now); });
@@ -69,7 +69,7 @@ void tell_left(hub& h, int fd) noexcept {
     listing all(h, fd, " has ended, and these are left:");
     h.fds.for_each_owned([&](int number) {
         all.add([&](text_line& line) {
-            line.put("fd ").put(static_cast<std::uint64_t>(number)).put(", a stream that nobody closed");
+            line.put("fd ").put(static_cast<std::uint64_t>(number)).put(", a stream that was not closed");
         });
     });
     std::int64_t tokens = 0;

@@ -62,7 +62,7 @@ void let_sleep(hub& h) noexcept {
     } else {
         std::int64_t due = h.timers.next_due_ns();
         if (std::int64_t const step = next_step_ns(g); step < due) due = step;
-        std::int64_t const now = h.calls->monotonic_ns(h.on.context);
+        std::int64_t const now = h.sys.monotonic_ns();
         if (!settled && due > now + retry_ns) due = now + retry_ns;
         if (due != no_time) timeout_ns = due > now ? due - now : 0;
     }
@@ -76,7 +76,7 @@ void end_sleeping(hub& h, guest& g) noexcept {
     if (is_lost(*g.thread)) return;
     end_poll_thread(*g.thread, [](void* at) noexcept {
         hub& asleep = *static_cast<hub*>(at);
-        asleep.calls->wake(asleep.on.context, asleep.wake.write_fd);
+        asleep.sys.wake(asleep.wake.write_fd);
     }, &h);
     h.door->woke_up();
 }

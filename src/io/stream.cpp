@@ -43,7 +43,7 @@ result<stream_core> make_core(hub& h, int fd, int kind, bool fresh) noexcept {
 
 result<stream_core> open_core(int fd, bool fresh) noexcept {
     SPRUCE_TRY(hub* const h, open_hub());
-    int const kind = h->calls->kind_of(h->on.context, fd);
+    int const kind = h->sys.kind_of(fd);
     if (kind < 0) return with_detail(errc::invalid_argument, "fd: not open");
     return make_core(*h, fd, kind, fresh);
 }
@@ -109,7 +109,7 @@ bool ends_connection(int e) noexcept {
 [[gnu::cold, gnu::noinline]] error read_failed(hub& h, stream_core& c, int got) noexcept {
     if (got == 0 && c.kind == fd_pipe && c.drains) return errc::end_of_stream;
     if ((got == 0 && c.kind == fd_pipe) || ((got == 0 || got == -EIO) && c.kind == fd_tty)) {
-        end_kind const end = static_cast<end_kind>(h.calls->end_of(h.on.context, c.fd, c.kind));
+        end_kind const end = static_cast<end_kind>(h.sys.end_of(c.fd, c.kind));
         if (end == end_kind::gone || (end == end_kind::typed && got == 0)) return errc::end_of_stream;
         return got == 0 ? error(errc::would_wait) : error::from_errno(EIO);
     }
@@ -123,11 +123,11 @@ bool ends_connection(int e) noexcept {
 
 ssize put(hub& h, stream_core const& c, io_slice const* slices, int count) noexcept {
     if (count == 1) {
-        return c.is_socket() ? h.calls->send(h.on.context, c.fd, slices->data, slices->size)
-                             : h.calls->write(h.on.context, c.fd, slices->data, slices->size);
+        return c.is_socket() ? h.sys.send(c.fd, slices->data, slices->size)
+                             : h.sys.write(c.fd, slices->data, slices->size);
     }
-    return c.is_socket() ? h.calls->sendv(h.on.context, c.fd, slices, count)
-                         : h.calls->writev(h.on.context, c.fd, slices, count);
+    return c.is_socket() ? h.sys.sendv(c.fd, slices, count)
+                         : h.sys.writev(c.fd, slices, count);
 }
 
 // One successful write of at least a byte, after waiting for it if need be.
@@ -165,7 +165,7 @@ inline result<void> may_begin() noexcept {
 result<stream> stream::adopt(int fd) {
     SPRUCE_TRY(auto core, detail::open_core(fd));
     hub& h = *detail::current_hub;
-    if (int const failed = h.calls->set_nonblocking(h.on.context, fd, true); failed < 0) {
+    if (int const failed = h.sys.set_nonblocking(fd, true); failed < 0) {
         h.fds.disown(*core.entry);
         detail::release(core.door);
         return detail::call_error(failed, "fcntl()");
@@ -199,8 +199,8 @@ result<std::size_t> stream::read_on(bytes into, deadline& dl) {
         detail::fd_entry& e = *core_.entry;
         if (e.on_read) return detail::with_detail(errc::already_registered, "a read is already pending");
         if ((e.ready & detail::ready_read) != 0 || (!tried && detail::must_not_wait(h, dl))) {
-            detail::ssize const n = core_.is_socket() ? h.calls->recv(h.on.context, core_.fd, into.data(), size)
-                                                      : h.calls->read(h.on.context, core_.fd, into.data(), size);
+            detail::ssize const n = core_.is_socket() ? h.sys.recv(core_.fd, into.data(), size)
+                                                      : h.sys.read(core_.fd, into.data(), size);
             if (n > 0) {
                 detail::count_bytes(h, static_cast<std::size_t>(n));
                 if (static_cast<std::size_t>(n) < size) detail::note_short_read(h, core_);
@@ -270,7 +270,7 @@ result<void> stream::shut_write() {
     SPRUCE_CHECK(detail::usable(core_));
     if (!core_.is_socket()) return detail::with_detail(errc::not_supported, "only sockets can be half-closed");
     hub& h = *detail::current_hub;
-    if (int const failed = h.calls->shutdown(h.on.context, core_.fd, SHUT_WR); failed < 0)
+    if (int const failed = h.sys.shutdown(core_.fd, SHUT_WR); failed < 0)
         return detail::call_error(failed, "shutdown()");
     return {};
 }
@@ -280,14 +280,14 @@ result<pipe_ends> make_pipe() {
     SPRUCE_TRY(loop& here, loop::current());
     hub& h = *here.impl();
     int ends[2];
-    if (int const failed = h.calls->make_pipe(h.on.context, ends); failed < 0)
+    if (int const failed = h.sys.make_pipe(ends); failed < 0)
         return detail::call_error(failed, "pipe()");
     auto first = detail::open_fresh(ends[0], detail::fd_pipe);
     auto second = first ? detail::open_fresh(ends[1], detail::fd_pipe) : result<detail::stream_core>(first.error());
     if (second) return pipe_ends{pipe_stream(*first), pipe_stream(*second)};
     if (first) detail::close_core(*first);
-    else h.calls->close(h.on.context, ends[0]);
-    h.calls->close(h.on.context, ends[1]);
+    else h.sys.close(ends[0]);
+    h.sys.close(ends[1]);
     return second.error();
 }
 

@@ -33,17 +33,17 @@ result<stream_core> make_socket(address const& of) noexcept {
     if (family != AF_INET && family != AF_INET6)
         return detail::with_detail(errc::invalid_argument, "no address of TCP");
     hub& h = *here.impl();
-    int const fd = h.calls->socket(h.on.context, family, SOCK_STREAM, 0);
+    int const fd = h.sys.socket(family, SOCK_STREAM, 0);
     if (fd < 0) return socket_error(fd, of, "socket");
     auto core = detail::open_fresh(fd, detail::fd_tcp_socket);
-    if (!core) h.calls->close(h.on.context, fd);
+    if (!core) h.sys.close(fd);
     return core;
 }
 
 // Asks for a socket's own end. 0, or -errno.
 int learn_local(hub& h, stream_core const& c, address& local) noexcept {
     unsigned length = access::capacity();
-    int const got = h.calls->getsockname(h.on.context, c.fd, access::room(local), &length);
+    int const got = h.sys.getsockname(c.fd, access::room(local), &length);
     if (got == 0) access::filled(local, length);
     return got;
 }
@@ -54,7 +54,7 @@ bool meets_itself(hub& h, stream_core const& c, address const& local, address co
     // What was asked for need not be its name: "every address" is this machine's.
     address peer;
     unsigned length = access::capacity();
-    if (h.calls->getpeername(h.on.context, c.fd, access::room(peer), &length) != 0) return false;
+    if (h.sys.getpeername(c.fd, access::room(peer), &length) != 0) return false;
     access::filled(peer, length);
     return access::same(local, peer);
 }
@@ -79,7 +79,7 @@ result<tcp_stream> tcp_stream::connect(address const& to, deadline dl) {
     SPRUCE_TRY(auto core, make_socket(to));
     closing guard{core};
     hub& h = *detail::current_hub;
-    int got = h.calls->connect(h.on.context, core.fd, access::raw(to), access::length(to));
+    int got = h.sys.connect(core.fd, access::raw(to), access::length(to));
     if (got == -EINPROGRESS) {
         if (auto waited = detail::wait_ready(core, true, "connect", dl); !waited) {
             // Closed under us: the stream_core here is the only one, so it was the loop that ended.
@@ -87,7 +87,7 @@ result<tcp_stream> tcp_stream::connect(address const& to, deadline dl) {
         }
         unsigned size = sizeof got;
         int failed = 0;
-        got = h.calls->getsockopt(h.on.context, core.fd, SOL_SOCKET, SO_ERROR, &failed, &size);
+        got = h.sys.getsockopt(core.fd, SOL_SOCKET, SO_ERROR, &failed, &size);
         if (got < 0) return socket_error(got, to, "getsockopt");
         got = -failed;
     }
@@ -97,7 +97,7 @@ result<tcp_stream> tcp_stream::connect(address const& to, deadline dl) {
     if (meets_itself(h, core, local, to)) {
         // Without a trace of it: the port is for a server that may come.
         linger const at_once{1, 0};
-        (void)h.calls->setsockopt(h.on.context, core.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+        (void)h.sys.setsockopt(core.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
         return socket_error(-ECONNREFUSED, to, "connect");
     }
     tcp_stream made(guard.keep());
@@ -110,7 +110,7 @@ result<void> tcp_stream::no_delay(bool on) {
     SPRUCE_CHECK(detail::usable(core_));
     hub& h = *detail::current_hub;
     int const value = on ? 1 : 0;
-    if (int const failed = h.calls->setsockopt(h.on.context, core_.fd, IPPROTO_TCP, TCP_NODELAY, &value, sizeof value);
+    if (int const failed = h.sys.setsockopt(core_.fd, IPPROTO_TCP, TCP_NODELAY, &value, sizeof value);
         failed < 0)
         return detail::call_error(failed, "setsockopt()");
     return {};
@@ -125,11 +125,11 @@ result<tcp_listener> tcp_listener::listen(std::string_view host_and_port, listen
     int const yes = 1;
     // A server that starts again must not wait for its last connections' end.
     char const* call = "setsockopt";
-    int failed = h.calls->setsockopt(h.on.context, core.fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    int failed = h.sys.setsockopt(core.fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     if (failed >= 0 && options.reuse_port)
-        failed = h.calls->setsockopt(h.on.context, core.fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof yes);
-    if (failed >= 0) call = "bind", failed = h.calls->bind(h.on.context, core.fd, access::raw(at), access::length(at));
-    if (failed >= 0) call = "listen", failed = h.calls->listen(h.on.context, core.fd, options.backlog);
+        failed = h.sys.setsockopt(core.fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof yes);
+    if (failed >= 0) call = "bind", failed = h.sys.bind(core.fd, access::raw(at), access::length(at));
+    if (failed >= 0) call = "listen", failed = h.sys.listen(core.fd, options.backlog);
     tcp_listener made;
     // The caller needs to know which port it got
     if (failed >= 0) call = "getsockname", failed = learn_local(h, core, made.local_);
@@ -169,6 +169,24 @@ bool is_any(address const& a) noexcept {
 constexpr duration accept_pause = std::chrono::milliseconds(10);
 }  // namespace
 
+// After a setback that may pass. Errors: what ends accept(): closed (the unhandled hook, or another task, has ended
+// the listener meanwhile), timed_out, canceled.
+result<void> tcp_listener::pause(detail::hub& h, error why, deadline& dl) {
+    stream_core const mine = core_;   // the unhandled hook may end the listener
+    // Once a second: under churn there may be room for one connection at a time, for long.
+    if (std::int64_t const now = h.fresh_now(); told_ns_ == 0 || now - told_ns_ >= 1'000'000'000) {
+        told_ns_ = now;
+        detail::tell_unhandled(&h, {this_task::id(), this_task::name(), "accept waits until there is room", why});
+        if (mine.entry->owners != mine.owner) return errc::closed;
+    }
+    if (dl.how() == deadline::kind::relative) dl = at(time_point(duration(h.due_from_now(dl))));
+    if (dl.passed()) return errc::timed_out;
+    // The pause is a wait for the other side of the fd, which never comes but which close() ends.
+    deadline until = in(dl.remaining() < accept_pause ? dl.remaining() : accept_pause);
+    auto const paused = detail::wait_ready(core_, true, "accept", until);
+    return paused == error(errc::timed_out) ? result<void>() : paused;
+}
+
 result<tcp_stream> tcp_listener::accept(deadline dl) {
     detail::plain_scope const scope;   // whose number it was, or the hook, may be the last to own the loop
     detail::counted_call const counted;
@@ -179,60 +197,43 @@ result<tcp_stream> tcp_listener::accept(deadline dl) {
     unsigned in_a_row = 0;
     for (bool tried = false;; tried = true) {
         detail::fd_entry& e = *core_.entry;
-        if (e.on_read) return detail::with_detail(errc::already_registered, "somebody accepts already");
+        if (e.on_read) return detail::with_detail(errc::already_registered, "an accept() is already pending");
         if ((e.ready & detail::ready_read) == 0 && (tried || !detail::must_not_wait(h, dl))) {
             SPRUCE_CHECK(detail::wait_ready(core_, false, "accept", dl));
             continue;
         }
         address peer;
         unsigned length = access::capacity();
-        int const fd = h.calls->accept(h.on.context, core_.fd, access::room(peer), &length);
+        int const fd = h.sys.accept(core_.fd, access::room(peer), &length);
         if (fd == -EAGAIN) {
             h.fds.clear_ready(e, detail::ready_read);
             continue;
         }
-        error why = errc::canceled;
-        bool pause = false;
-        stream_core const mine = core_;   // callbacks' destructors and the unhandled hook may end the listener
-        if (fd >= 0) {
-            // All that is needed of the listener: where the number was somebody's, both may run.
-            tcp_stream made(stream_core{});
-            bool const many = is_any(local_);
-            if (!many) made.local_ = local_;
-            auto core = detail::open_fresh(fd, detail::fd_tcp_socket);
-            if (core) {
-                made.core_ = *core;
-                access::filled(peer, length);
-                made.peer_ = peer;
-                // Mostly the listener's own, which saves a call; behind "*" each connection has another.
-                if (many) (void)learn_local(h, made.core_, made.local_);
-                return made;
-            }
-            // Our own bounds are like the system's: they may pass. The connection itself is lost.
-            h.calls->close(h.on.context, fd);
-            if (mine.entry->owners != mine.owner) return errc::closed;
-            why = core.error();
-            pause = true;
-        } else {
+        if (fd < 0) {
             setback const kind = judge(fd);
-            why = error::from_errno(-fd);
             if (kind == setback::none) return socket_error(fd, local_, "accept");
-            pause = kind == setback::pause || ++in_a_row % 32 == 0;
+            ++setbacks_;
+            if (kind == setback::pause || ++in_a_row % 32 == 0) SPRUCE_CHECK(pause(h, error::from_errno(-fd), dl));
+            continue;
         }
+        stream_core const mine = core_;   // the destructors of callbacks that the number had may end the listener
+        tcp_stream made(stream_core{});
+        bool const many = is_any(local_);
+        if (!many) made.local_ = local_;
+        auto const core = detail::open_fresh(fd, detail::fd_tcp_socket);
+        if (core) {
+            made.core_ = *core;
+            access::filled(peer, length);
+            made.peer_ = peer;
+            // Mostly the listener's own, which saves a call; behind "*" each connection has another.
+            if (many) (void)learn_local(h, made.core_, made.local_);
+            return made;
+        }
+        // Our own bounds are like the system's: they may pass. The connection itself is lost.
+        h.sys.close(fd);
+        if (mine.entry->owners != mine.owner) return errc::closed;
         ++setbacks_;
-        if (!pause) continue;
-        // Once a second: under churn there may be room for one connection at a time, for long.
-        if (std::int64_t const now = h.fresh_now(); told_ns_ == 0 || now - told_ns_ >= 1'000'000'000) {
-            told_ns_ = now;
-            detail::tell_unhandled(&h, {this_task::id(), this_task::name(), "accept waits until there is room", why});
-            if (mine.entry->owners != mine.owner) return errc::closed;
-        }
-        if (dl.how() == deadline::kind::relative) dl = at(time_point(duration(h.due_from_now(dl))));
-        if (dl.passed()) return errc::timed_out;
-        // The pause is a wait for the other side of the fd, which never comes but which close() ends.
-        deadline until = in(dl.remaining() < accept_pause ? dl.remaining() : accept_pause);
-        if (auto paused = detail::wait_ready(core_, true, "accept", until); !paused && paused != error(errc::timed_out))
-            return paused.error();
+        SPRUCE_CHECK(pause(h, core.error(), dl));
     }
 }
 

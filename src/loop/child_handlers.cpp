@@ -12,7 +12,7 @@ namespace {
 // Takes the child's status if it is there. 1: known now; 0: it still runs. `failed`: why it cannot be had.
 int look(hub& h, handler_slot& s, int* failed = nullptr) noexcept {
     child_status status{};
-    int const got = h.calls->reap_child(h.on.context, s.number, s.child.fd, &status);
+    int const got = h.sys.reap_child(s.number, s.child.fd, &status);
     if (got == 0) return 0;
     if (got < 0) {
         if (failed) *failed = got;
@@ -30,7 +30,7 @@ void close_child_fd(hub& h, handler_slot& s) noexcept {
         h.fds.unwatch(s.child.fd, false, s);
         h.fds.close(*e);
     } else {
-        h.calls->close(h.on.context, s.child.fd);
+        h.sys.close(s.child.fd);
     }
     s.child.fd = -1;
 }
@@ -116,7 +116,7 @@ result<handler> arm_child(hub* on, handler_slot* s, callable_ops const* ops, int
     s->child.fd = -1;
     s->ended = child_end::unknown;
     s->child.code = 0;
-    int const fd = h.calls->open_child(h.on.context, pid);
+    int const fd = h.sys.open_child(pid);
     if (fd == -ESRCH || fd == -EINVAL) return refuse(with_detail(errc::invalid_argument, "pid: no such child"));
     if (fd < 0 && fd != -ENOSYS && fd != -EPERM) return refuse(kernel_error(fd));
     s->child.fd = fd < 0 ? -1 : fd;
@@ -126,7 +126,7 @@ result<handler> arm_child(hub* on, handler_slot* s, callable_ops const* ops, int
     if (fd < 0) {
         if (int const failed = watch_by_pid(h, *s); failed < 0) return refuse(signal_refused(h, failed));
     } else if (auto watched = h.fds.watch(fd, false, *s); !watched) {
-        h.calls->close(h.on.context, fd);
+        h.sys.close(fd);
         return refuse(watched.error());
     }
     s->kind = slot_kind::child;

@@ -12,7 +12,7 @@ handler_table::~handler_table() {
     release(memory_, chunks_, chunk_room_ * sizeof(handler_slot*), alignof(handler_slot*));
 }
 
-error handler_table::add_chunk(hub& of) noexcept {
+result<void> handler_table::add_chunk(hub& of) noexcept {
     if (made_ >= bound_) return with_detail(errc::full, "max_timers");
     std::size_t const count = bound_ - made_ < chunk_size ? bound_ - made_ : chunk_size;   // the last may be a part
     std::size_t const number = made_ / chunk_size;
@@ -42,7 +42,7 @@ error handler_table::add_chunk(hub& of) noexcept {
         free_ = s;
     }
     made_ += count;
-    return errc::canceled;   // unused: success is told by free_
+    return {};
 }
 
 // Takes the entries of canceled slots out of the ring, when they are a good part of it: who makes and cancels without
@@ -62,8 +62,7 @@ slot_claim handler_table::claim_slowly(hub& of, std::size_t size, std::size_t al
     slot_claim c;
     if (!free_) sweep(of);
     if (!free_) {
-        error const why = add_chunk(of);
-        if (!free_) return c.why = why, c;
+        if (auto const added = add_chunk(of); !added) return c.why = added.error(), c;
     }
     void* room = free_->room;
     if (!fits(size, alignment)) {
@@ -76,8 +75,8 @@ slot_claim handler_table::claim_slowly(hub& of, std::size_t size, std::size_t al
 }
 
 void handler_table::free_room(handler_slot& s) noexcept {
-    std::size_t const size = s.ops ? s.ops->size : static_cast<std::size_t>(s.period_ns);
-    std::size_t const alignment = s.ops ? s.ops->alignment : static_cast<std::size_t>(s.number);
+    std::size_t const size = s.ops ? s.ops->size : s.claimed_size;
+    std::size_t const alignment = s.ops ? s.ops->alignment : s.claimed_alignment;
     release(memory_, s.callable, size, alignment);
 }
 

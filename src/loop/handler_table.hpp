@@ -61,16 +61,19 @@ struct handler_slot : list_link, listener {
     union {
         timer* time;                    // timer, periodic
         int number;                     // fd, signal, pid or phase
+        std::size_t claimed_alignment;  // claimed, and not armed: that of its callable
     };
     std::int64_t due_ns = 0;            // timer, periodic: when it was armed for
     union {
         std::int64_t period_ns;         // periodic
+        std::size_t claimed_size;       // claimed, and not armed: that of its callable
         child_part child;
         handler_slot* next_free;
     };
     alignas(std::max_align_t) std::byte room[slot_room];
 };
 
+inline bool is_queued(handler_slot const& s) noexcept { return s.state == slot_state::queued; }
 // Whether its callable may still be called.
 inline bool may_run(handler_slot const& s) noexcept {
     if (s.state == slot_state::armed || s.state == slot_state::queued) return true;
@@ -158,12 +161,12 @@ private:
         s.state = slot_state::claimed;
         s.kind = slot_kind::none;
         s.holds = s.again = false;
-        s.period_ns = static_cast<std::int64_t>(size);   // until it is armed: what to give back if it never is
-        s.number = static_cast<int>(alignment);
+        s.claimed_size = size;
+        s.claimed_alignment = alignment;
         return s;
     }
     slot_claim claim_slowly(hub& of, std::size_t size, std::size_t alignment) noexcept;
-    error add_chunk(hub& of) noexcept;
+    result<void> add_chunk(hub& of) noexcept;
     void sweep(hub& of) noexcept;
     void free_room(handler_slot& slot) noexcept;
 

@@ -9,7 +9,7 @@
 #include <spruce/loop.hpp>
 
 #include "../base/intrusive_list.hpp"
-#include "../sys/kernel.hpp"
+#include "../sys/kernel_view.hpp"
 #include "../sys/signals.hpp"
 #include "../sys/thread_signals.hpp"
 #include "../timer/wheel.hpp"
@@ -122,7 +122,7 @@ struct hub {
 
     // -- the kernel
     kernel& on;
-    kernel_calls const* calls;
+    kernel_view sys;                     // its calls
     poller_calls const* poller = nullptr;
     void* poller_context = nullptr;
     fd_table fds;
@@ -194,7 +194,7 @@ struct hub {
     // Counts n calls more, but for the last: of one that takes as long as so many.
     void count_calls(std::size_t n) noexcept { calls_left = n < calls_left ? calls_left - std::uint32_t(n) : 1; }
     void renew_calls() noexcept { calls_left = call_budget; }
-    std::int64_t read_clock() noexcept { return seen_ns = calls->monotonic_ns(on.context); }
+    std::int64_t read_clock() noexcept { return seen_ns = sys.monotonic_ns(); }
 
     void rouse_sleeper() noexcept;
     // Whether a run is under way, in a turn of it or between two.
@@ -265,7 +265,7 @@ inline void make_ready(hub& h, handler_slot& s) noexcept {
 }
 void run_slot(hub& h, handler_slot& s) noexcept;
 // The same for what most callbacks are: called once, and gone, whether it is canceled meanwhile or not.
-inline bool is_due_soon(handler_slot const& s) noexcept { return s.kind == slot_kind::soon && s.state == slot_state::queued; }
+inline bool is_due_soon(handler_slot const& s) noexcept { return s.kind == slot_kind::soon && is_queued(s); }
 inline void run_soon(hub& h, handler_slot& s) noexcept {
     s.state = slot_state::running;
     h.holds -= s.holds;

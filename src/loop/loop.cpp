@@ -58,8 +58,8 @@ result<void> check(loop_options const& o) noexcept {
 
 void free_hub(hub* h) noexcept {
     if (h->poller) h->poller->close(h->poller_context);
-    if (h->wake.write_fd >= 0 && h->wake.write_fd != h->wake.read_fd) h->calls->close(h->on.context, h->wake.write_fd);
-    if (h->wake.read_fd >= 0) h->calls->close(h->on.context, h->wake.read_fd);
+    if (h->wake.write_fd >= 0 && h->wake.write_fd != h->wake.read_fd) h->sys.close(h->wake.write_fd);
+    if (h->wake.read_fd >= 0) h->sys.close(h->wake.read_fd);
     if (h->door) release(h->door);
     memory_hook const memory = h->options.memory;
     h->~hub();
@@ -76,7 +76,7 @@ result<void> open_hub(hub& h) noexcept {
     if (got < 0) return with_detail(kernel_error(got), "the poller");
     h.poller = made.calls;
     h.poller_context = made.context;
-    if (int const failed = h.calls->make_waker(h.on.context, h.on.preferred_waker, &h.wake); failed < 0)
+    if (int const failed = h.sys.make_waker(h.on.preferred_waker, &h.wake); failed < 0)
         return with_detail(kernel_error(failed), "the waker: eventfd() and pipe()");
     if (int const failed = watch_waker(h); failed < 0)
         return with_detail(kernel_error(failed), "the waker in the poller");
@@ -84,7 +84,7 @@ result<void> open_hub(hub& h) noexcept {
     if (!h.door) return errc::no_memory;
     h.door->owner = &h;
     h.door->wake_fd = h.wake.write_fd;
-    h.fds.attach(h.calls, h.on.context, h.poller, h.poller_context);
+    h.fds.attach(h.on.calls, h.on.context, h.poller, h.poller_context);
     if (!h.ready.reserve(16)) return errc::no_memory;
     h.hole.state = slot_state::canceled;
     h.hole.again = true;   // it stays where it is when slots are swept
@@ -99,12 +99,12 @@ result<void> renew_in_child(hub& h) noexcept {
     if (int const failed = h.poller->renew(h.poller_context, true); failed < 0)
         return with_detail(kernel_error(failed), "the poller");
     waker_fds fresh;
-    if (int const failed = h.calls->make_waker(h.on.context, h.on.preferred_waker, &fresh); failed < 0)
+    if (int const failed = h.sys.make_waker(h.on.preferred_waker, &fresh); failed < 0)
         return with_detail(kernel_error(failed), "the waker: eventfd() and pipe()");
     // A child that has closed what it inherited may have been given the same numbers again.
     auto const is_fresh = [&](int fd) { return fd == fresh.read_fd || fd == fresh.write_fd; };
-    if (!is_fresh(h.wake.read_fd)) h.calls->close(h.on.context, h.wake.read_fd);
-    if (h.wake.write_fd != h.wake.read_fd && !is_fresh(h.wake.write_fd)) h.calls->close(h.on.context, h.wake.write_fd);
+    if (!is_fresh(h.wake.read_fd)) h.sys.close(h.wake.read_fd);
+    if (h.wake.write_fd != h.wake.read_fd && !is_fresh(h.wake.write_fd)) h.sys.close(h.wake.write_fd);
     h.wake = fresh;
     h.door->wake_fd = h.wake.write_fd;
     h.port.write_fd = h.wake.write_fd;
@@ -196,7 +196,7 @@ hub::hub(loop& o, loop_options const& opts, kernel& k) noexcept
     : ready(opts.memory),
       call_budget(opts.call_budget < UINT32_MAX ? static_cast<std::uint32_t>(opts.call_budget) : UINT32_MAX),
       on(k),
-      calls(k.calls),
+      sys(k),
       fds(opts.memory, opts.max_fds),
       timers(opts.memory, opts.tick),
       handlers(opts.memory, opts.max_timers),
@@ -303,7 +303,7 @@ result<loop&> loop::current() noexcept {
 time_point loop::time() const noexcept {
     if (!hub_) return time_point{};
     return time_point(
-        duration(hub_->phase == hub_phase::running ? hub_->now_ns : hub_->calls->monotonic_ns(hub_->on.context)));
+        duration(hub_->phase == hub_phase::running ? hub_->now_ns : hub_->sys.monotonic_ns()));
 }
 
 result<void> loop::advance(any_duration d) {

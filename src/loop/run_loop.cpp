@@ -172,7 +172,7 @@ result<deadline> loop::prepare() {
     h.poll_thread_sleeping = h.handed_out_backend;
     std::int64_t due = h.timers.next_due_ns();
     if (!settled) {
-        std::int64_t const again = h.calls->monotonic_ns(h.on.context) + detail::retry_ns;
+        std::int64_t const again = h.sys.monotonic_ns() + detail::retry_ns;
         if (again < due) due = again;
     }
     return due == detail::no_time ? never() : at(time_point(duration(due)));

@@ -70,14 +70,14 @@ int subscribe_signal(hub& h, int signal) noexcept {
     if (!h.port_open) open_port(h);
     bool const listens = is_listened_for(h, signal);
     // Also when it is listened for already: somebody else may have changed the disposition meanwhile.
-    int const got = h.calls->signal_subscribe(h.on.context, &h.port, signal);
+    int const got = h.sys.signal_subscribe(&h.port, signal);
     if (got < 0 || listens) return got < 0 ? got : 0;
     char const* const evicted =
         h.port.signal_fd >= 0 && h.watched_signal_fd != h.port.signal_fd ? h.fds.evict(h.port.signal_fd) : nullptr;
     int failed = watch_signal_fd(h);
     // The dispatcher sees to the disposition, the poller reports. What arrives in between is as if it came before both.
     if (failed == 0 && poller_reports(h)) failed = h.poller->watch_signal(h.poller_context, signal, true);
-    if (failed < 0) h.calls->signal_unsubscribe(h.on.context, &h.port, signal);
+    if (failed < 0) h.sys.signal_unsubscribe(&h.port, signal);
     tell_evicted(h, h.port.signal_fd, evicted);
     return failed < 0 ? failed : 0;
 }
@@ -115,7 +115,7 @@ result<handler> arm_signal(hub* on, handler_slot* s, callable_ops const* ops, in
 void drop_signal(hub& h, int signal) noexcept {
     if (is_listened_for(h, signal)) return;
     if (poller_reports(h)) h.poller->watch_signal(h.poller_context, signal, false);
-    h.calls->signal_unsubscribe(h.on.context, &h.port, signal);
+    h.sys.signal_unsubscribe(&h.port, signal);
     if (h.port.signal_fd < 0) h.watched_signal_fd = -1;   // closed with its last signal
 }
 

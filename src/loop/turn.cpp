@@ -57,7 +57,7 @@ void take_events(hub& h, int count) noexcept {
             continue;
         }
         if (e.fd == h.wake.read_fd) {
-            h.calls->drain_waker(h.on.context, h.wake.read_fd);
+            h.sys.drain_waker(h.wake.read_fd);
             continue;
         }
         if (e.fd == h.watched_signal_fd) {
@@ -120,7 +120,7 @@ int poll_phase(hub& h, std::int64_t until_ns) noexcept {
     if (until_ns == no_time) {
         timeout = -1;
     } else if (until_ns != 0) {
-        std::int64_t const now = h.calls->monotonic_ns(h.on.context);
+        std::int64_t const now = h.sys.monotonic_ns();
         timeout = until_ns > now ? until_ns - now : 0;   // the difference to the beginning of time is no number
     }
     if (!settled && (timeout < 0 || timeout > retry_ns)) timeout = retry_ns;
@@ -276,7 +276,7 @@ namespace {
     std::size_t const enough = quarter < h.spin.hoped() ? quarter : h.spin.hoped();
     if (h.door->inside() / 2 >= enough) return;
     std::int64_t const due = h.timers.next_due_ns();
-    if ((due < until_ns ? due : until_ns) < h.calls->monotonic_ns(h.on.context) + spin_policy::rest_within_ns) return;
+    if ((due < until_ns ? due : until_ns) < h.sys.monotonic_ns() + spin_policy::rest_within_ns) return;
     h.spin.rested();
     unsigned left = h.spin.hoped() * spin_policy::steps_each;
     do {

@@ -47,7 +47,7 @@ result<time_of_day> checked(time_of_day when) noexcept {
 
 wall_time wall_time_now() noexcept {
     std::int64_t since_1970 = 0;
-    if (hub* const h = current_hub) since_1970 = h->calls->realtime_ns(h->on.context);
+    if (hub* const h = current_hub) since_1970 = h->sys.realtime_ns();
     std::int64_t const second_ns = floor_of(since_1970, a_second_ns);
     auto const seconds = static_cast<std::time_t>(second_ns / a_second_ns);
     std::tm t{};
