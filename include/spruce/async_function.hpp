@@ -37,6 +37,7 @@ private:
     detail::policy_queue queue_;
 };
 
+// How the calls of an async_function go.
 struct async_options {
     call_policy policy = call_policy::each;
     any_duration interval{};            // each yield() of a call pauses so long; 0: it only lets others go first
@@ -78,16 +79,7 @@ public:
     async_function(F f, async_options options = {}) : call_(start<F>) {
         auto const c = detail::claim_function(options, sizeof(F), alignof(F));
         if (!c.core) return;
-#if SPRUCE_THROWS
-        try {
-            ::new (c.room) F(std::move(f));
-        } catch (...) {
-            detail::unclaim_function(c.core);
-            throw;
-        }
-#else
-        ::new (c.room) F(std::move(f));
-#endif
+        detail::move_in<F>(c.room, std::move(f), [&] { detail::unclaim_function(c.core); });
         detail::arm_function(c.core, detail::destroy_callable<F>);
         core_ = c.core;
     }
@@ -139,11 +131,13 @@ template <class T> result<void> set_interval(future<T> const& call, any_duration
     auto const& of = detail::future_access::ref(call);
     return of.block() ? detail::set_call_interval(of.block(), d) : result<void>(of.why());
 }
+// How long each yield() of the call pauses.
 template <class T> [[nodiscard]] result<duration> interval_of(future<T> const& call) {
     auto const& of = detail::future_access::ref(call);
     return of.block() ? detail::call_interval(of.block()) : result<duration>(of.why());
 }
-// false: the next yield() of the call, or the pause that is under way, lasts until it is active again, or canceled.
+// Lets the call go on, or not. false: the next yield() of the call, or the pause that is under way, lasts until it is
+// active again, or canceled.
 template <class T> result<void> set_active(future<T> const& call, bool active) {
     auto const& of = detail::future_access::ref(call);
     return of.block() ? detail::set_call_active(of.block(), active) : result<void>(of.why());

@@ -60,16 +60,18 @@ private:
     std::tuple<B...> args_;
 };
 
-// f with these arguments after those that the caller gives; before them; instead of them. f and the arguments are
-// copied or moved in; std::ref for references. f may be a pointer to a member: bound_first(&player::on_news, &me, 3).
+// f with these arguments after those that the caller gives. f and the arguments are copied or moved in; std::ref for
+// references. f may be a pointer to a member: bound_first(&player::on_news, &me, 3).
 template <class F, class... B> auto bound(F&& f, B&&... args) {
     return bound_callable<bound_arguments::last, std::decay_t<F>, std::decay_t<B>...>(std::in_place, std::forward<F>(f),
                                                                                       std::forward<B>(args)...);
 }
+// The same before them.
 template <class F, class... B> auto bound_first(F&& f, B&&... args) {
     return bound_callable<bound_arguments::first, std::decay_t<F>, std::decay_t<B>...>(
         std::in_place, std::forward<F>(f), std::forward<B>(args)...);
 }
+// The same in their place.
 template <class F, class... B> auto bound_alone(F&& f, B&&... args) {
     return bound_callable<bound_arguments::alone, std::decay_t<F>, std::decay_t<B>...>(
         std::in_place, std::forward<F>(f), std::forward<B>(args)...);
@@ -150,6 +152,7 @@ private:
     detail::anchor_link life_;
     F f_;
 };
+// f, called only as long as `life` lives. Lifetime: that of f is the caller's affair, as ever.
 template <class F> weak_callable<std::decay_t<F>> weak(anchor& life, F&& f) { return {life, std::forward<F>(f)}; }
 
 }}  // namespace spruce::v0

@@ -18,7 +18,7 @@ SPRUCE_API result<void> condition_wait(waiter_list& on, lock_core* l, deadline d
 SPRUCE_API deadline anchored(deadline dl) noexcept;
 }  // namespace detail
 
-// Waits for a change of what a mutex guards. Who waits holds the lock again whenever wait() comes back, however. A
+// Waits for a change of what a mutex guards. The waiter holds the lock again whenever wait() comes back, however. A
 // notification goes to one who really waits: who has timed out or was canceled takes none away. Thread: one loop's;
 // notify() may be called by plain code, too, with or without the lock.
 // Lifetime: waiters that are left when it dies are woken with closed; the mutex outlives its waiters.

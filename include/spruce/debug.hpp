@@ -1,4 +1,4 @@
-// Looking into a running program: which stack overflowed, who waits for what,
+// Looking into a running program: which stack overflowed, which task waits for what,
 // what holds a loop up, what is left at its end. All of it is opt-in, and prints to stderr unless given an fd.
 #pragma once
 #include <cstddef>

@@ -62,7 +62,7 @@ private:
 template <class... A> class called : detail::pinned {
 public:
     explicit called(std::size_t backlog = 16) : kept_(backlog) {}
-    // Keeps the arguments, and wakes who waits. Errors: full (the backlog's bound: this call is lost), no_memory.
+    // Keeps the arguments, and wakes the waiter. Errors: full (the backlog's bound: this call is lost), no_memory.
     [[nodiscard]] result<void> operator()(A... args) {
         SPRUCE_CHECK(kept_.room());
         kept_.keep(std::forward<A>(args)...);

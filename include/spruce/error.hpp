@@ -122,6 +122,10 @@ namespace detail {
 using error_word = std::uint64_t;
 SPRUCE_API error_word pack(error const& e) noexcept;
 SPRUCE_API error unpack(error_word word) noexcept;
+
+// Ends the program, since the value of a result was asked for that holds this error: with the error, its detail, and
+// where that was. file: null: the address of the call is all that is known.
+[[noreturn, gnu::cold]] SPRUCE_API void no_value(error e, char const* file, int line) noexcept;
 }  // namespace detail
 
 #if SPRUCE_THROWS

@@ -14,9 +14,9 @@
 
 namespace spruce { inline namespace v0 {
 
-// A value to come, or the error that comes instead. Copies are the same one. Who waits for it, and who was canceled
-// while it waited: the cancellation goes on to the future if that can be canceled and has no other waiter or
-// subscriber. An error that was not looked at is reported to the loop's unhandled hook when the last handle goes.
+// A value to come, or the error that comes instead. Copies are the same one. When a task is canceled while it waits for
+// it, the cancellation goes on to the future if that can be canceled and has no other waiter or subscriber. An error
+// that was not looked at is reported to the loop's unhandled hook when the last handle goes.
 // Thread: the loop's where its promise was made, or its function called; elsewhere calls give wrong_thread (or false),
 // and copying and dropping are allowed. Lifetime: it may outlive its loop; then get() gives the outcome, or closed.
 template <class T> class future {

@@ -183,6 +183,7 @@ public:
 private:
     detail::future_ref set_;
 };
+// These futures, in the order in which they finish.
 template <class T, std::size_t N> [[nodiscard]] completions<T> as_completed(std::span<future<T>, N> futures) {
     return completions<T>(detail::set_of(&detail::future_ops_of<void>, detail::set_kind::line,
                                          detail::set_looks::at_none, nullptr, std::span<future<T>>(futures)));

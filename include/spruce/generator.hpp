@@ -16,6 +16,7 @@
 
 namespace spruce { inline namespace v0 {
 
+// How a generator's task is made, and how far it runs ahead.
 struct generator_options {
     std::size_t look_ahead = 1;   // so many values are made before they are asked for; 0: each one when it is wanted
     task_options task{};          // of the task that makes them
@@ -140,7 +141,7 @@ public:
         static_cast<void>(state_->maker.join());
     }
 
-    // Asks for the next value, and waits for it. Several tasks may: who waits longest is served first.
+    // Asks for the next value, and waits for it. Several tasks may: they are served first come, first served.
     // Errors: end_of_stream (f has returned, and all was taken), what f gave instead, task_failed (an exception, see
     // exception()), task_canceled (cancel() was called); canceled, timed_out, not_in_task; wrong_state (empty);
     // deadlock (in its own function).

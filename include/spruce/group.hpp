@@ -71,13 +71,11 @@ public:
     // before it begins: with cancel_rest from the first failure until join() has given it; and what a member that the
     // group has canceled spawns here, unless it does so in a cancel_shield.
     template <class F, class... A>
-        requires detail::startable<F, A...>
-    task<detail::started_t<F, A...>> spawn(F&& f, A&&... args) {
+        requires(!detail::is_task_options<F>)
+    task<detail::start_of_t<F, A...>> spawn(F&& f, A&&... args) {
         return detail::spawn_in(detail::special_spawn{&state_, nullptr}, std::forward<F>(f), std::forward<A>(args)...);
     }
-    template <class F, class... A>
-        requires detail::startable<F, A...>
-    task<detail::started_t<F, A...>> spawn(task_options options, F&& f, A&&... args) {
+    template <class F, class... A> task<detail::start_of_t<F, A...>> spawn(task_options options, F&& f, A&&... args) {
         return detail::spawn_in(detail::special_spawn{&state_, &options}, std::forward<F>(f), std::forward<A>(args)...);
     }
     // Waits until all have ended. Returns: the first error a member ended with that isn't a cancellation, or ok. That

@@ -12,7 +12,7 @@ namespace detail {
 enum class delayed : std::uint8_t { nothing, start, shutdown };
 }  // namespace detail
 
-// While one lives, run() does not end for want of work. Thread: the loop's; on a dead loop it is harmless.
+// While one lives, run() goes on, though nothing is left to do. Thread: the loop's; on a dead loop it is harmless.
 class [[nodiscard]] hold_token {
 public:
     hold_token() noexcept = default;

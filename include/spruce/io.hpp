@@ -189,6 +189,7 @@ class pipe_stream : public stream {
 public:
     explicit pipe_stream(detail::stream_core core) noexcept : stream(core) {}
 };
+// The two ends of a pipe.
 struct pipe_ends {
     pipe_stream read_end, write_end;
 };

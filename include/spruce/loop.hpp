@@ -44,13 +44,13 @@ SPRUCE_API void set_unhandled(hub* on, handler_slot* slot, callable_ops const* o
 SPRUCE_API void refuse_unhandled(hub* on, error why) noexcept;
 
 // -- a guest of a host: claim (room for post()) and begin
-SPRUCE_API result<guest*> claim_guest(hub* on, error const& status, std::size_t size, std::size_t align, void** room) noexcept;
+SPRUCE_API result<guest*> claim_guest(hub* on, error const&, std::size_t size, std::size_t align, void** room) noexcept;
 SPRUCE_API void unclaim_guest(guest* g) noexcept;
 SPRUCE_API result<void> begin_guest(hub* on, guest* g, callable_ops const* post) noexcept;
 
 // -- running
 using predicate_call = bool (*)(void* predicate) noexcept;
-SPRUCE_API result<void> run_hub_until(hub* on, error const& status, predicate_call done, void* of, deadline dl) noexcept;
+SPRUCE_API result<void> run_hub_until(hub* on, error const&, predicate_call done, void* of, deadline dl) noexcept;
 
 }  // namespace detail
 
@@ -249,7 +249,7 @@ public:
     callback_range callbacks() const noexcept { return callback_range(hub_); }
 
     // -- other threads
-    // The door for other threads. Of a loop that has ended, or could not be made, an empty one.
+    // The thread-safe handle, for other threads. Of a loop that has ended, or could not be made, an empty one.
     SPRUCE_API loop_ref remote() const noexcept;
     // remote().call(f): may be called on any thread, but only while this object surely lives.
     template <class F> requires std::invocable<std::decay_t<F>&>

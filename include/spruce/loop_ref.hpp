@@ -1,4 +1,4 @@
-// What other threads may have of a loop: the door to it, the calls they sent, wakers.
+// What other threads may have of a loop: a thread-safe handle, the calls they sent, wakers.
 #pragma once
 #include <concepts>
 #include <cstddef>
@@ -113,7 +113,7 @@ private:
     detail::post_node* node_ = nullptr;
 };
 
-// The one door for other threads: names a loop, outlives it, freely copied. Thread: any.
+// The thread-safe handle of a loop: what other threads have of it. It outlives it, freely copied. Thread: any.
 class loop_ref {
 public:
     loop_ref() noexcept = default;

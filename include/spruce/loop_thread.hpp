@@ -43,7 +43,7 @@ public:
         return loop_thread(made);
     }
 
-    // The loop's door: calls, wakers, run_on(). An empty one of an empty handle.
+    // The loop's thread-safe handle: calls, wakers, run_on(). An empty one of an empty handle.
     loop_ref remote() const noexcept { return detail::door_of(state_); }
     // Asks the loop to end its run; then its tasks are canceled and its thread ends. Never waits; twice is harmless.
     // Errors: wrong_state (empty); closed (in a forked child, which has no such thread).

@@ -22,7 +22,7 @@ public:
         return *this;
     }
     ~lock_guard() { unlock(); }
-    // Unlocks now; the next who waits has the lock at once, and runs later. Nothing if it is empty. Done by another
+    // Unlocks now; the next waiter has the lock at once, and runs later. Nothing if it is empty. Done by another
     // task than the one that locked, it ends the program.
     void unlock() noexcept {
         if (detail::lock_core* const l = std::exchange(of_, nullptr)) detail::unlock(*l);

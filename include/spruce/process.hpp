@@ -7,6 +7,7 @@
 
 namespace spruce { inline namespace v0 {
 
+// Which of the two processes daemonize() has come back in.
 enum class fork_side : std::uint8_t { parent, child };
 
 // Goes on in the background: in a new process, in a session of its own that can get no terminal, with / as its working

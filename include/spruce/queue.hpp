@@ -21,7 +21,7 @@ struct fifo {};
 struct lifo {};
 template <class Less> struct by_priority {};
 
-// Up to `bound` items that wait to be taken, given out in their order. Who waits, to push or to take, is served first
+// Up to `bound` items that wait to be taken, given out in their order. Waiters, to push or to take, are served first
 // come, first served, and an item goes straight to the taker that waits for it. T moves without throwing, and Less does
 // not throw; neither they wait nor use the queue: they run while its places change. Nothing is allocated but the room
 // for the items, when the queue is made. Thread: one loop's; what does not wait may be called by plain code, too, on
@@ -63,7 +63,7 @@ public:
     // Errors: canceled, timed_out, not_in_task, closed (it was destroyed), no_memory, invalid_argument.
     // Cancel: leaves no trace.
     [[nodiscard]] result<void> join(deadline dl = {}) { return core_.join(dl); }
-    // No more is put in: who waits to push gets closed, who waits to take end_of_stream.
+    // No more is put in: what waits to push gets closed, what waits to take end_of_stream.
     void close() noexcept { core_.close(); }
     // How many it keeps; those of pushers that wait do not count.
     std::size_t size() const noexcept { return core_.count; }
@@ -74,6 +74,7 @@ private:
     detail::queue_core core_;
 };
 
+// First in, first out; last in, first out; the smallest first.
 template <class T> using queue = basic_queue<T, fifo>;
 template <class T> using lifo_queue = basic_queue<T, lifo>;
 template <class T, class Less = std::less<T>> using priority_queue = basic_queue<T, by_priority<Less>>;

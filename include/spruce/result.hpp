@@ -24,6 +24,53 @@ template <class T> inline constexpr bool is_result<result<T>> = true;
 template <class F, class... A> using outcome_t = flat_t<std::invoke_result_t<F, A...>>;
 template <class F, class... A> concept startable = std::invocable<std::decay_t<F>, std::decay_t<A>...>;
 template <class F, class... A> using started_t = outcome_t<std::decay_t<F>, std::decay_t<A>...>;
+// What a task's function and its arguments must be, each for a sentence of its own where it is not.
+template <class T> concept can_move_in = std::constructible_from<std::decay_t<T>, T>;
+template <class R> concept can_give_back = std::is_void_v<R> || std::is_lvalue_reference_v<R> ||
+                                           (std::is_object_v<R> && std::move_constructible<R>);
+template <class F, class... A>
+concept can_start =
+    startable<F, A...> && can_move_in<F> && (can_move_in<A> && ...) && can_give_back<started_t<F, A...>>;
+template <class F, class... A> struct start_of { using type = void; };
+template <class F, class... A>
+    requires can_start<F, A...>
+struct start_of<F, A...> { using type = started_t<F, A...>; };
+// Says what is wrong, if anything is.
+template <class F, class... A> consteval bool check_start() {
+    static_assert(can_move_in<F>, "the task's function can be neither copied nor moved into the task: give it by "
+                                  "std::move(), or by std::ref() if it outlives the task");
+    static_assert((can_move_in<A> && ...), "an argument can be neither copied nor moved into the task: give it by "
+                                           "std::move(), or by std::ref() if it outlives the task");
+    static_assert(startable<F, A...>, "the task's function cannot be called with these arguments: it gets its own copies "
+                                      "of them, as rvalues; what it takes by reference is given by std::ref()");
+    if constexpr (startable<F, A...>)
+        static_assert(can_give_back<started_t<F, A...>>, "what the task's function gives back cannot be moved: give back "
+                                                         "what moves, a reference to what outlives the task, or nothing");
+    return can_start<F, A...>;
+}
+template <class F, class... A> using start_of_t = typename start_of<F, A...>::type;
+
+// The operand of `*r`, and where that stands: an argument of a caller's line that no member of r could have.
+struct asked_here {
+    char const* file;
+    int line;
+    void need(bool ok, error const& e) const noexcept {
+        if (!ok) [[unlikely]] no_value(e, file, line);
+    }
+};
+template <class R> struct operand : asked_here {
+    template <std::same_as<R> U>
+    operand(U& r, char const* at = __builtin_FILE(), int line_of = __builtin_LINE()) noexcept
+        : asked_here{at, line_of}, of(r) {}
+    void need() const noexcept { asked_here::need(of.ok(), of.error_); }
+    R& of;
+};
+template <class R> struct moved_operand : asked_here {
+    moved_operand(R&& r, char const* at = __builtin_FILE(), int line_of = __builtin_LINE()) noexcept
+        : asked_here{at, line_of}, of(r) {}
+    void need() const noexcept { asked_here::need(of.ok(), of.error_); }
+    R& of;
+};
 
 // A file that throws and one that does not must not share this function: the parameter keeps them apart.
 template <bool throws> [[noreturn]] void bad_value(error e) {
@@ -99,10 +146,11 @@ public:
     {
         return ok_;
     }
-    // The value. Wrong on an error: ends the program, with the rule in words.
-    T& operator*() & noexcept { return need(), value_; }
-    T const& operator*() const& noexcept { return need(), value_; }
-    T&& operator*() && noexcept { return need(), std::move(value_); }
+    // The value. Wrong on an error: ends the program, and says which error it is, and the line that asked (of `r->` the
+    // address of the call).
+    friend T& operator*(detail::operand<result> r) noexcept { return r.need(), r.of.value_; }
+    friend T const& operator*(detail::operand<result const> r) noexcept { return r.need(), r.of.value_; }
+    friend T&& operator*(detail::moved_operand<result> r) noexcept { return r.need(), std::move(r.of.value_); }
     T* operator->() noexcept { return need(), std::addressof(value_); }
     T const* operator->() const noexcept { return need(), std::addressof(value_); }
     // The value, or throws failure; without exceptions it panics.
@@ -122,7 +170,11 @@ public:
     friend bool operator==(result const& r, spruce::error const& e) noexcept { return !r.ok_ && r.error_ == e; }
 
 private:
-    void need() const noexcept { SPRUCE_VERIFY(ok_, "the value asked of a result that holds an error"); }
+    template <class R> friend struct detail::operand;
+    template <class R> friend struct detail::moved_operand;
+    void need() const noexcept {
+        if (!ok_) [[unlikely]] detail::no_value(error_, nullptr, 0);
+    }
     void ask() const {
         if (!ok_) detail::bad_value<SPRUCE_THROWS>(error_);
     }
@@ -142,8 +194,10 @@ public:
     result(errc c) noexcept : error_(c) {}
     bool ok() const noexcept { return error_.word_ == 0; }
     explicit operator bool() const noexcept { return ok(); }
-    // Wrong on an error: ends the program.
-    void operator*() const noexcept { SPRUCE_VERIFY(ok(), "the value asked of a result that holds an error"); }
+    // Wrong on an error: ends the program, as another result's does.
+    friend void operator*(detail::operand<result const> r) noexcept { r.need(); }
+    friend void operator*(detail::operand<result> r) noexcept { r.need(); }
+    friend void operator*(detail::moved_operand<result> r) noexcept { r.need(); }
     // Nothing; or throws failure, or panics without exceptions.
     void value() const {
         if (!ok()) detail::bad_value<SPRUCE_THROWS>(error_);
@@ -155,6 +209,8 @@ public:
     friend bool operator==(result const& r, spruce::error const& e) noexcept { return !r.ok() && r.error_ == e; }
 
 private:
+    template <class R> friend struct detail::operand;
+    template <class R> friend struct detail::moved_operand;
     spruce::error error_;
 };
 static_assert(sizeof(result<void>) <= 16 && std::is_trivially_copyable_v<result<void>>);
@@ -168,7 +224,9 @@ public:
     result(errc c) noexcept : value_(nullptr), error_(c) {}
     bool ok() const noexcept { return value_ != nullptr; }
     explicit operator bool() const noexcept { return ok(); }
-    T& operator*() const noexcept { return need(), *value_; }
+    friend T& operator*(detail::operand<result const> r) noexcept { return r.need(), *r.of.value_; }
+    friend T& operator*(detail::operand<result> r) noexcept { return r.need(), *r.of.value_; }
+    friend T& operator*(detail::moved_operand<result> r) noexcept { return r.need(), *r.of.value_; }
     T* operator->() const noexcept { return need(), value_; }
     T& value() const {
         if (!ok()) detail::bad_value<SPRUCE_THROWS>(error_);
@@ -181,7 +239,11 @@ public:
     friend bool operator==(result const& r, spruce::error const& e) noexcept { return !r.ok() && r.error_ == e; }
 
 private:
-    void need() const noexcept { SPRUCE_VERIFY(ok(), "the value asked of a result that holds an error"); }
+    template <class R> friend struct detail::operand;
+    template <class R> friend struct detail::moved_operand;
+    void need() const noexcept {
+        if (!ok()) [[unlikely]] detail::no_value(error_, nullptr, 0);
+    }
     T* value_;
     spruce::error error_;
 };

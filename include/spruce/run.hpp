@@ -20,9 +20,7 @@ SPRUCE_API int stop_signal() noexcept;
 // an errno) if f had not ended, or in place of an ok; closed if the loop was stopped before f ended (detail() and
 // stop_signal() tell whether a signal did); already_registered if the thread has a loop. Thread: any without a loop;
 // for plain code.
-template <class F>
-    requires detail::startable<F>
-[[nodiscard]] result<detail::started_t<F>> run(loop_options options, F&& f) {
+template <class F> [[nodiscard]] result<detail::start_of_t<F>> run(loop_options options, F&& f) {
     loop hub(options);
     if (auto fine = hub.status(); !fine) return fine.error();
     auto first = spawn(std::forward<F>(f));
@@ -35,8 +33,8 @@ template <class F>
     return outcome;
 }
 template <class F>
-    requires detail::startable<F>
-[[nodiscard]] result<detail::started_t<F>> run(F&& f) {
+    requires(!std::is_same_v<std::remove_cvref_t<F>, loop_options>)
+[[nodiscard]] result<detail::start_of_t<F>> run(F&& f) {
     return run(loop_options{}, std::forward<F>(f));
 }
 

@@ -9,8 +9,8 @@
 
 namespace spruce { inline namespace v0 {
 
-// A number of permits. Who waits for one is served first come, first served: a permit that is given back goes straight
-// to the first who waits, by direct hand-off, without barging. Thread: one loop's; what does not wait may be called by
+// A number of permits. Waiters are served first come, first served: a permit that is given back goes straight to the
+// first waiter, by direct hand-off, without barging. Thread: one loop's; what does not wait may be called by
 // plain code, too, on its thread.
 // Lifetime: waiters that are left when it dies are woken with closed; its permits become empty.
 class semaphore : detail::pinned {
@@ -89,7 +89,7 @@ private:
     void let_go(permit& by) noexcept;
     bool give_to_first() noexcept;
     detail::contended_list waiters_;
-    permit* permits_ = nullptr;   // those that live, and those on their way to who waited
+    permit* permits_ = nullptr;   // those that live, and those on their way to a waiter
     std::size_t available_, bound_, held_ = 0;
 };
 

@@ -199,24 +199,20 @@ struct special_spawn {
     }
     static void start(task_block* block, task_ops const* ops) noexcept { start_special_task(block, ops); }
 };
-template <class How, class F, class... A> task<started_t<F, A...>> spawn_in(How how, F&& f, A&&... args) {
+template <class How, class F, class... A> task<started_t<F, A...>> spawn_checked(How how, F&& f, A&&... args) {
     using payload = task_payload<F, A...>;
     using R = started_t<F, A...>;
     spawn_claim const c = how.claim(sizeof(payload), alignof(payload));
     if (!c.room) return task_access::handle<R>(c.word);
-#if SPRUCE_THROWS
-    try {
-        ::new (c.room) payload(std::forward<F>(f), std::forward<A>(args)...);
-    } catch (...) {
-        unclaim_task(c.block());
-        throw;
-    }
-#else
-    ::new (c.room) payload(std::forward<F>(f), std::forward<A>(args)...);
-#endif
+    make_in<payload>(c.room, [&] { unclaim_task(c.block()); }, std::forward<F>(f), std::forward<A>(args)...);
     how.start(c.block(), &ops_of<payload>);
     return task_access::handle<R>(c.word);
 }
+template <class How, class F, class... A> task<start_of_t<F, A...>> spawn_in(How how, F&& f, A&&... args) {
+    if constexpr (check_start<F, A...>()) return spawn_checked(how, std::forward<F>(f), std::forward<A>(args)...);
+    else return {};
+}
+template <class F> inline constexpr bool is_task_options = std::is_same_v<std::remove_cvref_t<F>, task_options>;
 }  // namespace detail
 
 // Makes a task of f(args...) on this thread's loop. It runs later, in its turn: spawn order is run order. f and the
@@ -225,14 +221,12 @@ template <class How, class F, class... A> task<started_t<F, A...>> spawn_in(How 
 // arguments larger than any stack), closed, no_loop.
 // Lifetime: what f captures by reference must outlive the task.
 template <class F, class... A>
-    requires detail::startable<F, A...>
-task<detail::started_t<F, A...>> spawn(F&& f, A&&... args) {
+    requires(!detail::is_task_options<F>)
+task<detail::start_of_t<F, A...>> spawn(F&& f, A&&... args) {
     return detail::spawn_in(detail::plain_spawn{}, std::forward<F>(f), std::forward<A>(args)...);
 }
 // The same, with a name, a stack size, or in the background.
-template <class F, class... A>
-    requires detail::startable<F, A...>
-task<detail::started_t<F, A...>> spawn(task_options options, F&& f, A&&... args) {
+template <class F, class... A> task<detail::start_of_t<F, A...>> spawn(task_options options, F&& f, A&&... args) {
     return detail::spawn_in(detail::special_spawn{nullptr, &options}, std::forward<F>(f), std::forward<A>(args)...);
 }
 

@@ -17,6 +17,7 @@
 
 namespace spruce { inline namespace v0 {
 
+// How a task_pool is made.
 struct task_pool_options {
     std::size_t bound = 10'000;    // so many jobs wait for their task; 0: submit() waits until one can begin
     std::string_view name{};       // of the tasks; 31 bytes are kept
@@ -157,7 +158,7 @@ public:
         return item;
     }
     // for (auto& r : pool.map(…)) gives a result<R> for each, and ends after the last, or after one that says that the
-    // time is over, or that who waits was canceled.
+    // time is over, or that the waiter was canceled.
     class iterator {
     public:
         explicit iterator(pool_results& of) : of_(&of) { ++*this; }
@@ -300,18 +301,9 @@ private:
         detail::call_guard guard(c.call);
         detail::retain_future(c.call);
         auto made = detail::future_access::handle<R>(detail::future_ref(reinterpret_cast<std::uintptr_t>(c.call)));
-#if SPRUCE_THROWS
-        try {
-            ::new (c.room) body{
-                {}, std::move(guard), std::forward<F>(f), std::tuple<std::decay_t<A>...>(std::forward<A>(args)...)};
-        } catch (...) {
-            detail::unclaim_job(c.job);
-            throw;
-        }
-#else
-        ::new (c.room)
-            body{{}, std::move(guard), std::forward<F>(f), std::tuple<std::decay_t<A>...>(std::forward<A>(args)...)};
-#endif
+        using kept = std::tuple<std::decay_t<A>...>;
+        detail::make_in<body>(c.room, [&] { detail::unclaim_job(c.job); }, detail::job_place{}, std::move(guard),
+                              std::forward<F>(f), kept(std::forward<A>(args)...));
         detail::add_job(c.job, &body::ops, c.call);
         return made;
     }

@@ -30,6 +30,7 @@ struct loop_clock {
     // The time now, read afresh from this thread's loop, or from the system's monotonic clock without one.
     SPRUCE_API static time_point now() noexcept;
 };
+// A time of that clock.
 using time_point = std::chrono::time_point<loop_clock, duration>;
 
 namespace detail {

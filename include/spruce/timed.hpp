@@ -103,16 +103,8 @@ public:
         memory_hook const memory = detail::memory_here();
         void* const room = detail::allocate(memory, sizeof(state), alignof(state));
         if (!room) return;
-#if SPRUCE_THROWS
-        try {
-            state_ = ::new (room) state{std::forward<G>(f), d, policy, memory};
-        } catch (...) {
-            detail::release(memory, room, sizeof(state), alignof(state));
-            throw;
-        }
-#else
-        state_ = ::new (room) state{std::forward<G>(f), d, policy, memory};
-#endif
+        state_ = detail::make_in<state>(room, [&] { detail::release(memory, room, sizeof(state), alignof(state)); },
+                                        std::forward<G>(f), d, policy, memory);
     }
     timed_function(timed_function&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
     timed_function& operator=(timed_function&& other) noexcept {

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "errno_names.hpp"
+#include "text_line.hpp"
 
 namespace spruce { inline namespace v0 {
 
@@ -114,6 +115,16 @@ error unpack(error_word word) noexcept {
     error e = (word & 2) != 0 ? error::from_errno(code) : error(static_cast<errc>(code));
     if (word >> 16) error_access::set_number(e, word >> 16);
     return e;
+}
+
+void no_value(error e, char const* file, int line) noexcept {
+    void const* const caller = __builtin_return_address(0);
+    char room[300];
+    text_line text(room, sizeof room);
+    text.put("the value asked of a result that holds an error: ").put(e.message());
+    if (char const* const detail = e.detail(); *detail != '\0') text.put(": ").put(detail);
+    if (!file) text.put(", asked by -> at ").put(caller);
+    panic(text.string(), file ? file : "spruce/result.hpp", line);
 }
 }  // namespace detail
 

@@ -111,7 +111,6 @@ void look(future_block& first) noexcept {
 }
 
 // -- giving an outcome
-
 result<void*> outcome_room(future_block* b) noexcept {
     if (!is_here(*b)) return why_not_here(*b);
     if (b->state == future_state::pending) return b->outcome;
@@ -120,7 +119,8 @@ result<void*> outcome_room(future_block* b) noexcept {
 }
 
 void announce(future_block* b) noexcept {
-    if (b->kind != future_kind::call || static_cast<call_block*>(b)->by.value == 0) b->fine = b->ops->failure(b->outcome).ok();
+    bool const canceled = b->kind == future_kind::call && static_cast<call_block*>(b)->by.value != 0;
+    if (!canceled) b->fine = b->ops->failure(b->outcome).ok();
     resolve(*b);
 }
 

@@ -105,7 +105,7 @@ void report_unseen(future_block& b) noexcept {
         what.task = c.by;
         what.name = c.name;
     } else {
-        what.sentence = "a future failed, and nobody looked";
+        what.sentence = "a future failed, and its error was not looked at";
     }
     report_unseen_failure(what);
 }

@@ -258,7 +258,7 @@ result<void> receive_message(mailbox_state* b, message_filter const& filter, voi
     if (!is_valid(filter)) return with_detail(errc::invalid_argument, "a filter with more than eight names");
     counted_call const counted;   // its end comes after the mailbox has been let go
     mailbox_state& box = *b;
-    if (box.receivers) return with_detail(errc::already_registered, "somebody waits for messages of this mailbox");
+    if (box.receivers) return with_detail(errc::already_registered, "a receive() of this mailbox is already pending");
     holding here(box);
     receiving p(box, filter);
     p.mine.of = &p;

@@ -103,7 +103,7 @@ result<void> arm_receiver(message_receiver& r) noexcept {
     mailbox_state& box = *r.box;
     task_block* const self = current_scheduler ? current_scheduler->current : nullptr;
     if (r.armed || (box.receivers && (box.receivers->who != self || !box.receivers->waits)))
-        return with_detail(errc::already_registered, "somebody waits for messages of this mailbox");
+        return with_detail(errc::already_registered, "a receive() of this mailbox is already pending");
     add_receiver(box, r);
     r.waits = true;
     r.armed_at = current_hub ? current_hub->dispatches : 0;

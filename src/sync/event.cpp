@@ -1,5 +1,5 @@
-// Events: set() wakes all who wait. Cancel, and the deadline: task/park.cpp unlinks the waiter by parked::abandon, the plain
-// unlink here.
+// Events: set() wakes all who wait. Cancel, and the deadline: task/park.cpp unlinks the waiter by parked::abandon, the
+// plain unlink here.
 #include <spruce/event.hpp>
 
 #include "waiters.hpp"

@@ -1,6 +1,6 @@
 // Mutexes: who unlocks makes the first who waits the owner.
-// Cancel, and the deadline: task/park.cpp calls the waiter's parked::abandon, give_up_lock() in locking.hpp, which unlinks
-// it; one that has been handed the lock keeps it.
+// Cancel, and the deadline: task/park.cpp calls the waiter's parked::abandon, give_up_lock() in locking.hpp, which
+// unlinks it; one that has been handed the lock keeps it.
 #include <spruce/mutex.hpp>
 
 #include "locking.hpp"

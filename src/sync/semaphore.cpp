@@ -1,6 +1,6 @@
 // Semaphores: permits go from hand to hand.
-// Cancel, and the deadline: task/park.cpp calls the waiter's parked::abandon, which unlinks it, and gives a permit on that
-// was on its way to it.
+// Cancel, and the deadline: task/park.cpp calls the waiter's parked::abandon, which unlinks it, and gives a permit on
+// that was on its way to it.
 #include <spruce/semaphore.hpp>
 
 #include "contended.hpp"

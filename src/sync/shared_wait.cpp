@@ -116,7 +116,8 @@ void arrive(shared_note& n) noexcept {
     }
     let_go(n);
 }
-constexpr callable_ops notice_ops{[](void*, void*) noexcept {}, [](void* n) noexcept { arrive(*static_cast<shared_note*>(n)); }, 0, 0};
+void drop_notice(void* n) noexcept { arrive(*static_cast<shared_note*>(n)); }
+constexpr callable_ops notice_ops{[](void*, void*) noexcept {}, drop_notice, 0, 0};
 
 // false: its loop has ended.
 bool send_notice(shared_note& n) noexcept {
@@ -245,15 +246,13 @@ result<void> park_for(shared_note& n, shared_attempt attempt, void* call, char c
         waiting(char const* what, shared_note& of) noexcept : parked(what, true), note(of) {
             note.waiter = this;
             abandon = [](parked& self) noexcept {
-                // Cancel and the deadline: nothing is woken by the note any more. (Of one that fired that is done.)
-                if (self.outcome != how::fired) static_cast<waiting&>(self).note.waiter = nullptr;
+                if (self.outcome != how::fired) static_cast<waiting&>(self).note.waiter = nullptr;   // else it is
             };
         }
         shared_note& note;
     };
     for (bool again = false; !try_or_enter(n, attempt, call, again); again = true) {
-        // It was woken, and others were faster: it may have been canceled since.
-        if (again) SPRUCE_CHECK(begin_wait());
+        if (again) SPRUCE_CHECK(begin_wait());   // others were faster: it may have been canceled since
         waiting p(noun, n);
         SPRUCE_CHECK(park(p, dl));
     }
@@ -261,7 +260,8 @@ result<void> park_for(shared_note& n, shared_attempt attempt, void* call, char c
 }
 }  // namespace
 
-result<void> wait_shared(shared_source& s, shared_line& l, shared_attempt attempt, void* call, char const* noun, deadline dl) noexcept {
+result<void> wait_shared(shared_source& s, shared_line& l, shared_attempt attempt, void* call, char const* noun,
+                         deadline dl) noexcept {
     call_hold held(s);
     SPRUCE_CHECK(begin_wait());
     bool const in_task = current_scheduler && current_scheduler->current;

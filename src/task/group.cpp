@@ -76,7 +76,7 @@ void report_failure(group_state& g) noexcept {
     what.task = g.failed_id;
     what.name = g.failed_name;
     what.why = g.failure;
-    what.sentence = "it failed, and nobody joined the group";
+    what.sentence = "it failed, and the group was not joined";
     report_unseen_failure(what);
 }
 
@@ -129,7 +129,7 @@ void group_ended(task_block& t, bool first_failure) noexcept {
 
 namespace {
 result<void> wait_empty(group_state& g, bool uncancelable, deadline dl) noexcept {
-    if (g.waiter) return with_detail(errc::already_registered, "somebody joins the group");
+    if (g.waiter) return with_detail(errc::already_registered, "a join() of the group is already pending");
     struct group_wait : parked {
         explicit group_wait(group_state& of) noexcept : parked("group"), group(of) {}
         group_state& group;

@@ -3,8 +3,8 @@
 //   arm      in the order of the arguments: a condition enters its source's line (a `parked` with a point in place of a
 //            task), or fires its point at once if there is something already; then nothing behind it is armed
 //   park     once, whatever the number of conditions; the map of a wait is in task_block.hpp
-//   fire     a source's wake() of a condition's place fires its point; a source that hands something over asks accepts()
-//            first. The first point that fires ends a wait_any, the last one that is missing a wait_all
+//   fire     a source's wake() of a condition's place fires its point; a source that hands something over asks
+//            accepts() first. The first point that fires ends a wait_any, the last one that is missing a wait_all
 //   look     wait_any: winner(), the first argument that has something. wait_all: all_there(), by ready, reserve (one
 //            thing seen twice) and claim (what other threads take, too); what has gone meanwhile is waited for again
 //            (goes_on)

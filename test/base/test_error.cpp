@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <string>
 #include <string_view>
 #include <thread>
 
@@ -29,6 +30,16 @@ TEST("an error of the system keeps its errno and its usual name") {
     CHECK(e != error::from_errno(EPIPE));
     CHECK_EQ(error(errc::full).errno_value(), 0);
     CHECK(std::strlen(error::from_errno(123456).message()) > 5);
+}
+
+TEST("an error of the system has the sentence that strerror() has for it, which people search for") {
+#if defined(__GLIBC__)
+    for (int number = 1; number != 134; ++number) {
+        error const e = error::from_errno(number);
+        if (std::strcmp(e.name(), "errno") != 0) CHECK_EQ(std::string(e.message()), std::strerror(number));
+    }
+#endif
+    CHECK_EQ(error::from_errno(EPIPE).message(), "Broken pipe");
 }
 
 TEST("errors are equal when domain and code are, whoever caused them") {

@@ -69,6 +69,21 @@ TEST_DIES("the value of an error ends the program with the rule in words", "the 
     CHECK_EQ(*r, 0);
 }
 
+TEST_DIES("a value that is not there is asked for by the error, what that concerns, and the line that asked",
+          "holds an error: a limit is reached: 8 places (" __FILE__ ":75)") {
+    result<int> r = detail::with_detail(errc::full, "8 places");
+    CHECK_EQ(*r, 0);
+}
+
+TEST_DIES("… by what is moved, too", "holds an error: a limit is reached (" __FILE__ ":79)") {
+    CHECK_EQ(*result<std::string>(errc::full), "");
+}
+
+TEST_DIES("… and by the address of the call, where it was asked by ->", "holds an error: a limit is reached, asked by -> at 0x") {
+    result<std::string> r = errc::full;
+    CHECK_EQ(r->size(), 0U);
+}
+
 TEST_DIES("the error of a value ends the program with the rule in words", "asked of a result that holds a value") {
     result<int> r = 1;
     CHECK(r.error() == errc::full);

@@ -168,7 +168,7 @@ TEST("a loop that ends with tasks, callbacks, calls and streams left tells them,
     CHECK(says(text, "  a reader of fd " + std::to_string(ends[0]) + "\n"));
     CHECK(says(text, "  a handler of process " + std::to_string(child) + "\n"));
     CHECK(says(text, "  1 call from other threads\n"));
-    CHECK(says(text, " has ended, and these are left:\n  fd " + std::to_string(ends[1]) + ", a stream that nobody closed\n"));
+    CHECK(says(text, " has ended, and these are left:\n  fd " + std::to_string(ends[1]) + ", a stream that was not closed\n"));
     CHECK(says(text, "\n  1 hold token\n"));
     CHECK_EQ(lines_of(text), 1 + 3 + 3 + 1 + 1 + 1 + 1 + 3);
     kept.reset();

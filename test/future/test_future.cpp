@@ -215,7 +215,7 @@ TEST("an error nobody looked at is told to the hook when the last handle goes, o
             f = {};
             CHECK(told.empty());
         }
-        CHECK_EQ(std::string_view(told), "a future failed, and nobody looked: the pump;");
+        CHECK_EQ(std::string_view(told), "a future failed, and its error was not looked at: the pump;");
         static_cast<void>(failed().get());
         failed().on_done([](result<int> const&) {});
         settle();
@@ -225,7 +225,7 @@ TEST("an error nobody looked at is told to the hook when the last handle goes, o
             CHECK(p.get_future().shield().get() == errc::broken);
         }
         { promise<int> closed; auto f = closed.get_future(); }
-        CHECK_EQ(std::string_view(told), "a future failed, and nobody looked: the pump;");
+        CHECK_EQ(std::string_view(told), "a future failed, and its error was not looked at: the pump;");
         return {};
     });
     CHECK(r.ok());

@@ -77,7 +77,7 @@ TEST("an error that nobody looked at is told with its detail") {
     });
     CHECK(r.ok());
     CHECK(h.text.find("lost|an argument is out of its range: the ninth of eight;") == 0);
-    CHECK(h.text.find("nobody joined the group: the ninth of eight;") != std::string::npos);
+    CHECK(h.text.find("the group was not joined: the ninth of eight;") != std::string::npos);
 }
 
 TEST("a task's own error of an empty or spent handle says which, not an older detail") {

@@ -57,7 +57,7 @@ TEST("a group that nobody joined reports its first error in the name of the memb
             SPRUCE_CHECK(yield());
         }
         CHECK(id == member);
-        CHECK_EQ(what, "it failed, and nobody joined the group: the fifth of four");
+        CHECK_EQ(what, "it failed, and the group was not joined: the fifth of four");
         return {};
     });
     CHECK(r.ok());

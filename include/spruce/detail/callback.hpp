@@ -52,19 +52,27 @@ template <class F> bool call_guarded(F&& f) noexcept {
     return true;
 }
 
-// Moves f into the room, as a Held; if that throws, undo() gives the room back first.
-template <class Held, class F, class Undo> void move_in(void* room, F&& f, Undo&& undo) {
+// Makes a T of the arguments in the room; if that throws, undo() gives the room back first.
+template <class T, class Undo, class... A> T* make_in(void* room, Undo&& undo, A&&... args) {
+    auto const make = [&] {
+        if constexpr (std::is_constructible_v<T, A...>) return ::new (room) T(std::forward<A>(args)...);
+        else return ::new (room) T{std::forward<A>(args)...};   // before C++20 an aggregate has no other way
+    };
 #if SPRUCE_THROWS
     try {
-        ::new (room) Held(std::forward<F>(f));
+        return make();
     } catch (...) {
         undo();
         throw;
     }
 #else
     static_cast<void>(undo);
-    ::new (room) Held(std::forward<F>(f));
+    return make();
 #endif
+}
+// Moves f into the room, as a Held.
+template <class Held, class F, class Undo> void move_in(void* room, F&& f, Undo&& undo) {
+    make_in<Held>(room, std::forward<Undo>(undo), std::forward<F>(f));
 }
 
 template <class F> void destroy_callable(void* f) noexcept { static_cast<F*>(f)->~F(); }

@@ -19,16 +19,8 @@ public:
         memory_hook const memory = memory_here();
         void* const room = allocate(memory, sizeof(block), alignof(block));
         if (!room) return made;
-#if SPRUCE_THROWS
-        try {
-            made.at_ = ::new (room) block(memory, std::forward<A>(args)...);
-        } catch (...) {
-            release(memory, room, sizeof(block), alignof(block));
-            throw;
-        }
-#else
-        made.at_ = ::new (room) block(memory, std::forward<A>(args)...);
-#endif
+        made.at_ = make_in<block>(room, [&] { release(memory, room, sizeof(block), alignof(block)); }, memory,
+                                  std::forward<A>(args)...);
         return made;
     }
     counted(counted const& other) noexcept : at_(other.at_) {

@@ -179,16 +179,7 @@ template <class held, class F> handler subscribe(future_ref const& to, subscript
     if (!to.block()) return refused_handler(to.why());
     auto const c = claim_subscription(to.block(), what, sizeof(held), alignof(held));
     if (!c.room) return refused_handler(c.why);
-#if SPRUCE_THROWS
-    try {
-        ::new (c.room) held{std::forward<F>(f), to};
-    } catch (...) {
-        unclaim_subscription(c.slot);
-        throw;
-    }
-#else
-    ::new (c.room) held{std::forward<F>(f), to};
-#endif
+    make_in<held>(c.room, [&] { unclaim_subscription(c.slot); }, std::forward<F>(f), to);
     return arm_subscription(to.block(), what, c.slot, &callback_ops<held>);
 }
 }  // namespace detail

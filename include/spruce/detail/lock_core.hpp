@@ -9,7 +9,7 @@
 
 namespace spruce { inline namespace v0 { namespace detail {
 
-// Who has a lock, and who waits for it.
+// The owner of a lock, and its waiters.
 struct lock_core : pinned {
     SPRUCE_API ~lock_core();
     waiter_list waiters;

@@ -61,7 +61,7 @@ SPRUCE_API slot_claim claim_on_done(task_block* block, std::size_t size, std::si
 SPRUCE_API error explained(task_block* block, error e) noexcept;
 SPRUCE_API result<void> switch_now(task_block* block) noexcept;
 struct task_access;
-// Who waits for an outcome holds what it waits for: its handle may be given another task meanwhile, or go.
+// A task that waits for an outcome holds what it waits for: its handle may be given another task meanwhile, or go.
 class kept_task : pinned {
 public:
     kept_task() noexcept = default;
