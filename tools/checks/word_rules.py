@@ -37,6 +37,43 @@ ANYWHERE = (
     (re.compile(r"(?:(?<=^)|(?<=[\s\"'`(=:<]))/(?:work|home/\w+|root|Users)" + r"/\w"), "names a path of one machine"),
     (re.compile(r"\b(XX" + r"X|FIX" + r"ME|TO" + r"DO)\b"), "leaves {0} behind"),
 )
+# Words that users do not look for, and what they look for instead (docs/glossary.md): they have left the public headers'
+# comments and the library's sentences, and stay away.
+LEFT = (
+    (re.compile(r"\b(nobody|somebody|whoever)\b", re.I), "say which task, thread or waiter"),
+    (re.compile(r"\bwho (waits|waited)\b", re.I), "say waiter, or the task that waits"),
+    (re.compile(r"\b(told)\b", re.I), "say reported, notified, or what it says"),
+    (re.compile(r"\b(melts?|melted)\b", re.I), "say coalesce"),
+    (re.compile(r"\b(door)\b", re.I), "say thread-safe handle"),
+    (re.compile(r"\b(for want of)\b", re.I), "say what is missing"),
+    (re.compile(r"\b(lay_ghosts|forsake|dozing|rouse)\b", re.I), "say drop stale registrations, unlink, asleep, wake"),
+)
+COMMENT = re.compile(r"//(?![^\"]*\",).*")
+LITERAL = re.compile(r'"((?:\\.|[^"\\])*)"')
+COLUMNS = 120
+
+
+def old_words(file):
+    """In the comments of public headers, and in the sentences that the library reports."""
+    header = re.match(r"include/spruce/\w+\.hpp$", file.path)
+    for number, line in enumerate(file.lines, 1):
+        said = []
+        if header:
+            said = COMMENT.findall(line)
+        if header or file.path.startswith("src/"):
+            said += [] if re.match(r"\s*(#\s*include|//)", line) else LITERAL.findall(line)
+        for text in said:
+            for pattern, instead in LEFT:
+                if match := pattern.search(text):
+                    yield file.finding(number, f"\"{match.group(0)}\" is none of the glossary's words: {instead}")
+
+
+def long_lines(file):
+    for number, line in enumerate(file.lines, 1):
+        if len(line) > COLUMNS and '"' not in line and "http" not in line:   # a string is not cut for it
+            yield file.finding(number, f"has {len(line)} columns; {COLUMNS} is the most")
+
+
 CONFLICT = re.compile(r"(<<<<<<<|>>>>>>>)( |$)")
 
 
@@ -81,6 +118,10 @@ def check(files):
         elif in_headers:
             found += words(file, EVERYWHERE)
             found += throws_only_where_allowed(file)
+        if in_library or in_headers:
+            found += old_words(file)
+        if file.is_code and file.path.startswith(("src/", "include/")):
+            found += long_lines(file)
         for number, line in enumerate(file.lines, 1):
             for pattern, sentence in ANYWHERE:
                 match = pattern.search(line)
