@@ -89,15 +89,15 @@ namespace spruce { inline namespace v0 { namespace debug {
 
 result<void> report_deadlocks(int fd) noexcept {
     SPRUCE_TRY(loop& here, loop::current());
-    here.impl()->reports = &detail::reports;
-    here.impl()->deadlock_fd = fd;
+    here.impl()->reporting.ends = &detail::reports;
+    here.impl()->reporting.deadlock_fd = fd;
     return {};
 }
 
 result<void> report_leaks(int fd) noexcept {
     SPRUCE_TRY(loop& here, loop::current());
-    here.impl()->reports = &detail::reports;
-    here.impl()->leak_fd = fd;
+    here.impl()->reporting.ends = &detail::reports;
+    here.impl()->reporting.leak_fd = fd;
     return {};
 }
 

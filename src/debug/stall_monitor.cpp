@@ -81,7 +81,7 @@ void let_go(stall_watcher* w) noexcept {
 void end_stall_monitor(stall_watcher* w) noexcept {
     // Its own report ends it, or not this loop's thread: the thread ends, or the loop writes, whenever it will.
     if (!stop_ticker(w->thread)) return;
-    if (current_hub && current_hub->serial == w->serial) current_hub->watch = nullptr;
+    if (current_hub && current_hub->serial == w->serial) current_hub->reporting.watch = nullptr;
     else if (remote_alive(w->door)) return;
     let_go(w);
 }
@@ -95,7 +95,7 @@ result<stall_monitor> watch_stalls(any_duration limit, stall_report report, void
     if (limit < std::chrono::milliseconds(1))
         return detail::with_detail(errc::invalid_argument, "limit: at least 1 ms");
     detail::hub& h = *here.impl();
-    if (h.watch) return detail::with_detail(errc::already_registered, "this loop is watched");
+    if (h.reporting.watch) return detail::with_detail(errc::already_registered, "this loop is watched");
     void* const room = detail::allocate({}, sizeof(detail::stall_watcher), alignof(detail::stall_watcher));
     if (!room) return errc::no_memory;
     auto* const w = ::new (room) detail::stall_watcher;
@@ -110,17 +110,17 @@ result<stall_monitor> watch_stalls(any_duration limit, stall_report report, void
         return failed == -ENOMEM ? error(errc::no_memory)
                                  : detail::with_detail(detail::kernel_error(failed), "pthread_create()");
     }
-    h.watch = &w->watch;
+    h.reporting.watch = &w->watch;
     // What runs now belongs to it already; and then no task switches to the next one past the hub, unseen.
     if (h.dispatching) {
         detail::task_block const* const t = detail::current_scheduler ? detail::current_scheduler->current : nullptr;
-        if (t) h.watch->begin_task(t->id.value, given_name(*t), false);
-        else h.watch->begin("callback", -1);
+        if (t) h.reporting.watch->begin_task(t->id.value, given_name(*t), false);
+        else h.reporting.watch->begin("callback", -1);
     }
-    h.withheld += h.credit();
-    h.set_credit(0);
+    h.credit.withheld += h.credit.left();
+    h.credit.set(0);
     if (auto* const s = detail::current_scheduler)
-        for (detail::return_frame* f = s->returns; f; f = f->outer) h.withheld += std::exchange(f->credit, 0);
+        for (detail::return_frame* f = s->returns; f; f = f->outer) h.credit.withheld += std::exchange(f->credit, 0);
     return stall_monitor(w);
 }
 

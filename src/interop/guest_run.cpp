@@ -8,10 +8,10 @@ namespace {
 bool shut_down_to(hub& h, guest& g, int phase) noexcept {
     g.phase = phase;
     run_shutdown_phase(h, phase);
-    g.stage = h.shutting_down ? guest_stage::shutting_down : guest_stage::over;
-    if (h.shutting_down || !h.ext || h.ext->left(h, true) == 0) return false;
+    g.stage = h.run.shutting_down ? guest_stage::shutting_down : guest_stage::over;
+    if (h.run.shutting_down || !h.ext || h.ext->left(h, true) == 0) return false;
     h.ext->cancel_all(h, true);
-    h.background_ends = true;   // what joins them now is canceled, too
+    h.run.background_ends = true;   // what joins them now is canceled, too
     g.until_ns = h.due_of(in(h.options.destroy_grace));
     g.stage = guest_stage::ending_background;
     return true;
@@ -19,12 +19,12 @@ bool shut_down_to(hub& h, guest& g, int phase) noexcept {
 }  // namespace
 
 void begin_run(hub& h) noexcept {
-    h.visit->stage = guest_stage::starting;
+    h.visiting.guest->stage = guest_stage::starting;
     run_start_phase(h, 0);
 }
 
 bool go_on(hub& h) noexcept {
-    guest& g = *h.visit;
+    guest& g = *h.visiting.guest;
     for (;;) {
         switch (g.stage) {
         case guest_stage::starting:
@@ -34,7 +34,7 @@ bool go_on(hub& h) noexcept {
             g.stage = guest_stage::running;
             break;
         case guest_stage::running:
-            if (!h.stop_asked) return true;
+            if (!h.run.stop_asked) return true;
             if (shut_down_to(h, g, 0)) return true;
             break;
         case guest_stage::shutting_down:
@@ -43,7 +43,7 @@ bool go_on(hub& h) noexcept {
             break;
         case guest_stage::ending_background:
             if (h.ext->left(h, true) != 0 && h.now_ns < g.until_ns) return true;
-            h.background_ends = false;
+            h.run.background_ends = false;
             g.stage = guest_stage::over;
             break;
         case guest_stage::over: return false;

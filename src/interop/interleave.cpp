@@ -52,7 +52,7 @@ void tell_failures(hub& h, post_failures const& since) noexcept {
 
 // The loop's thread has done what it could: the other one sleeps for what comes next.
 void let_sleep(hub& h) noexcept {
-    guest& g = *h.visit;
+    guest& g = *h.visiting.guest;
     // What the poller refused is tried again soon, and what lies on the other thread is not what is to be slept on.
     bool const settled = settle_poller(h) && h.poller->lie_down(h.poller_context) == 0;
     h.door->going_to_sleep();
@@ -66,13 +66,13 @@ void let_sleep(hub& h) noexcept {
         if (!settled && due > now + retry_ns) due = now + retry_ns;
         if (due != no_time) timeout_ns = due > now ? due - now : 0;
     }
-    h.poll_thread_sleeping = timeout_ns != 0;
+    h.visiting.poll_thread_sleeping = timeout_ns != 0;
     hand_over(*g.thread, timeout_ns, g.pauses);
 }
 
 // From here on nobody else sleeps for the loop, and nothing is posted any more.
 void end_sleeping(hub& h, guest& g) noexcept {
-    h.poll_thread_sleeping = false;
+    h.visiting.poll_thread_sleeping = false;
     if (is_lost(*g.thread)) return;
     end_poll_thread(*g.thread, [](void* at) noexcept {
         hub& asleep = *static_cast<hub*>(at);
@@ -82,8 +82,8 @@ void end_sleeping(hub& h, guest& g) noexcept {
 }
 
 void leave_host(hub& h) noexcept {
-    h.background_ends = false;
-    guest* const g = std::exchange(h.visit, nullptr);
+    h.run.background_ends = false;
+    guest* const g = std::exchange(h.visiting.guest, nullptr);
     end_sleeping(h, *g);
     g->post_ops->destroy(g->post);
     release(*g->thread);
@@ -93,7 +93,7 @@ void leave_host(hub& h) noexcept {
 // After a turn, or the start. The hub is gone if its loop was destroyed in there. A child that was forked in there has
 // a guest without a thread, whose run is over.
 void after_turn(hub& h, poll_thread& thread, bool goes_on) noexcept {
-    if (current_hub != &h || !h.visit || h.visit->thread != &thread) return;
+    if (current_hub != &h || !h.visiting.guest || h.visiting.guest->thread != &thread) return;
     if (goes_on && !is_lost(thread)) let_sleep(h);
     else leave_host(h);
 }
@@ -103,7 +103,7 @@ bool may_pass(int failed) noexcept { return failed == -ENOMEM || failed == -ENOB
 
 // `failed`: of this turn's poll, or of the sleep before it. The hook is told when it begins, and of what ends the run.
 void look_at_poller(hub& h, int failed) noexcept {
-    int const before = std::exchange(h.visit->refused_with, failed);
+    int const before = std::exchange(h.visiting.guest->refused_with, failed);
     if (failed == 0) return;
     bool const passes = may_pass(failed);
     if (failed != before) {
@@ -112,17 +112,17 @@ void look_at_poller(hub& h, int failed) noexcept {
         tell_unhandled(&h, {{}, "", what, poller_failed(failed)});
     }
     // And again in each turn of the shutdown: what is delayed there may need the poller
-    if (!passes) h.stop_asked = true;
+    if (!passes) h.run.stop_asked = true;
 }
 
 void run_guest_turn(hub& h, post_failures const& since) noexcept {
-    poll_thread& thread = *h.visit->thread;
+    poll_thread& thread = *h.visiting.guest->thread;
     bool goes_on = true;
     {
         running_scope const scope(h);
         tell_failures(h, since);
         int const failed = turn(h, 0);
-        h.visit->pauses = failed < 0;
+        h.visiting.guest->pauses = failed < 0;
         look_at_poller(h, failed < 0 ? failed : since.sleep);
         if (failed < 0 && may_pass(failed)) turn_without_poll(h);   // timers, tasks and calls do not need the poller
         goes_on = go_on(h);
@@ -131,7 +131,7 @@ void run_guest_turn(hub& h, post_failures const& since) noexcept {
 }
 
 void end_visit(hub& h, std::int64_t until_ns) noexcept {
-    guest& g = *h.visit;
+    guest& g = *h.visiting.guest;
     if (is_lost(*g.thread)) {
         // A forked child's. Within a turn it is the turn's end that lets go.
         if (h.phase != hub_phase::running) leave_host(h);
@@ -140,26 +140,26 @@ void end_visit(hub& h, std::int64_t until_ns) noexcept {
     // What is left of the run takes turns of its own.
     end_sleeping(h, g);
     h.phase = hub_phase::running;
-    h.thread_signals.begin();
+    h.signals.of_thread.begin();
     h.now_ns = h.read_clock();
     // A host that never took a turn had none in which the hook could be told so.
     tell_failures(h, failures_of(*g.thread));
-    if (g.stage <= guest_stage::running) h.stop_asked = true;
+    if (g.stage <= guest_stage::running) h.run.stop_asked = true;
     int refusals = 0;
     while (go_on(h) && refusals != 16) {
         if (until_ns < g.until_ns) g.until_ns = until_ns;   // the background tasks have no longer, either
         std::int64_t const step = next_step_ns(g), first = step < until_ns ? step : until_ns;
         refusals = turn(h, first) < 0 ? refusals + 1 : 0;
-        if (h.now_ns >= until_ns) h.stop_asked = true;   // ends all delays
+        if (h.now_ns >= until_ns) h.run.stop_asked = true;   // ends all delays
     }
-    h.thread_signals.end();
-    h.stop_asked = h.leave_asked = h.shutting_down = false;
+    h.signals.of_thread.end();
+    h.run.stop_asked = h.run.leave_asked = h.run.shutting_down = false;
     h.delays = delayed::nothing;
     h.phase = hub_phase::ending;
     leave_host(h);
 }
 
-bool is_stopping(hub& h) noexcept { return h.visit->stage > guest_stage::running; }
+bool is_stopping(hub& h) noexcept { return h.visiting.guest->stage > guest_stage::running; }
 
 constexpr guest_calls visits{end_visit, is_stopping};
 }  // namespace
@@ -206,8 +206,8 @@ result<void> begin_guest(hub* on, guest* g, callable_ops const* post) noexcept {
         if (failed == -EINVAL) return with_detail(errc::wrong_state, "interleave(): within the making of post");
         return with_detail(kernel_error(failed), "interleave(): epoll_create1()");
     }
-    h.visit = g;
-    h.visits = &visits;
+    h.visiting.guest = g;
+    h.visiting.calls = &visits;
     poll_thread& thread = *g->thread;
     retain(thread);
     bool goes_on = true;

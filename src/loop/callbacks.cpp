@@ -6,7 +6,7 @@
 namespace spruce { inline namespace v0 { namespace detail {
 
 void hub::rouse_sleeper() noexcept {
-    poll_thread_sleeping = false;
+    visiting.poll_thread_sleeping = false;
     if (!fds.is_parents()) door->wake();   // a forked child's waker is its parent's until after_fork()
 }
 

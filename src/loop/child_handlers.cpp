@@ -43,7 +43,7 @@ void finish(hub& h, handler_slot& s) noexcept {
 // The children that SIGCHLD stands for, if any: the subscription comes with the first and goes with the last.
 int need_sigchld(hub& h) noexcept {
     int const got = subscribe_signal(h, SIGCHLD);
-    if (got >= 0) ++h.children_by_signal;
+    if (got >= 0) ++h.signals.children;
     return got;
 }
 
@@ -155,7 +155,7 @@ void detach_child(hub& h, handler_slot& s) noexcept {
     s.by_poller = false;
     if (!s.by_signal) return;
     s.by_signal = false;
-    if (--h.children_by_signal == 0) drop_signal(h, SIGCHLD);
+    if (--h.signals.children == 0) drop_signal(h, SIGCHLD);
 }
 
 void reap_children(hub& h) noexcept {

@@ -73,7 +73,6 @@ struct handler_slot : list_link, listener {
     alignas(std::max_align_t) std::byte room[slot_room];
 };
 
-inline bool is_queued(handler_slot const& s) noexcept { return s.state == slot_state::queued; }
 // Whether its callable may still be called.
 inline bool may_run(handler_slot const& s) noexcept {
     if (s.state == slot_state::armed || s.state == slot_state::queued) return true;

@@ -19,7 +19,7 @@ handler arm_hook(hub* on, handler_slot* s, callable_ops const* ops, hook_point w
     s->state = slot_state::armed;
     hooks_of(*on, when).push_back(*s);
     // A start hook that comes too late for this run has its first go now, and its place in the next one.
-    if (when <= hook_point::after_start && on->in_run() && s->number < on->start_phases_begun)
+    if (when <= hook_point::after_start && on->in_run() && s->number < on->run.start_phases_begun)
         make_ready(*on, *s);
     return handler_access::name(on->serial, *s);
 }
@@ -34,16 +34,16 @@ void run_hooks(hub& h, hook_point when, whose_callbacks which) noexcept {
         hooks.push_back(*s);
         if (s->state == slot_state::queued) continue;   // it is in the ready ring, and runs from there
         if (which == whose_callbacks::users && s->lasts) continue;
-        ++h.dispatches;
-        if (h.watch) h.watch->begin(*s);
+        ++h.credit.dispatches;
+        if (h.reporting.watch) h.reporting.watch->begin(*s);
         run_slot(h, *s);
     }
-    if (h.watch) h.watch->end();
+    if (h.reporting.watch) h.reporting.watch->end();
     h.dispatching = was_dispatching;
 }
 
 void run_start_phase(hub& h, int phase) noexcept {
-    h.start_phases_begun = static_cast<std::uint8_t>(phase + 1);
+    h.run.start_phases_begun = static_cast<std::uint8_t>(phase + 1);
     // A hold of the later phases is one for the run, as most are.
     h.delays = phase == 0 ? delayed::start : delayed::nothing;
     run_hooks(h, phase_of(hook_point::before_start, phase));
@@ -51,12 +51,12 @@ void run_start_phase(hub& h, int phase) noexcept {
 
 void run_shutdown_phase(hub& h, int phase) noexcept {
     if (phase == 0) {
-        h.shutting_down = true;
+        h.run.shutting_down = true;
         h.delays = delayed::shutdown;
-        h.stop_asked = h.orphaned;   // then nobody is left to release a hold
+        h.run.stop_asked = h.orphaned;   // then nobody is left to release a hold
     }
-    if (phase != 3 && !h.leave_asked) return run_hooks(h, phase_of(hook_point::before_shutdown, phase));
-    h.shutting_down = false;
+    if (phase != 3 && !h.run.leave_asked) return run_hooks(h, phase_of(hook_point::before_shutdown, phase));
+    h.run.shutting_down = false;
     h.delays = delayed::nothing;
 }
 
@@ -79,9 +79,9 @@ result<void> start_up(hub& h) noexcept {
 
 result<void> shut_down(hub& h) noexcept {
     result<void> outcome;
-    for (int phase = 0; phase == 0 || h.shutting_down; ++phase) {
+    for (int phase = 0; phase == 0 || h.run.shutting_down; ++phase) {
         run_shutdown_phase(h, phase);
-        if (h.shutting_down) wait_for_holds(h, delayed::shutdown, outcome);
+        if (h.run.shutting_down) wait_for_holds(h, delayed::shutdown, outcome);
     }
     return outcome;
 }
@@ -92,7 +92,7 @@ constinit std::atomic<int> told_exit{0};
 // On whatever thread calls exit(). Nobody comes back to a run that called it: its tasks cannot be ended.
 void at_exit() {
     hub* const h = current_hub;
-    if (!h || !h->ends_at_exit || h->fds.is_parents()) return;
+    if (!h || !h->run.ends_at_exit || h->fds.is_parents()) return;
     tell_never_run(*h);
     // An orphaned one has no owner to ask; it is inside a run.
     if (h->orphaned || h->owner.destroy(in(h->options.destroy_grace)) == errc::wrong_state)
@@ -113,7 +113,7 @@ result<void> loop::destroy_at_exit() noexcept {
         if (std::atexit(detail::at_exit) != 0) return errc::no_memory;
         detail::told_exit.store(1, std::memory_order_relaxed);   // told twice does no harm
     }
-    hub_->ends_at_exit = true;
+    hub_->run.ends_at_exit = true;
     return {};
 }
 

@@ -10,22 +10,20 @@
 
 #include "../base/intrusive_list.hpp"
 #include "../sys/kernel_view.hpp"
-#include "../sys/signals.hpp"
-#include "../sys/thread_signals.hpp"
 #include "../timer/wheel.hpp"
 #include "fd_table.hpp"
 #include "handler_table.hpp"
+#include "hub_parts.hpp"
 #include "inbox.hpp"
 #include "ready_ring.hpp"
 #include "spin.hpp"
-#include "stall_watch.hpp"
 
 namespace spruce { inline namespace v0 { namespace detail {
 
 // What the floor above adds to a hub; set when the first task is made.
 struct extension {
     // Runs the entry until it gives the thread back. May go on to further entries of the ring by itself, as long as
-    // hub.credit() lasts and they are its own.
+    // hub.credit.left() lasts and they are its own.
     void (*resume)(hub& h, void* node, void* word) noexcept;
     // How many are left in waits that nothing will end; asked when the hub has run dry.
     std::size_t (*unfinished)(hub& h) noexcept;
@@ -69,7 +67,6 @@ struct guest_calls {
 };
 
 struct call_of_task;
-struct unhandled_call;
 
 // What a task has begun, and others know of, while it waits for something: its wait for what other threads give, for
 // several things, a barrier's action that it runs. Its task's wait alone would not tell.
@@ -96,8 +93,7 @@ struct hub {
 
     // -- hot: touched by every switch
     ready_ring ready;
-    std::uint64_t dispatches = 0;        // callbacks and task turns begun; published for monitors
-    std::uint64_t dispatch_limit = 0;    // as far as that may go before the next poll: the hub's credit
+    turn_credit credit;
     std::int64_t holds = 0;              // what keeps run() alive
     std::int64_t now_ns = 0;             // this turn's time
     std::int64_t seen_ns = 0;            // the latest reading of the clock, by which tasks' scopes are judged
@@ -106,19 +102,13 @@ struct hub {
     std::uint32_t call_budget;           // what each dispatch has of them
     std::int64_t fresh_ns = 0;           // a reading of this dispatch …
     std::uint64_t fresh_at = ~std::uint64_t{0};   // … if this is its number
-    bool turn_over = false;              // no more entries of the ring run in this turn, whatever its budget
     bool dispatching = false;            // a callback or task runs, not plain code
-    bool stop_asked = false;
-    bool leave_asked = false;            // … without shutdown hooks
-    bool shutting_down = false;          // the shutdown hooks' time
-    bool background_ends = false;        // the run's end, which takes the background tasks along
-    bool poll_thread_sleeping = false;   // for this one, between two turns of a guest
-    delayed delays = delayed::nothing;   // what a hold that is taken now delays
-    std::int64_t tokens[3] = {};         // those of `holds` that are tokens, by what they delay
     hub_phase phase = hub_phase::idle;
-
+    run_state run;
+    visit_state visiting;
     extension const* ext = nullptr;
     void* ext_state = nullptr;
+    report_state reporting;
 
     // -- the kernel
     kernel& on;
@@ -130,64 +120,29 @@ struct hub {
     handler_table handlers;
     waker_fds wake;
     remote* door = nullptr;
+    signal_state signals;
 
     // -- the rest
     loop& owner;
     loop_options options;
     std::uint32_t serial = 0;            // names this loop in handlers; never reused within 2^32 loops
-    bool handed_out_backend = false;
     bool ghosts_seen = false;
-    bool prepared = false;
-    bool odd_one_is_posted = false;      // of a dispatch(max)
     bool orphaned = false;               // its loop was deleted inside a run, or a call, with whose end it ends
     bool waker_watched = false;          // the poller has it; not where it refused
-    signal_port port;
-    bool port_open = false;
-    bool signals_watched = true;         // the poller knows all that it is to tell
-    int watched_signal_fd = -1;          // the port's signalfd, as far as the poller knows it
-    std::size_t children_by_signal = 0;  // children for which SIGCHLD stands
+    delayed delays = delayed::nothing;   // what a hold that is taken now delays
+    std::int64_t tokens[3] = {};         // those of `holds` that are tokens, by what they delay
     intrusive_list<handler_slot> idlers, children, hooks[hook_points];
-    intrusive_list<handler_slot> signal_handlers[64];   // by the signal's number
-    std::uint8_t start_phases_begun = 3; // of this run; those of one that begins come in their turn
-    bool ends_at_exit = false;           // with the process, if nobody destroys it before
-    bool exits_begun = false;            // the exit hooks have had their moment
-    bool ran = false;                    // some run of it has begun
     intrusive_list<call_of_task> calls_awaited;   // of other loops, by this one's tasks
     intrusive_list<outside_wait> outside_waits;
-    handler_slot* unhandled_hook = nullptr;
     handler_slot hole;                   // stands in the ready ring for what was taken out of it
-    unhandled_call* unhandled_calls = nullptr;   // of the hook, under way
     std::uint32_t plain_calls = 0;       // calls in plain code that may run the user's: see plain_scope.hpp
-    std::size_t canceled_in_ring = 0;   // slots that were canceled while queued, and wait for their entries
-    guest* visit = nullptr;              // this loop is interleaved
-    guest_calls const* visits = nullptr;
-    end_reports const* reports = nullptr;
-    int deadlock_fd = -1, leak_fd = -1;  // where they go; -1: not asked for
-    stall_watch* watch = nullptr;        // somebody watches what runs; then tasks switch through the hub
-    std::uint32_t withheld = 0;          // the credit meanwhile
-    std::uint32_t forfeited = 0;         // of this turn's credit: what was left when end_turn() was called
+    std::size_t canceled_in_ring = 0;    // slots that were canceled while queued, and wait for their entries
     spin_policy spin;
-    hub_thread_signals thread_signals;
     poll_event events[128];
 
     // Plain code made something ready, or due, that whoever sleeps for this loop does not know of.
     void rouse() noexcept {
-        if (poll_thread_sleeping) [[unlikely]] rouse_sleeper();
-    }
-    // How many entries of the ring may still run before the next poll.
-    bool has_credit() const noexcept { return dispatches < dispatch_limit; }
-    std::uint32_t credit() const noexcept { return has_credit() ? std::uint32_t(dispatch_limit - dispatches) : 0; }
-    void set_credit(std::uint32_t n) noexcept { dispatch_limit = dispatches + n; }
-    // Gives back what set_credit() suspended, unless the turn has been ended meanwhile.
-    void restore_credit(std::uint32_t n) noexcept {
-        if (turn_over) [[unlikely]] forfeited += std::exchange(n, 0);
-        set_credit(n);
-    }
-    // The next poll comes after the dispatch that runs: what else is ready keeps its place in the ring.
-    void end_turn() noexcept {
-        turn_over = true;
-        forfeited += credit() + std::exchange(withheld, 0);
-        set_credit(0);
+        if (visiting.poll_thread_sleeping) [[unlikely]] rouse_sleeper();
     }
     // Counts a call of the task that runs, which completes without waiting. false: it was this dispatch's last.
     bool count_call() noexcept { return --calls_left != 0; }
@@ -198,18 +153,18 @@ struct hub {
 
     void rouse_sleeper() noexcept;
     // Whether a run is under way, in a turn of it or between two.
-    bool in_run() const noexcept { return phase == hub_phase::running || visit; }
+    bool in_run() const noexcept { return phase == hub_phase::running || visiting.guest; }
 
     // The time now, read afresh, whatever this dispatch has read before.
     std::int64_t read_now() noexcept {
-        fresh_at = dispatches - 1;
+        fresh_at = credit.dispatches - 1;
         return fresh_now();
     }
     // The time now, read at most once a dispatch; plain code always reads afresh.
     std::int64_t fresh_now() noexcept {
-        if (dispatching && fresh_at == dispatches) return fresh_ns;
+        if (dispatching && fresh_at == credit.dispatches) return fresh_ns;
         fresh_ns = read_clock();
-        fresh_at = dispatches;
+        fresh_at = credit.dispatches;
         return fresh_ns;
     }
     // When a deadline is, on this clock; no_time for never. Of several that count from one reading.
@@ -222,7 +177,7 @@ struct hub {
     // The same for what waits now, for a scope around waits, and for timers: counted from now, whatever this dispatch
     // has done since it last asked.
     std::int64_t due_from_now(deadline dl) noexcept {
-        if (dl.how() == deadline::kind::relative) fresh_at = dispatches - 1;
+        if (dl.how() == deadline::kind::relative) fresh_at = credit.dispatches - 1;
         return due_of(dl);
     }
 };
@@ -265,7 +220,9 @@ inline void make_ready(hub& h, handler_slot& s) noexcept {
 }
 void run_slot(hub& h, handler_slot& s) noexcept;
 // The same for what most callbacks are: called once, and gone, whether it is canceled meanwhile or not.
-inline bool is_due_soon(handler_slot const& s) noexcept { return s.kind == slot_kind::soon && is_queued(s); }
+inline bool is_due_soon(handler_slot const& s) noexcept {
+    return s.kind == slot_kind::soon && s.state == slot_state::queued;
+}
 inline void run_soon(hub& h, handler_slot& s) noexcept {
     s.state = slot_state::running;
     h.holds -= s.holds;
@@ -334,7 +291,9 @@ result<void> runnable(hub* h, error const& status) noexcept;
 // next.
 void run_start_phase(hub& h, int phase) noexcept;
 void run_shutdown_phase(hub& h, int phase) noexcept;
-inline bool is_delayed(hub& h, delayed what) noexcept { return h.tokens[static_cast<int>(what)] != 0 && !h.stop_asked; }
+inline bool is_delayed(hub& h, delayed what) noexcept {
+    return h.tokens[static_cast<int>(what)] != 0 && !h.run.stop_asked;
+}
 // The end of a hub, as destroy() says: afterwards it is gone, and its loop, if there is one yet, knows that.
 result<void> end_hub(hub& h, deadline dl) noexcept;
 // Its loop was deleted inside a run, or a call: no callback of the user's runs any more. Tasks go on, to be ended by

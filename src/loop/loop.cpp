@@ -94,7 +94,7 @@ result<void> open_hub(hub& h) noexcept {
 }
 
 result<void> renew_in_child(hub& h) noexcept {
-    if (h.visit) h.visits->end(h, 0);   // the thread that sleeps is the parent's
+    if (h.visiting.guest) h.visiting.calls->end(h, 0);   // the thread that sleeps is the parent's
     // Nothing of the parent's is touched: its set, its waker and its pipe are let go by number, not emptied.
     if (int const failed = h.poller->renew(h.poller_context, true); failed < 0)
         return with_detail(kernel_error(failed), "the poller");
@@ -107,11 +107,11 @@ result<void> renew_in_child(hub& h) noexcept {
     if (h.wake.write_fd != h.wake.read_fd && !is_fresh(h.wake.write_fd)) h.sys.close(h.wake.write_fd);
     h.wake = fresh;
     h.door->wake_fd = h.wake.write_fd;
-    h.port.write_fd = h.wake.write_fd;
+    h.signals.port.write_fd = h.wake.write_fd;
     if (int const failed = watch_waker(h); failed < 0) return kernel_error(failed);
     // What comes between these two is heard of twice rather than not at all.
     static_cast<void>(rewatch_signals(h));   // tried again before each wait
-    if (!h.on.simulated) dispatcher_after_fork(&h.port);
+    if (!h.on.simulated) dispatcher_after_fork(&h.signals.port);
     rewatch_children(h);
     inbox_after_fork(*h.door);
     lose_awaited_calls(h);
@@ -134,9 +134,9 @@ result<void> end_hub(hub& h, deadline dl) noexcept {
     // Where it cannot have its own (no fd left), the tasks get none: they are abandoned.
     bool const can_turn = !h.fds.is_parents() || renew_in_child(h).ok();
     std::int64_t const until = h.due_of(dl);
-    if (h.visit) h.visits->end(h, until);
-    if (h.leak_fd >= 0) h.reports->leaving(h, h.leak_fd);
-    h.thread_signals.begin();
+    if (h.visiting.guest) h.visiting.calls->end(h, until);
+    if (h.reporting.leak_fd >= 0) h.reporting.ends->leaving(h, h.reporting.leak_fd);
+    h.signals.of_thread.begin();
     result<void> outcome;
     if (h.ext) {
         h.ext->cancel_all(h, false);
@@ -162,15 +162,15 @@ result<void> end_hub(hub& h, deadline dl) noexcept {
             outcome = with_detail(errc::tasks_left, names);
         }
     }
-    h.exits_begun = true;
+    h.run.exits_begun = true;
     run_hooks(h, hook_point::exit);
     // Callables first, while the hub still answers: their destructors may cancel, post and close.
     drop_handlers(h, whose_callbacks::users_and_tasks);
     close_remote(*h.door);
-    if (h.leak_fd >= 0) h.reports->left(h, h.leak_fd);
-    h.unhandled_hook = nullptr;
+    if (h.reporting.leak_fd >= 0) h.reporting.ends->left(h, h.reporting.leak_fd);
+    h.reporting.unhandled_hook = nullptr;
     drop_handlers(h, whose_callbacks::all);   // also the hooks that tasks were abandoned in
-    h.thread_signals.end();
+    h.signals.of_thread.end();
     if (h.ext) h.ext->end(h);
     h.phase = hub_phase::ended;
     current_hub = nullptr;
@@ -182,12 +182,12 @@ result<void> end_hub(hub& h, deadline dl) noexcept {
 
 void orphan(hub& h) noexcept {
     if (std::exchange(h.orphaned, true)) return;
-    h.stop_asked = true;
+    h.run.stop_asked = true;
     if (h.ext) h.ext->close(h);
     close_to_calls(*h.door);
-    if (!std::exchange(h.exits_begun, true)) run_hooks(h, hook_point::exit, whose_callbacks::users);   // now or never
+    if (!std::exchange(h.run.exits_begun, true)) run_hooks(h, hook_point::exit, whose_callbacks::users);
     drop_handlers(h, whose_callbacks::users);
-    if (handler_slot* const hook = std::exchange(h.unhandled_hook, nullptr)) drop_unhandled(h, *hook);
+    if (handler_slot* const hook = std::exchange(h.reporting.unhandled_hook, nullptr)) drop_unhandled(h, *hook);
 }
 
 void end_orphan(hub& h) noexcept { static_cast<void>(end_hub(h, in(h.options.destroy_grace))); }
@@ -245,7 +245,7 @@ loop::loop(loop_options options) noexcept {
         // Ctrl-C is often the program's own, or ignored by who started it in the background.
         if (sig == SIGINT && !on->simulated && detail::handled_elsewhere(sig)) continue;
         auto made = add_signal_handler(sig, [h = hub_, sig] {
-            h->stop_asked = true;
+            h->run.stop_asked = true;
             detail::last_stop_signal = sig;
             if (!h->orphaned) h->owner.stop_signal_ = sig;   // else there is no loop any more
         });

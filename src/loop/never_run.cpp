@@ -26,7 +26,7 @@ void at_exit() {
 }  // namespace
 
 void tell_never_run(hub& h) noexcept {
-    if (h.ran || h.orphaned || h.fds.is_parents()) return;
+    if (h.run.begun_once || h.orphaned || h.fds.is_parents()) return;
     std::size_t const tasks = h.ext ? h.ext->left(h, false) : 0;
     std::size_t callbacks = 0;
     for (std::size_t i = 0; i != h.handlers.made(); ++i) callbacks += waits_to_begin(h.handlers.at(i));

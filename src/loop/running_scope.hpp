@@ -7,15 +7,15 @@ namespace spruce { inline namespace v0 { namespace detail {
 struct running_scope {
     explicit running_scope(hub& h) noexcept : h_(h) {
         h_.phase = hub_phase::running;
-        h_.ran = true;
-        h_.prepared = h_.poll_thread_sleeping = false;
+        h_.run.begun_once = true;
+        h_.visiting.prepared = h_.visiting.poll_thread_sleeping = false;
         h_.now_ns = h_.read_clock();
-        h_.thread_signals.begin();
+        h_.signals.of_thread.begin();
     }
     ~running_scope() {
-        h_.thread_signals.end();
+        h_.signals.of_thread.end();
         h_.phase = hub_phase::idle;
-        h_.stop_asked = h_.leave_asked = false;
+        h_.run.stop_asked = h_.run.leave_asked = false;
         if (h_.orphaned && h_.plain_calls == 0) end_orphan(h_);   // else the call ends it in which this run is
     }
     running_scope(running_scope const&) = delete;

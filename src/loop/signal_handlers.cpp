@@ -12,15 +12,15 @@ namespace {
 bool poller_reports(hub const& h) noexcept { return h.poller->watch_signal && !h.options.use_signalfd; }
 
 void open_port(hub& h) noexcept {
-    h.port.on = &h.on;
-    h.port.write_fd = h.wake.write_fd;
-    h.port.use_signalfd = h.options.use_signalfd;
-    h.port.by_poller.store(poller_reports(h), std::memory_order_relaxed);
-    h.port_open = true;
+    h.signals.port.on = &h.on;
+    h.signals.port.write_fd = h.wake.write_fd;
+    h.signals.port.use_signalfd = h.options.use_signalfd;
+    h.signals.port.by_poller.store(poller_reports(h), std::memory_order_relaxed);
+    h.signals.port_open = true;
 }
 
 intrusive_list<handler_slot>& handlers_of(hub& h, int signal) noexcept {
-    return h.signal_handlers[static_cast<unsigned>(signal) % std::size(h.signal_handlers)];
+    return h.signals.handlers[static_cast<unsigned>(signal) % std::size(h.signals.handlers)];
 }
 // The first at `s`, or behind it, that handles the signal: where a system has more signals than we have lists, two
 // share one.
@@ -33,52 +33,52 @@ bool has_handler(hub& h, int signal) noexcept {
     return from(list, list.front(), signal) != nullptr;
 }
 bool is_listened_for(hub& h, int signal) noexcept {
-    return (signal == SIGCHLD && h.children_by_signal != 0) || has_handler(h, signal);
+    return (signal == SIGCHLD && h.signals.children != 0) || has_handler(h, signal);
 }
 }  // namespace
 
 // With signalfd the port has an fd of its own, which the poller must know; its events are for signal_phase().
 int watch_signal_fd(hub& h) noexcept {
-    if (h.port.signal_fd < 0 || h.watched_signal_fd == h.port.signal_fd) return 0;
-    poll_change c{h.port.signal_fd, 0, interest_none, interest_read, 0};
+    if (h.signals.port.signal_fd < 0 || h.signals.watched_fd == h.signals.port.signal_fd) return 0;
+    poll_change c{h.signals.port.signal_fd, 0, interest_none, interest_read, 0};
     h.poller->change(h.poller_context, &c, 1);
-    if (c.result == 0) h.watched_signal_fd = h.port.signal_fd;
+    if (c.result == 0) h.signals.watched_fd = h.signals.port.signal_fd;
     return c.result;
 }
 
 int rewatch_signals(hub& h) noexcept {
-    h.watched_signal_fd = -1;
+    h.signals.watched_fd = -1;
     int failed = watch_signal_fd(h);
     if (poller_reports(h)) {
         for (int signal = 1; signal != signal_limit; ++signal)
             if (has_handler(h, signal))
                 if (int const f = h.poller->watch_signal(h.poller_context, signal, true); f < 0) failed = f;
-        if (h.children_by_signal != 0)
+        if (h.signals.children != 0)
             if (int const f = h.poller->watch_signal(h.poller_context, SIGCHLD, true); f < 0) failed = f;
     }
-    h.signals_watched = failed == 0;
+    h.signals.watched = failed == 0;
     // Until the poller has them all, the handler reports.
-    h.port.by_poller.store(poller_reports(h) && failed == 0, std::memory_order_relaxed);
+    h.signals.port.by_poller.store(poller_reports(h) && failed == 0, std::memory_order_relaxed);
     return failed;
 }
 
 void signal_told(hub& h, int signal) noexcept {
-    h.port.pending[signal / 32].fetch_or(std::uint32_t{1} << (signal % 32), std::memory_order_relaxed);
+    h.signals.port.pending[signal / 32].fetch_or(std::uint32_t{1} << (signal % 32), std::memory_order_relaxed);
 }
 
 int subscribe_signal(hub& h, int signal) noexcept {
-    if (!h.port_open) open_port(h);
+    if (!h.signals.port_open) open_port(h);
     bool const listens = is_listened_for(h, signal);
     // Also when it is listened for already: somebody else may have changed the disposition meanwhile.
-    int const got = h.sys.signal_subscribe(&h.port, signal);
+    int const got = h.sys.signal_subscribe(&h.signals.port, signal);
     if (got < 0 || listens) return got < 0 ? got : 0;
-    char const* const evicted =
-        h.port.signal_fd >= 0 && h.watched_signal_fd != h.port.signal_fd ? h.fds.evict(h.port.signal_fd) : nullptr;
+    int const fd = h.signals.port.signal_fd;
+    char const* const evicted = fd >= 0 && h.signals.watched_fd != fd ? h.fds.evict(fd) : nullptr;
     int failed = watch_signal_fd(h);
     // The dispatcher sees to the disposition, the poller reports. What arrives in between is as if it came before both.
     if (failed == 0 && poller_reports(h)) failed = h.poller->watch_signal(h.poller_context, signal, true);
-    if (failed < 0) h.sys.signal_unsubscribe(&h.port, signal);
-    tell_evicted(h, h.port.signal_fd, evicted);
+    if (failed < 0) h.sys.signal_unsubscribe(&h.signals.port, signal);
+    tell_evicted(h, h.signals.port.signal_fd, evicted);
     return failed < 0 ? failed : 0;
 }
 
@@ -115,13 +115,13 @@ result<handler> arm_signal(hub* on, handler_slot* s, callable_ops const* ops, in
 void drop_signal(hub& h, int signal) noexcept {
     if (is_listened_for(h, signal)) return;
     if (poller_reports(h)) h.poller->watch_signal(h.poller_context, signal, false);
-    h.sys.signal_unsubscribe(&h.port, signal);
-    if (h.port.signal_fd < 0) h.watched_signal_fd = -1;   // closed with its last signal
+    h.sys.signal_unsubscribe(&h.signals.port, signal);
+    if (h.signals.port.signal_fd < 0) h.signals.watched_fd = -1;   // closed with its last signal
 }
 
 void signal_phase(hub& h) noexcept {
-    while (int const signal = signal_take(h.port)) {
-        if (signal == SIGCHLD && h.children_by_signal) reap_children(h);
+    while (int const signal = signal_take(h.signals.port)) {
+        if (signal == SIGCHLD && h.signals.children) reap_children(h);
         auto& list = handlers_of(h, signal);
         for (handler_slot* s = from(list, list.front(), signal); s; s = from(list, list.after(*s), signal)) {
             if (s->state == slot_state::armed) make_ready(h, *s);

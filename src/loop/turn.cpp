@@ -25,14 +25,15 @@ int watch_waker(hub& h) noexcept {
 
 bool settle_poller(hub& h) noexcept {
     bool const heard = h.waker_watched || watch_waker(h) == 0;
-    bool const signals = h.signals_watched ? watch_signal_fd(h) == 0 : rewatch_signals(h) == 0;
+    bool const signals = h.signals.watched ? watch_signal_fd(h) == 0 : rewatch_signals(h) == 0;
     return h.fds.flush() && heard && signals;
 }
 
 namespace {
 // Nothing is to be told to the poller: the usual turn.
 bool is_settled(hub const& h) noexcept {
-    return h.waker_watched && h.signals_watched && h.watched_signal_fd == h.port.signal_fd && !h.fds.any_changes();
+    signal_state const& s = h.signals;
+    return h.waker_watched && s.watched && s.watched_fd == s.port.signal_fd && !h.fds.any_changes();
 }
 
 // A ghost reports for ever and cannot be taken out: its number was closed while a duplicate lives. The only way to
@@ -60,8 +61,8 @@ void take_events(hub& h, int count) noexcept {
             h.sys.drain_waker(h.wake.read_fd);
             continue;
         }
-        if (e.fd == h.watched_signal_fd) {
-            h.port.signal_fd_ready = true;   // read by signal_phase()
+        if (e.fd == h.signals.watched_fd) {
+            h.signals.port.signal_fd_ready = true;   // read by signal_phase()
             continue;
         }
         if (!h.fds.dispatch(e)) h.ghosts_seen = true;
@@ -96,7 +97,7 @@ int after_poll(hub& h, int count) noexcept {
     if (count < 0) return count == -EINTR ? 0 : count;
     take_events(h, count);
     if (h.fds.any_unpollable()) h.fds.notify_unpollable();
-    if (h.port_open) signal_phase(h);
+    if (h.signals.port_open) signal_phase(h);
     return 0;
 }
 }  // namespace
@@ -163,7 +164,7 @@ std::uint32_t next_part(std::uint32_t ran, std::uint32_t left, std::int64_t take
 std::size_t inbox_phase(hub& h, std::size_t most) noexcept {
     if (h.door->stop_asked.load(std::memory_order_relaxed) != 0 &&
         h.door->stop_asked.exchange(0, std::memory_order_acq_rel) != 0)
-        h.stop_asked = true;
+        h.run.stop_asked = true;
     if (!h.door->pending()) return 0;
     h.dispatching = true;
     // Those that are there now; what they post themselves comes with the next turn.
@@ -172,7 +173,7 @@ std::size_t inbox_phase(hub& h, std::size_t most) noexcept {
     auto left = static_cast<std::uint32_t>(most < there ? most : there);
     std::uint32_t ran = 0;
     for (std::uint32_t part = left < first_entries ? left : first_entries; part != 0;) {
-        auto const some = static_cast<std::uint32_t>(run_posts(*h.door, part, h.dispatches, h.watch));
+        auto const some = static_cast<std::uint32_t>(run_posts(*h.door, part, h.credit.dispatches, h.reporting.watch));
         ran += some;
         left -= some;
         if (some != part || left == 0) break;
@@ -189,26 +190,26 @@ namespace {
 // The same where somebody watches: the hub sees each entry, and says what it is. (What is watched no more goes on so
 // until the end of the phase.)
 [[gnu::noinline, gnu::cold]] void run_watched(hub& h) noexcept {
-    for (unsigned n = 1; h.withheld != 0 && !h.ready.empty(); ++n) {
+    for (unsigned n = 1; h.credit.withheld != 0 && !h.ready.empty(); ++n) {
         if (n % first_entries == 0 && h.read_clock() - h.now_ns >= turn_limit_ns(h)) break;
         ready_entry const e = h.ready.take();
-        --h.withheld;
-        ++h.dispatches;
+        --h.credit.withheld;
+        ++h.credit.dispatches;
         if (is_extension(e.node)) {
             h.ext->resume(h, e.node, e.word);
         } else {
             auto& s = *static_cast<handler_slot*>(e.node);
-            if (h.watch && &s != &h.hole) h.watch->begin(s);
+            if (h.reporting.watch && &s != &h.hole) h.reporting.watch->begin(s);
             run_slot(h, s);
         }
     }
-    if (h.watch) h.watch->end();
+    if (h.reporting.watch) h.reporting.watch->end();
 }
 
 void run_entries(hub& h) noexcept {
-    while (h.has_credit() && !h.ready.empty()) {
+    while (h.credit.any() && !h.ready.empty()) {
         ready_entry const e = h.ready.take();
-        ++h.dispatches;
+        ++h.credit.dispatches;
         if (is_extension(e.node)) {
             h.ext->resume(h, e.node, e.word);
         } else {
@@ -230,30 +231,30 @@ std::size_t ready_phase(hub& h, std::size_t most, bool timed) noexcept {
     // More than fit never run in one turn.
     auto const budget = most > UINT32_MAX ? UINT32_MAX : static_cast<std::uint32_t>(most);
     std::int64_t const limit = turn_limit_ns(h);
-    std::uint32_t left = h.watch ? 0 : budget;   // of the credit, ungiven
-    h.turn_over = false;
-    h.forfeited = 0;
-    h.withheld = budget - left;
+    std::uint32_t left = h.reporting.watch ? 0 : budget;   // of the credit, ungiven
+    h.credit.turn_over = false;
+    h.credit.forfeited = 0;
+    h.credit.withheld = budget - left;
     h.dispatching = true;
     std::uint32_t part = timed && left > first_entries ? first_entries : left;
     for (;;) {
-        h.set_credit(part);
+        h.credit.set(part);
         left -= part;
         run_entries(h);
-        if (left == 0 || h.turn_over || h.ready.empty()) break;
-        if (h.watch) [[unlikely]] {   // from now on
-            h.withheld += std::exchange(left, 0);
+        if (left == 0 || h.credit.turn_over || h.ready.empty()) break;
+        if (h.reporting.watch) [[unlikely]] {   // from now on
+            h.credit.withheld += std::exchange(left, 0);
             break;
         }
         std::int64_t const taken = h.read_clock() - h.now_ns;
         if (taken >= limit) break;
         part = next_part(budget - left, left, taken, limit);
     }
-    if (h.withheld != 0) [[unlikely]] run_watched(h);
+    if (h.credit.withheld != 0) [[unlikely]] run_watched(h);
     h.dispatching = false;
-    std::size_t const ran = budget - left - h.credit() - h.withheld - h.forfeited;
-    h.set_credit(0);
-    h.withheld = 0;
+    std::size_t const ran = budget - left - h.credit.left() - h.credit.withheld - h.credit.forfeited;
+    h.credit.set(0);
+    h.credit.withheld = 0;
     return ran;
 }
 

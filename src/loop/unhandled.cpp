@@ -30,17 +30,17 @@ std::uint64_t task_here(hub* h) noexcept { return h && h->ext ? h->ext->running(
 
 // Whether the hook is what reports: it is lost what that throws, as telling the hook of it might never end.
 bool is_of_hook(hub const& h, std::uint64_t by) noexcept {
-    unhandled_call const* c = h.unhandled_calls;
+    unhandled_call const* c = h.reporting.unhandled_calls;
     while (c && c->by != by) c = c->next;
     return c != nullptr;
 }
 bool is_called(hub const& h, handler_slot const& hook) noexcept {
-    unhandled_call const* c = h.unhandled_calls;
+    unhandled_call const* c = h.reporting.unhandled_calls;
     while (c && &c->hook != &hook) c = c->next;
     return c != nullptr;
 }
 void take_out(hub& h, unhandled_call& call) noexcept {
-    unhandled_call** at = &h.unhandled_calls;
+    unhandled_call** at = &h.reporting.unhandled_calls;
     while (*at != &call) at = &(*at)->next;
     *at = call.next;
 }
@@ -49,11 +49,11 @@ void take_out(hub& h, unhandled_call& call) noexcept {
 void tell_unhandled(hub* h, unhandled const& what) noexcept {
     std::uint64_t const by = task_here(h);
     if (h && is_of_hook(*h, by)) return;
-    if (!h || !h->unhandled_hook) return write_line(what);
+    if (!h || !h->reporting.unhandled_hook) return write_line(what);
     plain_scope const scope(h);
-    handler_slot& hook = *h->unhandled_hook;
-    unhandled_call call{hook, by, h->unhandled_calls};
-    h->unhandled_calls = &call;
+    handler_slot& hook = *h->reporting.unhandled_hook;
+    unhandled_call call{hook, by, h->reporting.unhandled_calls};
+    h->reporting.unhandled_calls = &call;
     hook.state = slot_state::running;
     hook.ops->run(hook.callable, const_cast<unhandled*>(&what));
     take_out(*h, call);
@@ -81,8 +81,8 @@ void set_unhandled(hub* on, handler_slot* s, callable_ops const* ops) noexcept {
     s->ops = ops;
     s->kind = slot_kind::unhandled;
     s->state = slot_state::armed;
-    handler_slot* const before = on->unhandled_hook;
-    on->unhandled_hook = s;
+    handler_slot* const before = on->reporting.unhandled_hook;
+    on->reporting.unhandled_hook = s;
     if (before) drop_unhandled(*on, *before);
 }
 

@@ -106,7 +106,7 @@ result<void> arm_receiver(message_receiver& r) noexcept {
         return with_detail(errc::already_registered, "a receive() of this mailbox is already pending");
     add_receiver(box, r);
     r.waits = true;
-    r.armed_at = current_hub ? current_hub->dispatches : 0;
+    r.armed_at = current_hub ? current_hub->credit.dispatches : 0;
     if (is_for_all(box)) {
         if (assign_to_any(box) || box.closed) tell(r);
         return {};
@@ -127,7 +127,7 @@ void disarm_receiver(message_receiver& r) noexcept {
             other->told = true;
         }
         // It has really waited, so that all its filters are known: what was queued before and is not named goes.
-        if (current_hub && r.armed_at != current_hub->dispatches) sweep(box);
+        if (current_hub && r.armed_at != current_hub->credit.dispatches) sweep(box);
     }
     remove_receiver(box, r);
 }

@@ -173,29 +173,29 @@ result<void> switch_now(task_block* block) noexcept {
     ready_entry e{};
     if (!h.ready.extract(ring_node(t), &e, &h.hole, ring_places)) return errc::wrong_state;
     // While its credit is 0, whoever leaves looks here first, and comes back to us.
-    return_frame f{s.returns, s.current, nullptr, h.credit()};
+    return_frame f{s.returns, s.current, nullptr, h.credit.left()};
     s.returns = &f;
-    ++h.dispatches;
-    h.set_credit(0);
+    ++h.credit.dispatches;
+    h.credit.set(0);
     if (f.caller) f.caller->state = task_state::yielded;
     t.state = task_state::running;
     s.current = &t;
     execution& from = f.caller ? f.caller->machine : s.hub_machine;
     bool const was_dispatching = std::exchange(h.dispatching, true);
     running_now outer;
-    if (h.watch) [[unlikely]] {
-        outer = h.watch->now();
-        h.watch->begin_task(t.id.value, given_name(t), outer.kind != nullptr);
+    if (h.reporting.watch) [[unlikely]] {
+        outer = h.reporting.watch->now();
+        h.reporting.watch->begin_task(t.id.value, given_name(t), outer.kind != nullptr);
     }
     std::uint32_t const calls_left = h.calls_left;   // it has its own, as in a dispatch
     h.renew_calls();
     switch_to(s.machine, from, t.machine, &f.stack_pointer, e.word);
     h.calls_left = calls_left;
-    if (h.watch) [[unlikely]] {
-        if (outer.kind) h.watch->publish(outer);
-        else if (f.caller) h.watch->begin_task(f.caller->id.value, given_name(*f.caller), true);   // it began inside
-        else if (was_dispatching) h.watch->begin("callback", -1);
-        else h.watch->end();
+    if (h.reporting.watch) [[unlikely]] {
+        if (outer.kind) h.reporting.watch->publish(outer);
+        else if (f.caller) h.reporting.watch->begin_task(f.caller->id.value, given_name(*f.caller), true);
+        else if (was_dispatching) h.reporting.watch->begin("callback", -1);
+        else h.reporting.watch->end();
     }
     h.dispatching = was_dispatching;
     h.rouse();   // it may have parked with a deadline

@@ -54,7 +54,7 @@ result<void> look_after_round(scheduler const& s, task_block const& t) noexcept 
 
 // The clock, for which a turn's time stands still.
 void look_at_clock(scheduler& s) noexcept {
-    if (s.h.read_clock() - s.h.now_ns >= turn_limit_ns(s.h)) s.h.end_turn();
+    if (s.h.read_clock() - s.h.now_ns >= turn_limit_ns(s.h)) s.h.credit.end_turn();
 }
 
 }  // namespace

@@ -38,7 +38,7 @@ namespace {
 [[gnu::noinline]] void return_to_caller(scheduler& s, task_block* self, void** save) noexcept {
     return_frame& f = *s.returns;
     s.returns = f.outer;
-    s.h.restore_credit(f.credit);
+    s.h.credit.restore(f.credit);
     s.current = f.caller;
     execution& to = f.caller ? f.caller->machine : s.hub_machine;
     if (f.caller) f.caller->state = task_state::running;
@@ -80,7 +80,7 @@ namespace {
     if (s.returns) {
         return_frame& f = *s.returns;
         s.returns = f.outer;
-        s.h.restore_credit(f.credit);
+        s.h.credit.restore(f.credit);
         s.current = f.caller;
         if (f.caller) f.caller->state = task_state::running;
         switch_final(s.machine, self, f.caller ? f.caller->machine : s.hub_machine, f.stack_pointer);
@@ -155,7 +155,7 @@ void resume(hub& h, void* node, void* word) noexcept {
     t.state = task_state::running;
     s.current = &t;
     h.renew_calls();
-    if (h.watch) [[unlikely]] h.watch->begin_task(t.id.value, given_name(t), false);
+    if (h.reporting.watch) [[unlikely]] h.reporting.watch->begin_task(t.id.value, given_name(t), false);
     switch_to(s.machine, s.hub_machine, t.machine, &s.hub_stack_pointer, word);
 }
 

@@ -84,11 +84,11 @@ inline constexpr std::uint32_t many_ready = 4096;
 
 // The front of the ring, which is not empty, taken out and set running; null if it is not a task, or may not run now.
 [[gnu::always_inline]] inline task_block* take_front_task(hub& h, void** word) noexcept {
-    if (!h.has_credit()) return nullptr;
+    if (!h.credit.any()) return nullptr;
     ready_entry const e = h.ready.front();
     if (!is_extension(e.node)) return nullptr;
     h.ready.take();
-    ++h.dispatches;
+    ++h.credit.dispatches;
     h.renew_calls();
     task_block& next = block_of(e.node);
     next.state = task_state::running;

@@ -153,7 +153,7 @@ void start_special_task(task_block* block, task_ops const* ops) noexcept {
     start_task(block, ops);
     // What joins something that ends never begins.
     if (block->grouped) group_cancels_late(*block);
-    if (block->background && block->home->h.background_ends) cancel_block(*block, block->id);
+    if (block->background && block->home->h.run.background_ends) cancel_block(*block, block->id);
 }
 
 void start_task(task_block* block, task_ops const* ops) noexcept {

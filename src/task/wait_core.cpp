@@ -194,7 +194,7 @@ struct wait_core : parked {
             return errc::not_in_task;
         }
         hub& h = s->h;
-        h.fresh_at = h.dispatches - 1;   // relative deadlines count from here, all from one reading
+        h.fresh_at = h.credit.dispatches - 1;   // relative deadlines count from here, all from one reading
         if (!over() && !known.linked()) h.outside_waits.push_back(known);
         while (!over()) {
             std::int64_t const first = earliest(h, dl.how() == deadline::kind::never ? no_time : dl.ns());

@@ -26,7 +26,7 @@ spruce::result<void> run_as_guest(spruce::detail::hub& h, bool for_ever) noexcep
     auto const is_there = [&] { return spruce::detail::current_hub == &h && h.serial == serial; };
     bool ran_dry = false;
     spruce::result<void> outcome = h.owner.interleave([host](spruce::host_turn turn) { chosen_kind->post(host, std::move(turn)); });
-    while (outcome && is_there() && h.visit) {
+    while (outcome && is_there() && h.visiting.guest) {
         if (!for_ever && !ran_dry && h.owner.state() == spruce::loop_state::running && !spruce::detail::is_held(h)) {
             ran_dry = true;
             outcome = h.owner.stop();
