@@ -1,7 +1,7 @@
 // Several questions at once: the answers in the order they come, the first of two, and all of them.
-// expect: as they come: 10 20 30
+// expect: as they come: 100 200 300
 // expect: first of two: 1
-// expect: all: 30 10 20
+// expect: all: 300 100 200
 #include <cstdio>
 #include <spruce/spruce.hpp>
 using namespace spruce;
@@ -13,7 +13,7 @@ int main() {
             SPRUCE_CHECK(sleep_for(std::chrono::milliseconds(n)));
             return n;
         });
-        future<int> three[] = {ask(30), ask(10), ask(20)};
+        future<int> three[] = {ask(300), ask(100), ask(200)};
         std::printf("as they come:");
         for (auto& answer : as_completed(std::span(three))) std::printf(" %d", answer.get().value_or(-1));
         std::puts("");
