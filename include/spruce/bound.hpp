@@ -152,7 +152,7 @@ private:
     detail::anchor_link life_;
     F f_;
 };
-// f, called only as long as `life` lives. Lifetime: that of f is the caller's affair, as ever.
+// f, moved or copied in, and called only as long as `life` lives.
 template <class F> weak_callable<std::decay_t<F>> weak(anchor& life, F&& f) { return {life, std::forward<F>(f)}; }
 
 }}  // namespace spruce::v0

@@ -117,8 +117,8 @@ public:
     // Waits until there is something to read. Returns: how many bytes were read, 1 to into.size().
     // Errors: end_of_stream (a terminal has it, too, when its other side is gone; a FIFO has not before a writer has
     // come), closed, wrong_thread, canceled, timed_out, not_in_task, already_registered, invalid_argument (no room), an
-    // errno: what broke the connection (ECONNRESET…) comes after all that had arrived, again with each call, and never
-    // end_of_stream instead, whichever call reported it first. Cancel: no byte is lost.
+    // errno: what broke the connection (ECONNRESET…) comes after all that had arrived, again with each call, and
+    // never end_of_stream instead, whichever call reported it first. Cancel: no byte is lost.
     [[nodiscard]] SPRUCE_API result<std::size_t> read(bytes into, deadline dl = {});
     // Writes all of it. Errors: as read, but end_of_stream; EPIPE when the peer is gone, or what broke the connection,
     // if a call reported it. After an error a part may have been written: bytes_written() tells. Cancel: likewise.

@@ -37,15 +37,19 @@ template <class F, class... A>
 struct start_of<F, A...> { using type = started_t<F, A...>; };
 // Says what is wrong, if anything is.
 template <class F, class... A> consteval bool check_start() {
-    static_assert(can_move_in<F>, "the task's function can be neither copied nor moved into the task: give it by "
-                                  "std::move(), or by std::ref() if it outlives the task");
-    static_assert((can_move_in<A> && ...), "an argument can be neither copied nor moved into the task: give it by "
-                                           "std::move(), or by std::ref() if it outlives the task");
-    static_assert(startable<F, A...>, "the task's function cannot be called with these arguments: it gets its own copies "
-                                      "of them, as rvalues; what it takes by reference is given by std::ref()");
+    static_assert(can_move_in<F>,
+                  "the task's function can be neither copied nor moved into the task: give it by std::move(), "
+                  "or by std::ref() if it outlives the task");
+    static_assert((can_move_in<A> && ...),
+                  "an argument can be neither copied nor moved into the task: give it by std::move(), or by "
+                  "std::ref() if it outlives the task");
+    static_assert(startable<F, A...>,
+                  "the task's function cannot be called with these arguments: it gets its own copies of them, as "
+                  "rvalues; what it takes by reference is given by std::ref()");
     if constexpr (startable<F, A...>)
-        static_assert(can_give_back<started_t<F, A...>>, "what the task's function gives back cannot be moved: give back "
-                                                         "what moves, a reference to what outlives the task, or nothing");
+        static_assert(can_give_back<started_t<F, A...>>,
+                      "what the task's function gives back cannot be moved: give back what moves, a reference to what "
+                      "outlives the task, or nothing");
     return can_start<F, A...>;
 }
 template <class F, class... A> using start_of_t = typename start_of<F, A...>::type;
@@ -59,7 +63,8 @@ struct asked_here {
     }
 };
 template <class R> struct operand : asked_here {
-    template <std::same_as<R> U>
+    template <std::derived_from<R> U>
+        requires(std::is_const_v<U> == std::is_const_v<R>)
     operand(U& r, char const* at = __builtin_FILE(), int line_of = __builtin_LINE()) noexcept
         : asked_here{at, line_of}, of(r) {}
     void need() const noexcept { asked_here::need(of.ok(), of.error_); }

@@ -33,7 +33,7 @@ template <class F> [[nodiscard]] result<detail::start_of_t<F>> run(loop_options 
     return outcome;
 }
 template <class F>
-    requires(!std::is_same_v<std::remove_cvref_t<F>, loop_options>)
+    requires(!std::is_convertible_v<F, loop_options>)
 [[nodiscard]] result<detail::start_of_t<F>> run(F&& f) {
     return run(loop_options{}, std::forward<F>(f));
 }

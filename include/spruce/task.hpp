@@ -212,7 +212,7 @@ template <class How, class F, class... A> task<start_of_t<F, A...>> spawn_in(How
     if constexpr (check_start<F, A...>()) return spawn_checked(how, std::forward<F>(f), std::forward<A>(args)...);
     else return {};
 }
-template <class F> inline constexpr bool is_task_options = std::is_same_v<std::remove_cvref_t<F>, task_options>;
+template <class F> inline constexpr bool is_task_options = std::is_convertible_v<F, task_options>;
 }  // namespace detail
 
 // Makes a task of f(args...) on this thread's loop. It runs later, in its turn: spawn order is run order. f and the

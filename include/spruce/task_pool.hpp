@@ -72,6 +72,10 @@ public:
 };
 
 template <class F, class R, class... A> struct job_body {
+    template <class G, class... B>
+    job_body(call_guard&& c, G&& g, B&&... b)
+        : call(std::move(c)), f(std::forward<G>(g)), arguments(std::forward<B>(b)...) {}
+
     job_place place;   // the last to go
     call_guard call;
     F f;
@@ -157,8 +161,8 @@ public:
         advance(item);
         return item;
     }
-    // for (auto& r : pool.map(…)) gives a result<R> for each, and ends after the last, or after one that says that the
-    // time is over, or that the waiter was canceled.
+    // for (auto& r : pool.map(…)) gives a result<R> for each, and ends after the last, or after one that says that
+    // the time is over, or that the waiter was canceled.
     class iterator {
     public:
         explicit iterator(pool_results& of) : of_(&of) { ++*this; }
@@ -301,9 +305,8 @@ private:
         detail::call_guard guard(c.call);
         detail::retain_future(c.call);
         auto made = detail::future_access::handle<R>(detail::future_ref(reinterpret_cast<std::uintptr_t>(c.call)));
-        using kept = std::tuple<std::decay_t<A>...>;
-        detail::make_in<body>(c.room, [&] { detail::unclaim_job(c.job); }, detail::job_place{}, std::move(guard),
-                              std::forward<F>(f), kept(std::forward<A>(args)...));
+        detail::make_in<body>(c.room, [&] { detail::unclaim_job(c.job); }, std::move(guard), std::forward<F>(f),
+                              std::forward<A>(args)...);
         detail::add_job(c.job, &body::ops, c.call);
         return made;
     }

@@ -1,5 +1,5 @@
-// A loop's view of the kernel it runs on: sys.recv(fd, …) for on.calls->recv(on.context, fd, …). What each call does,
-// and gives, stands in kernel.hpp.
+// A loop's view of the kernel it runs on: sys.recv(fd, …) for on.calls->recv(on.context, fd, …). What each call
+// does, and gives, stands in kernel.hpp.
 #pragma once
 #include "kernel.hpp"
 

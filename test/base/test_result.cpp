@@ -75,7 +75,19 @@ TEST_DIES("a value that is not there is asked for by the error, what that concer
     CHECK_EQ(*r, 0);
 }
 
-TEST_DIES("… by what is moved, too", "holds an error: a limit is reached (" __FILE__ ":79)") {
+TEST("the value of a result is had from what is const, moved, or a class of the user's on top of it") {
+    struct mine : result<int> {
+        using result<int>::result;
+    };
+    mine own(3);
+    mine const fixed(4);
+    *own += 1;
+    CHECK_EQ(*own + *fixed + *mine(5) + *std::move(fixed), 17);
+    result<int const> const all_const(6);
+    CHECK_EQ(*all_const, 6);
+}
+
+TEST_DIES("… by what is moved, too", "holds an error: a limit is reached (" __FILE__ ":91)") {
     CHECK_EQ(*result<std::string>(errc::full), "");
 }
 

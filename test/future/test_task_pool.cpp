@@ -385,6 +385,32 @@ TEST("what a job holds may destroy its pool: when the job is taken back, when it
 }
 
 #if SPRUCE_EXCEPTIONS
+TEST("a job whose argument throws as it is copied takes no place: the pool goes on, and ends") {
+    struct throws_copied {
+        throws_copied() = default;
+        throws_copied(throws_copied const&) { throw std::runtime_error("copy"); }
+        throws_copied(throws_copied&&) = default;
+    };
+    auto r = run_virtually([]() -> result<void> {
+        task_pool pool(1, {.bound = 1});
+        int thrown = 0;
+        for (int n = 0; n != 5; ++n) {
+            throws_copied const argument;
+            try {
+                CHECK(!pool.try_submit([](throws_copied const&) {}, argument).ok());
+            } catch (std::runtime_error const&) {
+                ++thrown;
+            }
+        }
+        CHECK_EQ(thrown, 5);
+        CHECK_EQ(pool.size(), 0U);
+        SPRUCE_TRY(auto last, pool.try_submit([] { return 7; }));
+        CHECK_EQ(last.get().value_or(0), 7);
+        return pool.join(in(1s));
+    });
+    CHECK(r.ok());
+}
+
 TEST("a job whose callable cannot be moved into its task is a failed one, and its place is another's") {
     struct moved_so_often {
         int* left;

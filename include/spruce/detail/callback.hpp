@@ -52,11 +52,12 @@ template <class F> bool call_guarded(F&& f) noexcept {
     return true;
 }
 
-// Makes a T of the arguments in the room; if that throws, undo() gives the room back first.
+// Makes a T of the arguments in the room; if that throws, undo() gives the room back first. What may throw is done in
+// there: the arguments are as the user gave them.
 template <class T, class Undo, class... A> T* make_in(void* room, Undo&& undo, A&&... args) {
     auto const make = [&] {
         if constexpr (std::is_constructible_v<T, A...>) return ::new (room) T(std::forward<A>(args)...);
-        else return ::new (room) T{std::forward<A>(args)...};   // before C++20 an aggregate has no other way
+        else return ::new (room) T{std::forward<A>(args)...};   // an aggregate, to clang 14
     };
 #if SPRUCE_THROWS
     try {
